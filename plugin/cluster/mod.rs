@@ -1,0 +1,24 @@
+//! What Nomad shows, as plain data.
+//!
+//! Only `nomad/` makes these from the wire and only `watch/` puts them together; the rest of the core reads them.
+//! Every type keeps just what some condition asks for, so that a watched job costs little.
+//!
+//! # Invariants
+//!
+//! * [`Sight`] says honestly what is known: nothing yet, no such job, or this. A view that lost its connection
+//!   says [`Sight::Unseen`], never an old truth.
+//! * Nothing here decides what the data means: that is `condition/`.
+
+mod allocation;
+mod deployment;
+mod evaluation;
+mod id;
+mod job;
+mod sight;
+
+pub use allocation::{AllocStatus, Allocation, Check, CheckStatus, TaskPhase, TaskState};
+pub use deployment::{Deployment, DeploymentGroup, DeploymentStatus};
+pub use evaluation::{Evaluation, EvaluationStatus};
+pub use id::{AllocId, ClientId, DeploymentId, EvalId, JobId, JobKey, JobVersion, Namespace, RaftIndex};
+pub use job::{Group, Job, JobType, Lifecycle, LifecycleHook, TaskSpec, UpdatePolicy};
+pub use sight::{Blindness, JobSight, Sight, Unseen};

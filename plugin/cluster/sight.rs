@@ -1,0 +1,77 @@
+//! What a view shows of one job at this moment.
+
+use std::collections::BTreeMap;
+
+use super::{AllocId, Allocation, Deployment, DeploymentId, EvalId, Evaluation, Job, JobId, JobVersion};
+
+/// What is known of a job: nothing, that there is none, or this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// Nothing can be said at the moment. What was known before no longer counts.
+    Unseen(Unseen),
+    /// Nomad was asked, was allowed to answer, and has no such job.
+    Absent {
+        /// A job of the same namespace whose ID is nearly the same.
+        similar: Option<JobId>,
+    },
+    /// The job, with all that belongs to it.
+    Present(Box<JobSight>),
+}
+
+/// Why nothing can be said about a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unseen {
+    /// What kind of obstacle it is.
+    pub because: Blindness,
+    /// The obstacle in one sentence, for the user.
+    pub why: String,
+    /// What the user can do about it, if anything.
+    pub hint: Option<String>,
+}
+
+/// The kinds of obstacles between dtree and Nomad's data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blindness {
+    /// The first look is still under way.
+    Looking,
+    /// Nomad does not answer, or answers nonsense.
+    Unreachable,
+    /// Nomad answers that the task may not look.
+    Denied,
+}
+
+/// A job and everything that tells how it fares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobSight {
+    /// The job in its current version.
+    pub job: Job,
+    /// Its deployments, of all versions that Nomad still keeps.
+    pub deployments: BTreeMap<DeploymentId, Deployment>,
+    /// Its allocations, of all versions that Nomad still keeps.
+    pub allocations: BTreeMap<AllocId, Allocation>,
+    /// Its evaluations that Nomad still keeps.
+    pub evaluations: BTreeMap<EvalId, Evaluation>,
+}
+
+impl JobSight {
+    /// A job of which nothing else is known yet.
+    pub fn new(job: Job) -> Self {
+        Self { job, deployments: BTreeMap::new(), allocations: BTreeMap::new(), evaluations: BTreeMap::new() }
+    }
+
+    /// The deployment of the job's current version, if Nomad made one.
+    pub fn current_deployment(&self) -> Option<&Deployment> {
+        self.deployments
+            .values()
+            .filter(|deployment| {
+                deployment.job_version == self.job.version
+                    && deployment.job_create_index == self.job.create_index
+            })
+            .max_by_key(|deployment| deployment.modify_index)
+    }
+
+    /// The allocations of `version`.
+    pub fn allocations_of(&self, version: JobVersion) -> impl Iterator<Item = &Allocation> {
+        self.allocations.values().filter(move |allocation| allocation.job_version == Some(version))
+    }
+}

@@ -1,0 +1,26 @@
+//! dtree: dependency order for HashiCorp Nomad.
+//!
+//! The binary is a Nomad task driver plugin. A task with `driver = "dtree"` is a gate: a prestart task that holds its
+//! group's main tasks back until the jobs they need are healthy. `docs/ARCHITECTURE.md` draws the house:
+//!
+//! ```text
+//!              main
+//!                │
+//!            goplugin          speaks to the host
+//!                │
+//!              driver          Nomad's driver RPCs
+//!                │
+//!              runner          the loop: events in, actions performed
+//!            ┌───┴────┐
+//!          watch    nomad      the shared view  /  HTTP
+//!  ══════════╪════════╪═══════ no clock, no IO, no async below this line
+//!          engine ────┤        carries out a plan: step(now, event) → actions
+//!            │        │
+//!          plan     show       manifest → graph of steps  /  pictures and tables
+//!       ┌────┴─────┐
+//!   condition   manifest       when is it so?  /  what the user wrote
+//!       │
+//!    cluster                   what Nomad shows, as plain data
+//! ```
+
+pub mod cluster;

@@ -1,0 +1,2 @@
+//! The binary: a plugin when a Nomad client starts it.
+fn main() {}
