@@ -24,3 +24,8 @@
 //! ```
 
 pub mod cluster;
+pub mod condition;
+pub mod engine;
+pub mod manifest;
+pub mod plan;
+pub mod show;

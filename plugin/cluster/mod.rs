@@ -14,6 +14,7 @@ mod deployment;
 mod evaluation;
 mod id;
 mod job;
+mod place;
 mod sight;
 
 pub use allocation::{AllocStatus, Allocation, Check, CheckStatus, TaskPhase, TaskState};
@@ -21,4 +22,5 @@ pub use deployment::{Deployment, DeploymentGroup, DeploymentStatus};
 pub use evaluation::{Evaluation, EvaluationStatus};
 pub use id::{AllocId, ClientId, DeploymentId, EvalId, JobId, JobKey, JobVersion, Namespace, RaftIndex};
 pub use job::{Group, Job, JobType, Lifecycle, LifecycleHook, TaskSpec, UpdatePolicy};
+pub use place::Place;
 pub use sight::{Blindness, JobSight, Sight, Unseen};

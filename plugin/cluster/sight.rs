@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{AllocId, Allocation, Deployment, DeploymentId, EvalId, Evaluation, Job, JobId, JobVersion};
+use super::{AllocId, Allocation, Deployment, DeploymentId, EvalId, Evaluation, Job, JobId};
 
 /// What is known of a job: nothing, that there is none, or this.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,8 +70,11 @@ impl JobSight {
             .max_by_key(|deployment| deployment.modify_index)
     }
 
-    /// The allocations of `version`.
-    pub fn allocations_of(&self, version: JobVersion) -> impl Iterator<Item = &Allocation> {
-        self.allocations.values().filter(move |allocation| allocation.job_version == Some(version))
+    /// Whether the allocation runs the job's current version.
+    ///
+    /// Versions begin at 0 again after a purge, and ended allocations of the purged job stay for a while: an
+    /// allocation older than the job is never of its current version.
+    pub fn is_of_current_version(&self, allocation: &Allocation) -> bool {
+        allocation.job_version == Some(self.job.version) && allocation.create_index > self.job.create_index
     }
 }

@@ -1,0 +1,204 @@
+//! When is it so? A wait and what is seen of its subject → met, not yet (why), or never (why).
+//!
+//! ```text
+//!   Wait + Sight ──▶ judge ──┬─ a job that runs on ──▶ longrun   service, system
+//!                            ├─ a job that ends ─────▶ batch     batch, sysbatch
+//!                            └─ the own allocation ──▶ own_task
+//! ```
+//!
+//! All rules about health live here and nowhere else (DESIGN 5; the facts about Nomad behind them are in the docs of
+//! each rule).
+//!
+//! # Invariants
+//!
+//! * A job's status word is never looked at: it says nothing about health.
+//! * What is not understood or not known is [`Verdict::NotYet`].
+//! * [`Verdict::Never`] says how it looks at this moment. Whether to believe it is the engine's business: it also
+//!   knows since when.
+//! * Nothing here knows the time.
+
+mod batch;
+mod longrun;
+mod own_task;
+mod placement;
+
+pub use own_task::judge as judge_task;
+pub use placement::{Standing, standing};
+
+use crate::{
+    cluster::{Allocation, EvaluationStatus, Job, JobId, JobSight, JobType, Sight, TaskPhase},
+    manifest::{Subject, Until, Wait},
+};
+
+/// The answer to a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is so: in what way.
+    Met(String),
+    /// It may still come: what is in the way.
+    NotYet(Obstacle),
+    /// It cannot become so any more unless somebody acts: why.
+    Never(String),
+}
+
+/// What is in the way of a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// In one line, for the user.
+    pub text: String,
+    /// Whether Nomad has no room for the job, or no fitting client.
+    pub is_blocked: bool,
+}
+
+impl Verdict {
+    fn not_yet(text: impl Into<String>) -> Self {
+        Self::NotYet(Obstacle { text: text.into(), is_blocked: false })
+    }
+}
+
+/// What `wait` asks of a job of this type when the user does not say.
+pub fn default_until(kind: JobType) -> Until {
+    match kind {
+        JobType::Service | JobType::System => Until::Healthy,
+        JobType::Batch | JobType::Sysbatch => Until::Complete,
+    }
+}
+
+/// Judges a wait on a job by what is seen of it.
+///
+/// `was_seen` says whether the job has been seen since the wait began: one that vanished since was stopped, one
+/// that was never there may be a slip of the finger.
+pub fn judge(wait: &Wait, sight: &Sight, was_seen: bool) -> Verdict {
+    let sight = match sight {
+        Sight::Unseen(unseen) => return Verdict::not_yet(unseen.why.clone()),
+        Sight::Absent { similar } => return absent(wait, similar.as_ref().map(JobId::as_str), was_seen),
+        Sight::Present(sight) => sight.as_ref(),
+    };
+    let until = wait.until.unwrap_or_else(|| default_until(sight.job.kind));
+    match until {
+        Until::Absent => return Verdict::not_yet("is still registered"),
+        Until::Stopped => return stopped(sight),
+        Until::Running | Until::Healthy | Until::Complete | Until::Failed | Until::Finished => {}
+    }
+    if let Subject::Job { group: Some(group), .. } = &wait.subject
+        && !sight.job.groups.contains_key(group)
+    {
+        let groups: Vec<&str> = sight.job.groups.keys().map(String::as_str).collect();
+        return Verdict::not_yet(format!(
+            "version {} has no group `{group}`; it has {}",
+            sight.job.version,
+            groups.join(", ")
+        ));
+    }
+    let verdict = match sight.job.kind {
+        JobType::Service | JobType::System => longrun::judge(wait, until, sight),
+        JobType::Batch | JobType::Sysbatch => batch::judge(wait, until, sight),
+    };
+    with_placement_failure(verdict, sight)
+}
+
+/// No job has this ID.
+fn absent(wait: &Wait, similar: Option<&str>, was_seen: bool) -> Verdict {
+    match wait.until {
+        Some(Until::Absent) => Verdict::Met("no job has this ID".to_owned()),
+        Some(Until::Stopped) if was_seen => Verdict::Met("it was purged".to_owned()),
+        Some(Until::Stopped) => Verdict::not_yet(format!(
+            "no job has this ID{}; until = \"absent\" waits for that",
+            meant(similar)
+        )),
+        None | Some(Until::Running | Until::Healthy | Until::Complete | Until::Failed | Until::Finished) => {
+            Verdict::not_yet(format!("no job has this ID yet{}", meant(similar)))
+        }
+    }
+}
+
+fn meant(similar: Option<&str>) -> String {
+    similar.map_or_else(String::new, |similar| format!(" (did you mean `{similar}`?)"))
+}
+
+/// A stopped job, of which nothing runs any more.
+fn stopped(sight: &JobSight) -> Verdict {
+    if !sight.job.is_stopped {
+        return Verdict::not_yet("is not stopped");
+    }
+    match sight.allocations.values().filter(|allocation| !allocation.status.is_terminal()).count() {
+        0 => Verdict::Met("stopped".to_owned()),
+        left => Verdict::not_yet(format!("stopped, {left} still ending")),
+    }
+}
+
+/// Adds why Nomad cannot place the job, where that is so, to a verdict that waits.
+fn with_placement_failure(verdict: Verdict, sight: &JobSight) -> Verdict {
+    let Verdict::NotYet(Obstacle { text, .. }) = verdict else { return verdict };
+    let blocked = sight
+        .evaluations
+        .values()
+        .filter(|evaluation| evaluation.status == EvaluationStatus::Blocked)
+        .max_by_key(|evaluation| evaluation.create_index);
+    let Some(blocked) = blocked.filter(|_| !sight.job.is_stopped) else {
+        return Verdict::NotYet(Obstacle { text, is_blocked: false });
+    };
+    let reasons: Vec<String> =
+        blocked.failed_placements.iter().map(|(group, why)| format!("group {group}: {why}")).collect();
+    let why = if reasons.is_empty() {
+        format!("evaluation {} is blocked", blocked.id.short())
+    } else {
+        reasons.join("; ")
+    };
+    Verdict::NotYet(Obstacle { text: format!("{text}; Nomad has no room for it: {why}"), is_blocked: true })
+}
+
+/// A job that only launches children: it is all it will ever be once it is registered.
+fn launches_only(job: &Job) -> Option<&'static str> {
+    if job.is_parameterized {
+        Some("is parameterized and registered; its dispatched jobs have IDs of their own")
+    } else if job.is_periodic {
+        Some("is periodic and registered; the jobs it launches have IDs of their own")
+    } else {
+        None
+    }
+}
+
+/// Whether every main task of the allocation runs.
+fn main_tasks_run(job: &Job, allocation: &Allocation) -> bool {
+    job.groups.get(&allocation.group).is_some_and(|group| {
+        group.tasks.iter().filter(|(_, task)| task.is_main()).all(|(name, _)| {
+            allocation.tasks.get(name).is_some_and(|state| state.phase == TaskPhase::Running)
+        })
+    })
+}
+
+/// A count as Nomad counts. There are never as many allocations as would not fit.
+fn clamp(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// The groups a wait is about, by name.
+fn awaited_groups<'a>(wait: &'a Wait, job: &'a Job) -> impl Iterator<Item = &'a str> {
+    let only = match &wait.subject {
+        Subject::Job { group, .. } => group.as_deref(),
+        Subject::Task { .. } => None,
+    };
+    job.groups.keys().map(String::as_str).filter(move |name| only.is_none_or(|only| only == *name))
+}
+
+/// The last thing that went wrong with an allocation, ready to be looked up: `allocation 61d0c2aa: task web: …`.
+fn trouble(allocation: &Allocation) -> String {
+    let task = allocation
+        .tasks
+        .iter()
+        .find(|(_, state)| state.has_failed)
+        .or_else(|| allocation.tasks.iter().find(|(_, state)| state.phase != TaskPhase::Running));
+    let id = allocation.id.short();
+    match task {
+        Some((name, state)) if !state.last_event.is_empty() => {
+            format!("allocation {id}: task {name}: {}", state.last_event)
+        }
+        Some((name, _)) => format!("allocation {id}: task {name}"),
+        None if !allocation.description.is_empty() => format!("allocation {id}: {}", allocation.description),
+        None => format!("allocation {id}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

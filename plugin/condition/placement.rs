@@ -1,0 +1,96 @@
+//! Does the gate stand where Nomad waits for it?
+//!
+//! Nomad holds main tasks back only for a prestart task that is no sidecar. Anywhere else a gate would hold nothing,
+//! which looks like a gate that opened early. It is also so when the `sidecar` flag is flipped later: Nomad updates
+//! that in place, and the next agent restart would let the main tasks go.
+
+use std::time::Duration;
+
+use crate::cluster::{Lifecycle, LifecycleHook, Place, Sight, UpdatePolicy};
+
+/// What the gate's own job says about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing is known yet.
+    Looking,
+    /// The job cannot be read: why.
+    Unknown(String),
+    /// All is well. A note where the group's deadlines are shorter than the gate may wait.
+    Good(Option<String>),
+    /// The gate holds nothing back here: what to write instead.
+    Misplaced(String),
+}
+
+/// Judges the task at `place` by what is seen of its own job. `longest` is the longest time the gate may wait.
+pub fn standing(place: &Place, own: &Sight, longest: Duration) -> Standing {
+    use crate::cluster::Blindness::{Denied, Looking, Unreachable};
+    let sight = match own {
+        Sight::Unseen(unseen) => {
+            return match unseen.because {
+                Looking | Unreachable => Standing::Looking,
+                Denied => Standing::Unknown(unseen.why.clone()),
+            };
+        }
+        Sight::Absent { .. } => return Standing::Unknown("the job is not registered any more".to_owned()),
+        Sight::Present(sight) => sight.as_ref(),
+    };
+    let Some(allocation) = sight.allocations.get(&place.alloc) else { return Standing::Looking };
+    if allocation.job_version.is_none() {
+        return Standing::Looking;
+    }
+    if !sight.is_of_current_version(allocation) {
+        return Standing::Good(None); // An older version's allocation: its jobspec is not the one that is seen.
+    }
+    let Some(group) = sight.job.groups.get(&place.group) else { return Standing::Good(None) };
+    let Some(task) = group.tasks.get(&place.task) else { return Standing::Good(None) };
+    match task.lifecycle {
+        Some(Lifecycle { hook: LifecycleHook::Prestart, is_sidecar: false }) => {
+            Standing::Good(group.update.and_then(|update| short_deadlines(&update, longest)))
+        }
+        wrong => Standing::Misplaced(misplaced(place, wrong)),
+    }
+}
+
+fn misplaced(place: &Place, lifecycle: Option<Lifecycle>) -> String {
+    let is = match lifecycle {
+        None => "a main task",
+        Some(Lifecycle { hook: LifecycleHook::Prestart, .. }) => "a sidecar",
+        Some(Lifecycle { hook: LifecycleHook::Poststart, .. }) => "a poststart task",
+        Some(Lifecycle { hook: LifecycleHook::Poststop, .. }) => "a poststop task",
+    };
+    format!(
+        "task `{}` is {is}, and Nomad holds nothing back for it; write `lifecycle {{ hook = \"prestart\" sidecar = false }}` into it, each attribute on a line of its own",
+        place.task
+    )
+}
+
+fn short_deadlines(update: &UpdatePolicy, longest: Duration) -> Option<String> {
+    let is_unhealthy_first = update.healthy_deadline < longest;
+    let fails_first = !update.progress_deadline.is_zero() && update.progress_deadline < longest;
+    if !is_unhealthy_first && !fails_first {
+        return None;
+    }
+    let minutes = longest.as_secs().div_ceil(60);
+    let (short, value) = if is_unhealthy_first {
+        ("healthy_deadline", update.healthy_deadline)
+    } else {
+        ("progress_deadline", update.progress_deadline)
+    };
+    Some(format!(
+        "this gate may wait {}, but {short} = {} would fail the deployment meanwhile; set `update {{ healthy_deadline = \"{}m\" progress_deadline = \"{}m\" }}`",
+        humantime::format_duration(longest),
+        humantime::format_duration(value),
+        minutes + 5,
+        minutes + 10,
+    ))
+}
+
+impl Standing {
+    /// Whether it is not known yet if the gate stands well. It must not open then.
+    pub fn is_undecided(&self) -> bool {
+        match self {
+            Self::Looking => true,
+            Self::Unknown(_) | Self::Good(_) | Self::Misplaced(_) => false,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Health, job type by job type.

@@ -1,0 +1,198 @@
+//! One step of a run: its state, and the one function that changes it.
+//!
+//! ```text
+//!              dependencies satisfied            it is so
+//!     Blocked ───────────────────────▶ Gated ──────────────▶ Satisfied
+//!        ▲                              │  ▲                     │
+//!        └── a dependency is lost ──────┘  └──── it is lost ─────┘
+//!                                       │
+//!                                       │ never, blocked and told to fail, or the time is over
+//!                                       ▼
+//!                                     Failed
+//! ```
+//!
+//! # States are levels, not edges
+//!
+//! A state says how things stand now. What was satisfied and is lost goes back, so that all conditions hold together
+//! when the gate opens; news that repeat themselves change nothing.
+//!
+//! # When *never* is believed
+//!
+//! A failure that happens while we watch is believed after [`SETTLES`]: reads of several lists are not one instant,
+//! and Nomad itself shows jobs as failed for the blink of an eye. A failure that stood when we began may be what
+//! somebody is mending right now: it is believed only when it has stood for [`PATIENCE`].
+
+use std::time::Duration;
+
+use super::{Time, time::Spoken};
+use crate::{
+    condition::Verdict,
+    manifest::{OnBlocked, OnTimeout, Wait},
+};
+
+/// How long a failure that we saw happen must stand.
+pub(super) const SETTLES: Duration = Duration::from_millis(500);
+/// How long a failure must stand that was there when we began.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How a step stands. The words are the same in task events, logs and commands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeState {
+    /// Waits for other steps.
+    Blocked {
+        /// Their names.
+        by: Vec<String>,
+    },
+    /// Waits for its condition.
+    Gated {
+        /// What is in the way.
+        why: String,
+    },
+    /// Its condition holds, or its time is over and the user said to go on then.
+    Satisfied {
+        /// In what way.
+        how: String,
+    },
+    /// It can no longer be satisfied.
+    Failed {
+        /// Why.
+        why: String,
+    },
+}
+
+impl NodeState {
+    /// The state's name.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Blocked { .. } => "blocked",
+            Self::Gated { .. } => "gated",
+            Self::Satisfied { .. } => "satisfied",
+            Self::Failed { .. } => "failed",
+        }
+    }
+
+    /// Whether its condition holds.
+    pub fn is_satisfied(&self) -> bool {
+        matches!(self, Self::Satisfied { .. })
+    }
+}
+
+/// A step with what must be remembered about it.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) state: NodeState,
+    /// Since when it has been in a state of this name.
+    pub(super) since: Time,
+    /// When its time is over.
+    pub(super) deadline: Time,
+    /// Whether its job was there at any time since the run began.
+    pub(super) was_seen: bool,
+    was_satisfied: bool,
+    /// Whether it could already be seen at some time that it had not failed.
+    had_hope: bool,
+    /// Since when it looks as if it could never become so.
+    hopeless_since: Option<Time>,
+}
+
+/// What a step is judged by.
+pub(super) struct Evidence<'a> {
+    pub(super) wait: &'a Wait,
+    /// The steps it depends on that are not satisfied.
+    pub(super) missing: Vec<String>,
+    /// `None` while nothing can be seen of its subject.
+    pub(super) verdict: Verdict,
+    pub(super) is_seen: bool,
+    /// When the last of the run's deadlines is over.
+    pub(super) last_deadline: Time,
+}
+
+impl Node {
+    pub(super) fn new(now: Time, deadline: Time) -> Self {
+        Self {
+            state: NodeState::Gated { why: "not looked at yet".to_owned() },
+            since: now,
+            deadline,
+            was_seen: false,
+            was_satisfied: false,
+            had_hope: false,
+            hopeless_since: None,
+        }
+    }
+
+    /// Brings the state up to date. Returns whether anything of it changed.
+    pub(super) fn judge(&mut self, now: Time, evidence: Evidence<'_>) -> bool {
+        let deadline = self.effective_deadline(evidence.last_deadline);
+        let is_believed = self.believe(now, &evidence);
+        let next = after(now, deadline, is_believed, evidence);
+        self.was_satisfied |= next.is_satisfied();
+        if next == self.state {
+            return false;
+        }
+        if next.word() != self.state.word() {
+            self.since = now;
+        }
+        self.state = next;
+        true
+    }
+
+    /// A step that was satisfied and is lost again has until the end of the whole run to come back.
+    pub(super) fn effective_deadline(&self, last_deadline: Time) -> Time {
+        if self.was_satisfied { last_deadline } else { self.deadline }
+    }
+
+    /// When a *never* will be believed if nothing changes.
+    pub(super) fn believed_at(&self) -> Option<Time> {
+        self.hopeless_since.map(|since| since + if self.had_hope { SETTLES } else { PATIENCE })
+    }
+
+    /// Remembers since when it looks hopeless; says whether that is believed.
+    fn believe(&mut self, now: Time, evidence: &Evidence<'_>) -> bool {
+        match evidence.verdict {
+            Verdict::Never(_) => {
+                self.hopeless_since.get_or_insert(now);
+            }
+            Verdict::Met(_) | Verdict::NotYet(_) => {
+                self.hopeless_since = None;
+                self.had_hope |= evidence.is_seen;
+            }
+        }
+        self.believed_at().is_some_and(|at| at <= now)
+    }
+}
+
+/// The whole truth about a step.
+fn after(now: Time, deadline: Time, is_believed: bool, evidence: Evidence<'_>) -> NodeState {
+    let wait = evidence.wait;
+    let is_over = deadline <= now;
+    let limit = Spoken(wait.timeout);
+    let gated = match (evidence.missing.is_empty(), evidence.verdict) {
+        (true, Verdict::Met(how)) => return NodeState::Satisfied { how },
+        (true, Verdict::Never(why)) if is_believed => return NodeState::Failed { why },
+        (true, Verdict::NotYet(obstacle)) if obstacle.is_blocked && wait.on_blocked == OnBlocked::Fail => {
+            return NodeState::Failed { why: obstacle.text };
+        }
+        (true, Verdict::Never(why)) => NodeState::Gated { why },
+        (true, Verdict::NotYet(obstacle)) => NodeState::Gated { why: obstacle.text },
+        (false, _) => NodeState::Blocked { by: evidence.missing },
+    };
+    match (is_over, wait.on_timeout) {
+        (false, _) => gated,
+        (true, OnTimeout::Fail) => {
+            NodeState::Failed { why: format!("not within {limit}: {}", in_the_way(&gated)) }
+        }
+        (true, OnTimeout::Continue) => NodeState::Satisfied {
+            how: format!(
+                "not waited for any longer than {limit} (on_timeout = continue): {}",
+                in_the_way(&gated)
+            ),
+        },
+    }
+}
+
+fn in_the_way(state: &NodeState) -> String {
+    match state {
+        NodeState::Blocked { by } => format!("waits for {}", by.join(", ")),
+        NodeState::Gated { why } | NodeState::Failed { why } => why.clone(),
+        NodeState::Satisfied { how } => how.clone(),
+    }
+}

@@ -1,0 +1,72 @@
+//! What the user wrote: the `wait` blocks of a gate, checked and typed.
+//!
+//! ```text
+//!   config {}  ── msgpack ──▶ raw ──▶ checked values ──▶ Manifest + Problems
+//! ```
+//!
+//! # Invariants
+//!
+//! * All problems are found at once. [`Manifest::from_msgpack`] never stops at the first one.
+//! * An unknown key is a problem, never ignored.
+//! * A manifest with problems is never carried out: whoever compiles it ([`crate::plan::Plan::compile`]) takes the
+//!   problems along and refuses.
+//!
+//! What the blocks are called and which attributes they have stands as data in [`schema`]; Nomad's schema is made
+//! from it. Names that point to other blocks are checked by `plan/`, which knows the graph.
+
+mod problem;
+mod raw;
+pub mod schema;
+mod value;
+mod wait;
+
+use std::collections::BTreeMap;
+
+pub use problem::{Problem, Problems, nearest};
+use serde::{Deserialize, Serialize};
+pub use value::{AtLeast, OnBlocked, OnTimeout, Until};
+pub use wait::{Subject, Wait};
+
+/// A task's whole configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The `wait` blocks by label.
+    pub waits: BTreeMap<String, Wait>,
+}
+
+impl Manifest {
+    /// Reads the body of `config {}` as Nomad sends it: msgpack, made after [`schema::MANIFEST`].
+    ///
+    /// Where there are problems, the manifest holds defaults in the places that could not be read. It is then only
+    /// good for finding more problems.
+    pub fn from_msgpack(config: &[u8]) -> (Self, Problems) {
+        let mut problems = Problems::default();
+        let raw: raw::Manifest = match rmp_serde::from_slice(config) {
+            Ok(raw) => raw,
+            Err(error) => {
+                problems.push(Problem::new("config", format!("cannot be read: {error}")));
+                return (Self::default(), problems);
+            }
+        };
+        let waits: BTreeMap<String, Wait> = raw
+            .wait
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(label, wait)| {
+                let wait = wait.check(&label, &mut problems);
+                (label, wait)
+            })
+            .collect();
+        if waits.is_empty() && problems.is_empty() {
+            problems.push(
+                Problem::new("config", "nothing to wait for")
+                    .with_help("name each job the group needs: `wait \"postgres\" {}`"),
+            );
+        }
+        (Self { waits }, problems)
+    }
+}
+
+#[cfg(test)]
+mod tests;

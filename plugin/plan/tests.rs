@@ -1,0 +1,81 @@
+//! Graphs of waits, good and bad.
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn manifest(edges: &[(&str, &[&str])]) -> Manifest {
+    let waits: serde_json::Map<String, Value> =
+        edges.iter().map(|(name, needs)| ((*name).to_owned(), json!({ "depends_on": needs }))).collect();
+    let (manifest, problems) = Manifest::from_msgpack(&rmp_serde::to_vec(&json!({ "wait": waits })).unwrap());
+    assert!(problems.is_empty(), "{problems}");
+    manifest
+}
+
+fn refused(edges: &[(&str, &[&str])]) -> String {
+    Plan::compile(manifest(edges), Problems::default()).unwrap_err().to_string()
+}
+
+#[test]
+fn each_step_comes_after_all_that_it_depends_on() {
+    let edges: &[(&str, &[&str])] =
+        &[("a", &["z"]), ("m", &["a", "z"]), ("z", &[]), ("lone", &[]), ("top", &["m", "lone"])];
+    let plan = Plan::compile(manifest(edges), Problems::default()).unwrap();
+    let at = |name: &str| plan.order().iter().position(|step| step == name).unwrap();
+    assert_eq!(plan.order().len(), 5);
+    for (name, needs) in edges {
+        for needed in *needs {
+            assert!(at(needed) < at(name), "{needed} before {name}: {:?}", plan.order());
+        }
+    }
+}
+
+#[test]
+fn a_circle_is_shown_as_a_path() {
+    assert_snapshot!(refused(&[("left", &["right"]), ("right", &["left"]), ("solo", &[])]), @"config: these waits depend on each other: left → right → left (take one of the depends_on away)");
+    assert_snapshot!(refused(&[("self", &["self"])]), @"config: these waits depend on each other: self → self (take one of the depends_on away)");
+    assert_snapshot!(refused(&[("a", &["b"]), ("b", &["c"]), ("c", &["b"]), ("x", &["y"]), ("y", &["x"])]), @"
+    2 problems:
+    config: these waits depend on each other: b → c → b (take one of the depends_on away)
+    config: these waits depend on each other: x → y → x (take one of the depends_on away)
+    ");
+}
+
+#[test]
+fn a_name_that_no_block_has_is_told_with_a_near_one() {
+    assert_snapshot!(refused(&[("api", &["postgers", "qqq"]), ("postgres", &[])]), @r#"
+    2 problems:
+    wait "api": depends_on names "postgers", which is no block of this task (did you mean "postgres"?)
+    wait "api": depends_on names "qqq", which is no block of this task
+    "#);
+}
+
+#[test]
+fn problems_of_values_and_of_the_graph_are_told_together() {
+    let config = json!({"wait": {"a": {"until": "nope", "depends_on": ["a", "b"]}}});
+    let (manifest, problems) = Manifest::from_msgpack(&rmp_serde::to_vec(&config).unwrap());
+    assert_snapshot!(Plan::compile(manifest, problems).unwrap_err(), @r#"
+    3 problems:
+    wait "a": until = "nope" is none of running, healthy, complete, failed, finished, stopped, absent
+    wait "a": depends_on names "b", which is no block of this task (did you mean "a"?)
+    config: these waits depend on each other: a → a (take one of the depends_on away)
+    "#);
+}
+
+#[test]
+fn a_task_looks_at_its_own_job_and_at_those_it_waits_for() {
+    let config = json!({"wait": {
+        "db": {"job": "postgres", "namespace": "data"}, "redis": {}, "proxy": {"task": "envoy"},
+    }});
+    let (manifest, problems) = Manifest::from_msgpack(&rmp_serde::to_vec(&config).unwrap());
+    let plan = Plan::compile(manifest, problems).unwrap();
+    let place = Place {
+        job: JobKey::new("shop", "api"),
+        group: "web".to_owned(),
+        alloc: "0".into(),
+        task: "gate".to_owned(),
+    };
+    let subjects: Vec<String> = plan.subjects(&place).iter().map(ToString::to_string).collect();
+    assert_eq!(subjects, ["data/postgres", "shop/api", "shop/redis"]);
+}
