@@ -1,0 +1,288 @@
+//! The loop of a run: events in, actions performed. It decides nothing.
+//!
+//! ```text
+//!   watch ── sights ──┐                        ┌─▶ task events, log
+//!   driver ─ commands ┼─▶ Engine::step(now) ───┤
+//!   clock ── timeouts ┘                        └─▶ the ending, once
+//! ```
+//!
+//! # Invariants
+//!
+//! * One run is one tokio task and nothing else; a run that asks for the checks of its own allocation has a second
+//!   one for the requests.
+//! * A panic in a run ends that run as [`Ending::Panicked`], and no other.
+//! * When the whole process stops, a run stops looking and has no ending: the next process goes on with it.
+
+mod clock;
+mod outlook;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, watch},
+    time::{MissedTickBehavior, interval, sleep_until},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{Instrument, info, info_span, warn};
+
+pub use self::{
+    clock::wall_clock,
+    outlook::{Checker, Outlook, OwnChecks},
+};
+use self::clock::Clock;
+use crate::{
+    cluster::{Check, Place},
+    engine::{Action, Engine, Event, Outcome, Status, Time},
+    plan::Plan,
+};
+
+/// How often the checks of the own allocation are asked for, where a wait needs them. Nomad runs no check more often.
+const CHECK_PERIOD: Duration = Duration::from_secs(1);
+/// Commands that may be under way to one run. Each is answered at once, so one would nearly do.
+const COMMANDS: usize = 4;
+
+/// What a run needs to begin, or to go on.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// What to carry out.
+    pub plan: Plan,
+    /// Where the task stands.
+    pub place: Place,
+    /// The instant at which each step's time is over: [`crate::engine::deadlines`], made when the task first started.
+    pub deadlines: BTreeMap<String, Time>,
+}
+
+/// Where a run tells its user what goes on.
+pub trait Notices: Send + Sync + 'static {
+    /// A task event. There will be few.
+    fn event(&self, message: &str);
+    /// A line of the task's log.
+    fn log(&self, line: &str);
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The gate is open.
+    Opened,
+    /// The gate failed: what was wanted, what stood in the way, what to do.
+    Failed {
+        /// The same words as in the task event.
+        message: String,
+    },
+    /// Nomad stopped the task.
+    Stopped,
+    /// There is a mistake in dtree.
+    Panicked,
+}
+
+#[derive(Debug)]
+enum Command {
+    LookAgain,
+    Open(String),
+    Stop,
+}
+
+/// A run under way, or ended.
+#[derive(Clone, Debug)]
+pub struct Running {
+    commands: mpsc::Sender<Command>,
+    status: watch::Receiver<Arc<Status>>,
+    ending: watch::Receiver<Option<Ending>>,
+    clock: Clock,
+}
+
+impl Running {
+    /// Looks at the cluster anew.
+    pub async fn look_again(&self) {
+        self.command(Command::LookAgain).await;
+    }
+
+    /// Opens the gate by hand. What `reason` says is recorded.
+    pub async fn open(&self, reason: String) {
+        self.command(Command::Open(reason)).await;
+    }
+
+    /// Ends the run. Nothing in the cluster is changed by it.
+    pub async fn stop(&self) {
+        self.command(Command::Stop).await;
+    }
+
+    /// How the run stands now.
+    pub fn status(&self) -> Status {
+        let mut status = Status::clone(&self.status.borrow());
+        status.now = self.clock.now();
+        status
+    }
+
+    /// How the run ended, if it has.
+    pub fn ending(&self) -> Option<Ending> {
+        self.ending.borrow().clone()
+    }
+
+    /// Waits for the end. Never returns if the process stops before the run ends.
+    pub async fn ended(&self) -> Ending {
+        let mut ending = self.ending.clone();
+        loop {
+            if let Some(ending) = ending.borrow_and_update().clone() {
+                return ending;
+            }
+            if ending.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    async fn command(&self, command: Command) {
+        // A run that has ended needs no commands.
+        self.commands.send(command).await.ok();
+    }
+}
+
+/// Begins `order`, or goes on with it, on one of `tasks`; `stop` is the whole process's.
+pub fn start(
+    order: Order,
+    outlook: impl Outlook,
+    checker: impl Checker,
+    notices: Arc<dyn Notices>,
+    tasks: &TaskTracker,
+    stop: CancellationToken,
+) -> Running {
+    let clock = Clock::start();
+    let Order { plan, place, deadlines } = order;
+    let span = info_span!("task", alloc_id = %place.alloc, task = %place.task);
+    let engine = Engine::new(plan, place, &deadlines, clock.now());
+    let (command, commands) = mpsc::channel(COMMANDS);
+    let (publish, status) = watch::channel(Arc::new(engine.status(clock.now())));
+    let (end, ending) = watch::channel(None);
+    let checks = engine.wants_checks().then(|| {
+        let (answer, checks) = mpsc::channel(1);
+        tasks.spawn(ask_for_checks(checker, answer, stop.clone()).instrument(span.clone()));
+        checks
+    });
+    let run = Run { engine, outlook, notices, commands, checks, publish, clock, stop };
+    let ended = Ended(Some(end));
+    tasks.spawn(async move { ended.by(run.to_its_end().await) }.instrument(span));
+    Running { commands: command, status, ending, clock }
+}
+
+/// Tells the ending. Dropped without one, it tells of a panic: that is the only way to get there.
+struct Ended(Option<watch::Sender<Option<Ending>>>);
+
+impl Ended {
+    fn by(mut self, ending: Option<Ending>) {
+        if let Some(end) = self.0.take()
+            && ending.is_some()
+        {
+            // Nobody may be asking any more.
+            end.send_replace(ending);
+        }
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if let Some(end) = self.0.take()
+            && std::thread::panicking()
+        {
+            end.send_replace(Some(Ending::Panicked));
+        }
+    }
+}
+
+struct Run<O> {
+    engine: Engine,
+    outlook: O,
+    notices: Arc<dyn Notices>,
+    commands: mpsc::Receiver<Command>,
+    checks: Option<mpsc::Receiver<Vec<Check>>>,
+    publish: watch::Sender<Arc<Status>>,
+    clock: Clock,
+    stop: CancellationToken,
+}
+
+impl<O: Outlook> Run<O> {
+    /// Until it ends, or the process stops: then `None`.
+    async fn to_its_end(mut self) -> Option<Ending> {
+        let mut event = Event::Started;
+        loop {
+            let now = self.clock.now();
+            let actions = self.engine.step(now, event);
+            let ending = actions.into_iter().filter_map(|action| self.perform(action)).next_back();
+            self.publish.send_replace(Arc::new(self.engine.status(now)));
+            if ending.is_some() {
+                return ending;
+            }
+
+            let timeout = self.engine.next_timeout().map(|at| self.clock.instant(at));
+            event = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return None,
+                Some(command) = self.commands.recv() => match command {
+                    Command::Stop => Event::Stopped,
+                    Command::Open(reason) => {
+                        warn!(reason, "gate opened by hand");
+                        Event::Opened { reason }
+                    }
+                    Command::LookAgain => {
+                        self.notices.log("looks at the cluster anew");
+                        self.outlook.look_again();
+                        Event::Tick
+                    }
+                },
+                Some((job, sight)) = self.outlook.next() => Event::Seen(job, sight),
+                Some(checks) = next_checks(&mut self.checks) => Event::Checked(checks),
+                () = sleep_until(timeout.unwrap_or_else(|| self.clock.instant(now))), if timeout.is_some() => Event::Tick,
+                else => return None,
+            };
+        }
+    }
+
+    fn perform(&self, action: Action) -> Option<Ending> {
+        match action {
+            Action::Announce(message) => self.notices.event(&message),
+            Action::Log(line) => self.notices.log(&line),
+            Action::Finish(outcome) => {
+                let ending = match outcome {
+                    Outcome::Opened => Ending::Opened,
+                    Outcome::Failed(message) => Ending::Failed { message },
+                    Outcome::Stopped => Ending::Stopped,
+                };
+                info!(ending = ?ending, "gate ended");
+                return Some(ending);
+            }
+        }
+        None
+    }
+}
+
+async fn next_checks(checks: &mut Option<mpsc::Receiver<Vec<Check>>>) -> Option<Vec<Check>> {
+    match checks {
+        Some(checks) => checks.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Asks again and again, until nobody listens. What cannot be had counts as no result.
+async fn ask_for_checks(checker: impl Checker, answer: mpsc::Sender<Vec<Check>>, stop: CancellationToken) {
+    let mut period = interval(CHECK_PERIOD);
+    period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = answer.closed() => return,
+            _ = period.tick() => {}
+        }
+        let checks = checker.checks().await.unwrap_or_else(|error| {
+            tracing::debug!(error = %error, "cannot read the checks of the own allocation");
+            Vec::new()
+        });
+        if answer.send(checks).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

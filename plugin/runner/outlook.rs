@@ -1,0 +1,49 @@
+//! What a run looks at, as traits: so that the loop is tested without a cluster.
+
+use std::sync::Arc;
+
+use crate::{
+    cluster::{AllocId, Check, JobKey, Sight},
+    nomad,
+    watch::{Subscription, Viewer},
+};
+
+/// Sights of the jobs that a run is about.
+pub trait Outlook: Send + 'static {
+    /// The next thing seen. `None` when nothing will be seen any more.
+    fn next(&mut self) -> impl Future<Output = Option<(JobKey, Arc<Sight>)>> + Send;
+
+    /// Asks for everything to be read anew.
+    fn look_again(&self);
+}
+
+impl Outlook for Subscription {
+    async fn next(&mut self) -> Option<(JobKey, Arc<Sight>)> {
+        Self::next(self).await
+    }
+
+    fn look_again(&self) {
+        Self::look_again(self);
+    }
+}
+
+/// Who asks for the checks of the own allocation.
+pub trait Checker: Send + 'static {
+    /// Their last results.
+    fn checks(&self) -> impl Future<Output = Result<Vec<Check>, nomad::Error>> + Send;
+}
+
+/// Asks Nomad, with the task's own token: these are its own allocation's checks.
+#[derive(Clone, Debug)]
+pub struct OwnChecks {
+    /// The task's way to Nomad.
+    pub viewer: Viewer,
+    /// Its allocation.
+    pub alloc: AllocId,
+}
+
+impl Checker for OwnChecks {
+    async fn checks(&self) -> Result<Vec<Check>, nomad::Error> {
+        self.viewer.client()?.checks(&self.alloc).await
+    }
+}
