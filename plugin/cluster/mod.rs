@@ -15,6 +15,8 @@ mod evaluation;
 mod id;
 mod job;
 mod place;
+#[cfg(test)]
+pub(crate) mod sample;
 mod sight;
 
 pub use allocation::{AllocStatus, Allocation, Check, CheckStatus, TaskPhase, TaskState};

@@ -46,7 +46,9 @@ pub(super) fn judge(wait: &Wait, until: Until, sight: &JobSight) -> Verdict {
         {
             Verdict::Met(text())
         }
-        Until::Failed if let Some(allocation) = failure => Verdict::Met(failed(allocation)),
+        Until::Failed if let Some(allocation) = failure => {
+            Verdict::Met(format!("failed: {}", failed(allocation)))
+        }
         Until::Running | Until::Complete | Until::Finished | Until::Failed if sight.job.is_stopped => {
             Verdict::not_yet(format!(
                 "{}, and is stopped; start it with `nomad job start {}`",
@@ -54,7 +56,9 @@ pub(super) fn judge(wait: &Wait, until: Until, sight: &JobSight) -> Verdict {
                 sight.job.key.job
             ))
         }
-        Until::Complete if let Some(allocation) = failure => Verdict::Never(failed(allocation)),
+        Until::Complete if let Some(allocation) = failure => {
+            Verdict::Never(format!("it failed: {}", failed(allocation)))
+        }
         Until::Running | Until::Complete | Until::Finished | Until::Failed => {
             Verdict::NotYet(Obstacle { text: text(), is_blocked: false })
         }
@@ -67,8 +71,8 @@ fn failed(allocation: &Allocation) -> String {
     let id = allocation.id.short();
     let task = allocation.tasks.iter().find(|(_, state)| state.has_failed);
     match task.and_then(|(name, state)| state.exit_code.map(|code| (name, code))) {
-        Some((name, code)) => format!("failed: allocation {id}: task {name} exited with {code}"),
-        None => format!("failed: {}", trouble(allocation)),
+        Some((name, code)) => format!("allocation {id}: task {name} exited with {code}"),
+        None => trouble(allocation),
     }
 }
 
@@ -179,7 +183,7 @@ fn describe(sight: &JobSight, until: Until, groups: &[Places<'_>]) -> String {
             parts.push("nothing placed yet".to_owned());
         }
         if let Some(allocation) = places.first_failed() {
-            parts.push(failed(allocation));
+            parts.push(format!("one failed: {}", failed(allocation)));
         }
     }
     parts.join(", ")

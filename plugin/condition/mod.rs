@@ -188,7 +188,7 @@ fn trouble(allocation: &Allocation) -> String {
         .tasks
         .iter()
         .find(|(_, state)| state.has_failed)
-        .or_else(|| allocation.tasks.iter().find(|(_, state)| state.phase != TaskPhase::Running));
+        .or_else(|| allocation.tasks.iter().find(|(_, state)| state.phase == TaskPhase::Pending));
     let id = allocation.id.short();
     match task {
         Some((name, state)) if !state.last_event.is_empty() => {

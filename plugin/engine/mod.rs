@@ -168,10 +168,14 @@ impl Engine {
         if let Some((name, why)) = failed {
             let message = self.failure(&name, &why);
             actions.extend(self.finish(Outcome::Failed(message.clone()), message));
-        } else if self.is_open() {
+        } else if self.is_open(now) {
             let waited = Spoken(now.since(self.began));
             let how = self.describe(now, |_| true);
             actions.extend(self.finish(Outcome::Opened, format!("open after {waited}: {how}")));
+        } else if self.last_deadline <= now {
+            let message = "wanted to know where it stands before it opens, but its own job could not be seen in time; \
+                           check that the Nomad agent is up: `nomad server members`";
+            actions.extend(self.finish(Outcome::Failed(message.to_owned()), message.to_owned()));
         } else {
             actions.extend(self.announce(now));
         }
@@ -187,6 +191,7 @@ impl Engine {
         waiting
             .flat_map(|node| [Some(node.effective_deadline(self.last_deadline)), node.believed_at()])
             .flatten()
+            .chain(self.standing.is_undecided().then_some(self.last_deadline))
             .chain(self.announcer.due(&self.topic(), self.is_looking()))
             .min()
     }
@@ -256,8 +261,13 @@ impl Engine {
     }
 
     /// Whether everything holds at this instant.
-    fn is_open(&self) -> bool {
-        !self.standing.is_undecided() && self.nodes.values().all(|node| node.state.is_satisfied())
+    ///
+    /// Where the task stands must be known too, unless the time is over and every wait says to go on then.
+    fn is_open(&self, now: Time) -> bool {
+        let goes_on = self.last_deadline <= now
+            && self.plan.manifest().waits.values().all(|wait| wait.on_timeout == OnTimeout::Continue);
+        (goes_on || !self.standing.is_undecided())
+            && self.nodes.values().all(|node| node.state.is_satisfied())
     }
 
     fn finish(&mut self, outcome: Outcome, message: String) -> Vec<Action> {
@@ -413,3 +423,6 @@ fn detail(state: &NodeState) -> String {
         NodeState::Satisfied { how } => how.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

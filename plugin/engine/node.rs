@@ -87,7 +87,8 @@ pub(super) struct Node {
     pub(super) deadline: Time,
     /// Whether its job was there at any time since the run began.
     pub(super) was_seen: bool,
-    was_satisfied: bool,
+    /// Whether its condition held at any time since the run began.
+    was_met: bool,
     /// Whether it could already be seen at some time that it had not failed.
     had_hope: bool,
     /// Since when it looks as if it could never become so.
@@ -99,8 +100,8 @@ pub(super) struct Evidence<'a> {
     pub(super) wait: &'a Wait,
     /// The steps it depends on that are not satisfied.
     pub(super) missing: Vec<String>,
-    /// `None` while nothing can be seen of its subject.
     pub(super) verdict: Verdict,
+    /// Whether anything can be seen of its subject.
     pub(super) is_seen: bool,
     /// When the last of the run's deadlines is over.
     pub(super) last_deadline: Time,
@@ -113,7 +114,7 @@ impl Node {
             since: now,
             deadline,
             was_seen: false,
-            was_satisfied: false,
+            was_met: false,
             had_hope: false,
             hopeless_since: None,
         }
@@ -123,8 +124,8 @@ impl Node {
     pub(super) fn judge(&mut self, now: Time, evidence: Evidence<'_>) -> bool {
         let deadline = self.effective_deadline(evidence.last_deadline);
         let is_believed = self.believe(now, &evidence);
+        self.was_met |= evidence.missing.is_empty() && matches!(evidence.verdict, Verdict::Met(_));
         let next = after(now, deadline, is_believed, evidence);
-        self.was_satisfied |= next.is_satisfied();
         if next == self.state {
             return false;
         }
@@ -135,9 +136,9 @@ impl Node {
         true
     }
 
-    /// A step that was satisfied and is lost again has until the end of the whole run to come back.
+    /// A step whose condition held and was lost again has until the end of the whole run to come back.
     pub(super) fn effective_deadline(&self, last_deadline: Time) -> Time {
-        if self.was_satisfied { last_deadline } else { self.deadline }
+        if self.was_met { last_deadline } else { self.deadline }
     }
 
     /// When a *never* will be believed if nothing changes.
@@ -145,12 +146,13 @@ impl Node {
         self.hopeless_since.map(|since| since + if self.had_hope { SETTLES } else { PATIENCE })
     }
 
-    /// Remembers since when it looks hopeless; says whether that is believed.
+    /// Remembers since when it looks hopeless; says whether that is believed. A blocked step is not looked at.
     fn believe(&mut self, now: Time, evidence: &Evidence<'_>) -> bool {
         match evidence.verdict {
-            Verdict::Never(_) => {
+            Verdict::Never(_) if evidence.missing.is_empty() => {
                 self.hopeless_since.get_or_insert(now);
             }
+            Verdict::Never(_) => self.hopeless_since = None,
             Verdict::Met(_) | Verdict::NotYet(_) => {
                 self.hopeless_since = None;
                 self.had_hope |= evidence.is_seen;

@@ -71,10 +71,14 @@ impl Plan {
 }
 
 /// Edges lead from what is needed to what needs it. Names that no block has are left out.
+///
+/// Nodes go in backwards: among those that do not depend on each other, petgraph's order is the reverse of that.
 fn graph(manifest: &Manifest) -> DiGraphMap<&str, ()> {
     let mut graph = DiGraphMap::new();
-    for (name, wait) in &manifest.waits {
+    for name in manifest.waits.keys().rev() {
         graph.add_node(name.as_str());
+    }
+    for (name, wait) in &manifest.waits {
         for needed in &wait.depends_on {
             if let Some((needed, _)) = manifest.waits.get_key_value(needed) {
                 graph.add_edge(needed.as_str(), name.as_str(), ());

@@ -24,6 +24,7 @@ fn each_step_comes_after_all_that_it_depends_on() {
     let plan = Plan::compile(manifest(edges), Problems::default()).unwrap();
     let at = |name: &str| plan.order().iter().position(|step| step == name).unwrap();
     assert_eq!(plan.order().len(), 5);
+    assert_eq!(plan.order(), ["lone", "z", "a", "m", "top"]);
     for (name, needs) in edges {
         for needed in *needs {
             assert!(at(needed) < at(name), "{needed} before {name}: {:?}", plan.order());

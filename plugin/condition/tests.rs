@@ -1,1 +1,0 @@
-//! Health, job type by job type.

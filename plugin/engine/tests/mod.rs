@@ -1,0 +1,114 @@
+//! Runs of gates on simulated time.
+
+mod properties;
+mod recovery;
+mod stories;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    cluster::{JobSight, sample},
+    manifest::Manifest,
+};
+
+/// The gate of `job shop/web`, with the given `wait` blocks.
+pub(super) fn plan(waits: &Value) -> Plan {
+    let (manifest, problems) = Manifest::from_msgpack(&rmp_serde::to_vec(&json!({ "wait": waits })).unwrap());
+    Plan::compile(manifest, problems).unwrap()
+}
+
+pub(super) fn place() -> Place {
+    Place {
+        job: JobKey::new("default", "shop"),
+        group: "web".to_owned(),
+        alloc: "own-0000-0000".into(),
+        task: "gate".to_owned(),
+    }
+}
+
+/// The gate's own job, in which it stands well.
+pub(super) fn own_job() -> JobSight {
+    sample::job("shop", crate::cluster::JobType::Service, 1).with("own", |own| {
+        own.is_healthy = None;
+        own.tasks.clear();
+    })
+}
+
+/// A run and everything it did.
+struct Simulation {
+    engine: Engine,
+    began: Time,
+    now: Time,
+    lines: Vec<String>,
+}
+
+impl Simulation {
+    /// A run that has just begun, and sees its own job.
+    fn gate(waits: &Value) -> Self {
+        Self::gate_that_sees(waits, own_job().seen())
+    }
+
+    fn gate_that_sees(waits: &Value, own: Sight) -> Self {
+        let now = Time::from_unix_millis(1_000_000);
+        let plan = plan(waits);
+        let deadlines = deadlines(&plan, now);
+        let engine = Engine::new(plan, place(), &deadlines, now);
+        let mut run = Self { engine, began: now, now, lines: Vec::new() };
+        run.happens("the run begins", Event::Started);
+        run.sees("shop", own);
+        run
+    }
+
+    fn happens(&mut self, what: &str, event: Event) -> &mut Self {
+        let actions = self.engine.step(self.now, event);
+        let at = Spoken(self.now.since(self.began));
+        self.lines.push(format!("{at}: {what}"));
+        for action in actions {
+            self.lines.push(match action {
+                Action::Announce(message) => format!("    event   {message}"),
+                Action::Log(line) => format!("    log     {line}"),
+                Action::Finish(outcome) => format!(
+                    "    finish  {}",
+                    match outcome {
+                        Outcome::Opened => "opened",
+                        Outcome::Failed(_) => "failed",
+                        Outcome::Stopped => "stopped",
+                    }
+                ),
+            });
+        }
+        self
+    }
+
+    fn sees(&mut self, job: &str, sight: Sight) -> &mut Self {
+        let what = format!("{job} is seen");
+        self.happens(&what, Event::Seen(JobKey::new("default", job), Arc::new(sight)))
+    }
+
+    /// Lets time pass, with a tick at each instant that the engine asks for.
+    fn wait(&mut self, seconds: u64) -> &mut Self {
+        let until = self.now + Duration::from_secs(seconds);
+        while let Some(at) = self.engine.next_timeout().filter(|at| *at <= until) {
+            assert!(at >= self.now, "a timeout in the past");
+            self.now = at;
+            let before = self.lines.len();
+            self.happens("time passes", Event::Tick);
+            assert!(
+                self.lines.len() > before + 1 || self.engine.next_timeout() != Some(at),
+                "the engine asks for {at:?} again and again: {}",
+                self.transcript()
+            );
+        }
+        self.now = until;
+        self
+    }
+
+    fn transcript(&self) -> String {
+        self.lines.join("\n")
+    }
+}
+
+fn nobody() -> Sight {
+    Sight::Absent { similar: None }
+}

@@ -1,0 +1,56 @@
+//! A run that goes on in a new process keeps its deadlines.
+
+use super::*;
+use crate::cluster::sample::service;
+
+fn recovered(after: u64) -> (Engine, Time) {
+    let began = Time::from_unix_millis(1_000_000);
+    let plan = plan(&json!({"postgres": {"timeout": "1m"}}));
+    let deadlines = deadlines(&plan, began);
+    let now = began + Duration::from_secs(after);
+    (Engine::new(plan, place(), &deadlines, now), now)
+}
+
+fn finished(actions: &[Action]) -> Option<&Outcome> {
+    actions.iter().find_map(|action| match action {
+        Action::Finish(outcome) => Some(outcome),
+        Action::Announce(_) | Action::Log(_) => None,
+    })
+}
+
+#[test]
+fn a_recovered_gate_gives_up_at_the_instant_it_always_had() {
+    let (mut engine, now) = recovered(45);
+    assert_eq!(finished(&engine.step(now, Event::Started)), None);
+    let before = engine.step(now + Duration::from_millis(14_999), Event::Tick);
+    assert_eq!(finished(&before), None);
+    let at = engine.step(now + Duration::from_secs(15), Event::Tick);
+    assert!(matches!(finished(&at), Some(Outcome::Failed(_))), "{at:?}");
+}
+
+#[test]
+fn a_gate_whose_time_was_over_while_nobody_ran_it_gives_up_and_does_not_open() {
+    let (mut engine, now) = recovered(61);
+    let actions = engine.step(now, Event::Started);
+    assert!(matches!(finished(&actions), Some(Outcome::Failed(_))), "{actions:?}");
+    let late = engine.step(
+        now,
+        Event::Seen(JobKey::new("default", "postgres"), Arc::new(service(1).with("a", |_| ()).seen())),
+    );
+    assert_eq!(late, []);
+}
+
+#[test]
+fn a_step_without_a_deadline_is_over_at_once() {
+    let now = Time::from_unix_millis(1_000_000);
+    let mut engine = Engine::new(plan(&json!({"postgres": {}})), place(), &BTreeMap::new(), now);
+    assert!(matches!(finished(&engine.step(now, Event::Started)), Some(Outcome::Failed(_))));
+}
+
+#[test]
+fn durations_are_spoken_in_two_units() {
+    let spoken = [0, 59, 60, 61, 3599, 3600, 3660, 3661, 90_000, 86_461]
+        .map(|s| Spoken(Duration::from_secs(s)).to_string());
+    assert_eq!(spoken, ["0s", "59s", "1m", "1m 1s", "59m 59s", "1h", "1h 1m", "1h 1m", "1d 1h", "1d"]);
+    assert_eq!(Spoken(Duration::from_millis(999)).to_string(), "0s");
+}
