@@ -90,3 +90,6 @@ pub fn status(status: &Status) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;
