@@ -1,0 +1,201 @@
+//! The loop, on simulated time, with a cluster that a test holds in its hand.
+
+use std::sync::Mutex;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    cluster::{JobKey, Sight, TaskPhase, sample},
+    engine,
+    manifest::Manifest,
+    nomad,
+};
+
+/// What the test shows, and how often it was asked to look again.
+struct Window {
+    sights: mpsc::UnboundedReceiver<(JobKey, Arc<Sight>)>,
+    looks: Arc<Mutex<u32>>,
+}
+
+impl Outlook for Window {
+    async fn next(&mut self) -> Option<(JobKey, Arc<Sight>)> {
+        self.sights.recv().await
+    }
+
+    fn look_again(&self) {
+        *self.looks.lock().unwrap() += 1;
+    }
+}
+
+/// Checks that answer the same each time.
+struct Steady(Vec<Check>);
+
+impl Checker for Steady {
+    async fn checks(&self) -> Result<Vec<Check>, nomad::Error> {
+        Ok(self.0.clone())
+    }
+}
+
+#[derive(Default)]
+struct Notebook(Mutex<Vec<String>>);
+
+impl Notices for Notebook {
+    fn event(&self, message: &str) {
+        assert!(!message.contains("panic here"), "a mistake in the run");
+        self.0.lock().unwrap().push(message.to_owned());
+    }
+
+    fn log(&self, _: &str) {}
+}
+
+struct Bench {
+    running: Running,
+    show: mpsc::UnboundedSender<(JobKey, Arc<Sight>)>,
+    notebook: Arc<Notebook>,
+    looks: Arc<Mutex<u32>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+fn place() -> Place {
+    Place {
+        job: JobKey::new("default", "shop"),
+        group: "web".to_owned(),
+        alloc: "own-0000-0000".into(),
+        task: "gate".to_owned(),
+    }
+}
+
+fn begin(waits: &Value, checks: Vec<Check>) -> Bench {
+    let (manifest, problems) = Manifest::from_msgpack(&rmp_serde::to_vec(&json!({ "wait": waits })).unwrap());
+    let plan = Plan::compile(manifest, problems).unwrap();
+    let deadlines = engine::deadlines(&plan, wall_clock());
+    let (show, sights) = mpsc::unbounded_channel();
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let (notebook, looks) = (Arc::new(Notebook::default()), Arc::new(Mutex::new(0)));
+    let running = start(
+        Order { plan, place: place(), deadlines },
+        Window { sights, looks: Arc::clone(&looks) },
+        Steady(checks),
+        Arc::clone(&notebook) as Arc<dyn Notices>,
+        &tasks,
+        stop.clone(),
+    );
+    let bench = Bench { running, show, notebook, looks, tasks, stop };
+    bench.sees("shop", own_job(TaskPhase::Pending));
+    bench
+}
+
+/// The own job, in which the gate stands well, with a sidecar `proxy` that Nomad checks.
+fn own_job(proxy: TaskPhase) -> Sight {
+    sample::job("shop", crate::cluster::JobType::Service, 1)
+        .but_group(|group| {
+            let mut spec = group.tasks.get("gate").cloned().unwrap();
+            spec.lifecycle.as_mut().unwrap().is_sidecar = true;
+            spec.has_nomad_checks = true;
+            group.tasks.insert("proxy".to_owned(), spec);
+        })
+        .with("own", |own| own.tasks = [("proxy".to_owned(), sample::task(proxy))].into())
+        .seen()
+}
+
+impl Bench {
+    fn sees(&self, job: &str, sight: Sight) {
+        self.show.send((JobKey::new("default", job), Arc::new(sight))).unwrap();
+    }
+
+    async fn is_over(self) {
+        self.tasks.close();
+        tokio::time::timeout(Duration::from_secs(5), self.tasks.wait()).await.expect("everything it spawned has ended");
+    }
+}
+
+fn healthy() -> Sight {
+    sample::service(1).with("a", |_| ()).seen()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_opens_when_what_it_waits_for_is_seen() {
+    let bench = begin(&json!({"postgres": {}}), Vec::new());
+    bench.sees("postgres", healthy());
+    assert_eq!(bench.running.ended().await, Ending::Opened);
+    assert_eq!(bench.running.ending(), Some(Ending::Opened));
+    assert!(bench.notebook.0.lock().unwrap().last().unwrap().starts_with("open after 0s"));
+    assert!(bench.running.status().ending.is_some());
+    bench.is_over().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_cluster_ends_at_the_deadline() {
+    let bench = begin(&json!({"postgres": {"timeout": "5m"}}), Vec::new());
+    let began = tokio::time::Instant::now();
+    let Ending::Failed { message } = bench.running.ended().await else { panic!("it opened") };
+    assert!(message.contains("not within 5m"), "{message}");
+    let took = began.elapsed();
+    assert!((299..=301).contains(&took.as_secs()), "{took:?}");
+    bench.is_over().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_is_of_the_moment_it_is_asked_for() {
+    let bench = begin(&json!({"postgres": {}}), Vec::new());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let status = bench.running.status();
+    assert_eq!(status.now.since(status.began).as_secs(), 60);
+    bench.running.stop().await;
+    assert_eq!(bench.running.ended().await, Ending::Stopped);
+    // A run that has ended takes commands without harm.
+    bench.running.stop().await;
+    bench.running.look_again().await;
+    bench.is_over().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_reach_the_run() {
+    let bench = begin(&json!({"postgres": {}}), Vec::new());
+    bench.running.look_again().await;
+    bench.running.open("INC-7".to_owned()).await;
+    assert_eq!(bench.running.ended().await, Ending::Opened);
+    assert_eq!(*bench.looks.lock().unwrap(), 1);
+    assert_eq!(bench.notebook.0.lock().unwrap().last().unwrap(), "opened by hand: INC-7");
+    bench.is_over().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_stops_leaves_no_ending_behind() {
+    let bench = begin(&json!({"proxy": {"task": "proxy"}}), Vec::new());
+    bench.stop.cancel();
+    bench.tasks.close();
+    bench.tasks.wait().await;
+    assert_eq!(bench.running.ending(), None);
+    let ended = tokio::time::timeout(Duration::from_secs(60), bench.running.ended()).await;
+    assert!(ended.is_err(), "{ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_ends_its_own_run_only() {
+    let bench = begin(&json!({"postgres": {}}), Vec::new());
+    let other = begin(&json!({"postgres": {}}), Vec::new());
+    bench.running.open("panic here".to_owned()).await;
+    assert_eq!(bench.running.ended().await, Ending::Panicked);
+    other.sees("postgres", healthy());
+    assert_eq!(other.running.ended().await, Ending::Opened);
+}
+
+#[tokio::test(start_paused = true)]
+async fn checks_of_the_own_allocation_are_asked_for_only_as_long_as_they_are_needed() {
+    let passes = Check {
+        name: "alive".to_owned(),
+        service: "proxy".to_owned(),
+        task: "proxy".to_owned(),
+        status: crate::cluster::CheckStatus::Success,
+        output: String::new(),
+    };
+    let bench = begin(&json!({"proxy": {"task": "proxy"}}), vec![passes]);
+    bench.sees("shop", own_job(TaskPhase::Running));
+    assert_eq!(bench.running.ended().await, Ending::Opened);
+    bench.is_over().await;
+    let without = begin(&json!({"postgres": {}}), Vec::new());
+    assert_eq!(without.tasks.len(), 1, "one run is one tokio task");
+}
