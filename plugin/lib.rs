@@ -24,3 +24,4 @@
 //! ```
 
 pub mod cluster;
+pub mod nomad;
