@@ -27,5 +27,6 @@ pub mod cluster;
 pub mod condition;
 pub mod engine;
 pub mod manifest;
+pub mod nomad;
 pub mod plan;
 pub mod show;

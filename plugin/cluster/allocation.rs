@@ -24,7 +24,7 @@ pub struct Allocation {
     pub status: AllocStatus,
     /// What its client says in words, perhaps nothing.
     pub description: String,
-    /// The deployment it is part of, if any.
+    /// The deployment it is part of. `None` also where only a list has shown it: lists leave it out.
     pub deployment: Option<DeploymentId>,
     /// Nomad's verdict on its health. Given once and never taken back.
     pub is_healthy: Option<bool>,
@@ -40,7 +40,8 @@ pub struct Allocation {
     pub create_index: RaftIndex,
     /// The last write to it by client or server.
     pub modify_index: RaftIndex,
-    /// The last write to it by a server. Unchanged since a read means: still the same job version.
+    /// The last write to it by a server, or a later position where only a list has shown it. An event in which this
+    /// is no greater means: still the same job version.
     pub alloc_modify_index: RaftIndex,
 }
 

@@ -1,0 +1,265 @@
+//! What can go wrong between dtree and Nomad, said so that the reader can act on it.
+//!
+//! Each message says what dtree wanted and where; the source says why it did not work; [`Error::hint`] says what to
+//! do. No message repeats its source: whoever prints the error prints the chain, for which there is [`Error::chain`].
+
+use std::{error::Error as _, fmt::Write as _, io, path::PathBuf, time::Duration};
+
+use super::Asker;
+use crate::cluster::{JobKey, Namespace};
+
+/// A request to Nomad's HTTP API that gave no usable answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The address cannot be used.
+    #[error("`{address}` is no address of Nomad's API: {why}")]
+    BadAddress {
+        /// As the user gave it.
+        address: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The file with the token cannot be read.
+    #[error("cannot read the token in `{}`", path.display())]
+    TokenFile {
+        /// Its path on the client.
+        path: PathBuf,
+        /// The system's own words.
+        #[source]
+        source: io::Error,
+    },
+    /// No answer: name resolution, TCP, the socket file, or a connection that broke.
+    #[error("cannot reach Nomad at {address}")]
+    Unreachable {
+        /// As the user gave it.
+        address: String,
+        /// The transport's own words.
+        #[source]
+        source: io::Error,
+    },
+    /// No answer in time.
+    #[error("Nomad at {address} did not answer within {} s when asked to {wanted}", after.as_secs())]
+    TimedOut {
+        /// A verb phrase: "read job `api`".
+        wanted: String,
+        /// As the user gave it.
+        address: String,
+        /// The time limit.
+        after: Duration,
+    },
+    /// The event stream ended, or fell silent, where it should not.
+    #[error("the event stream from {address} {how}")]
+    StreamLost {
+        /// As the user gave it.
+        address: String,
+        /// A verb phrase: "ended", "was silent for 45 s".
+        how: String,
+    },
+    /// The token is good but lacks a right.
+    #[error("Nomad does not allow {} to {wanted} in namespace `{namespace}`", whom(asker.as_ref()))]
+    Denied {
+        /// A verb phrase: "read job `api`".
+        wanted: String,
+        /// Where.
+        namespace: Namespace,
+        /// Who asked; `None` for the plugin itself.
+        asker: Option<Asker>,
+    },
+    /// There is no token, or one that Nomad does not take.
+    #[error("Nomad does not know {} by its token, so it may not {wanted}: {said}", whom(asker.as_ref()))]
+    Unidentified {
+        /// A verb phrase: "read job `api`".
+        wanted: String,
+        /// Who asked; `None` for the plugin itself.
+        asker: Option<Asker>,
+        /// Whether there was a token at all.
+        has_token: bool,
+        /// Nomad's reason, first line only.
+        said: String,
+    },
+    /// Nomad answered, but neither with what was asked for nor with a denial.
+    #[error("Nomad answered {status} when asked to {wanted}: {said}")]
+    Refused {
+        /// A verb phrase.
+        wanted: String,
+        /// The HTTP status.
+        status: u16,
+        /// Nomad's reason, first line only.
+        said: String,
+    },
+    /// The answer is not what Nomad's API promises.
+    #[error("cannot understand Nomad's answer when asked to {wanted}")]
+    Garbled {
+        /// A verb phrase.
+        wanted: String,
+        /// Where the answer goes wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The answer was cut off before it could fill the memory.
+    #[error("Nomad's answer when asked to {wanted} is longer than {limit} bytes")]
+    TooLong {
+        /// A verb phrase.
+        wanted: String,
+        /// The limit in bytes.
+        limit: usize,
+    },
+}
+
+/// Who asked, in a sentence.
+fn whom(asker: Option<&Asker>) -> String {
+    asker.map_or_else(
+        || "the dtree plugin".to_owned(),
+        |asker| format!("task `{}` of job `{}`", asker.task, asker.job.job),
+    )
+}
+
+impl Error {
+    /// Whether the same request may succeed later without anyone's help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::StreamLost { .. } => true,
+            Self::Refused { status, .. } => *status >= 500 || *status == 429,
+            Self::BadAddress { .. }
+            | Self::TokenFile { .. }
+            | Self::Denied { .. }
+            | Self::Unidentified { .. }
+            | Self::Garbled { .. }
+            | Self::TooLong { .. } => false,
+        }
+    }
+
+    /// Whether Nomad was reached and does not let this token see what was asked for.
+    pub fn is_denied(&self) -> bool {
+        match self {
+            Self::Denied { .. } | Self::Unidentified { .. } => true,
+            Self::BadAddress { .. }
+            | Self::TokenFile { .. }
+            | Self::Unreachable { .. }
+            | Self::TimedOut { .. }
+            | Self::StreamLost { .. }
+            | Self::Refused { .. }
+            | Self::Garbled { .. }
+            | Self::TooLong { .. } => false,
+        }
+    }
+
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Denied { namespace, asker: Some(asker), .. } => {
+                let JobKey { namespace: own, job } = &asker.job;
+                Some(format!(
+                    "write a policy file with the line\n  \
+                     namespace \"{namespace}\" {{ capabilities = [\"list-jobs\", \"read-job\"] }}\n\
+                     and attach it to the job; it takes effect at once:\n  \
+                     nomad acl policy apply -namespace {own} -job {job} gate-read FILE"
+                ))
+            }
+            Self::Denied { namespace, asker: None, .. } => Some(format!(
+                "give the plugin's token a policy with the line\n  \
+                 namespace \"{namespace}\" {{ capabilities = [\"list-jobs\", \"read-job\"] }}"
+            )),
+            Self::Unidentified { asker: Some(asker), has_token: false, .. } => Some(format!(
+                "add to task `{}` of job `{}`:\n  identity {{\n    file = true\n  }}",
+                asker.task, asker.job.job
+            )),
+            Self::Unidentified { asker: Some(asker), has_token: true, .. } => Some(format!(
+                "use the default identity, which does not expire, in task `{}` of job `{}`:\n  \
+                 identity {{\n    file = true\n  }}",
+                asker.task, asker.job.job
+            )),
+            Self::Unidentified { asker: None, .. } => Some(
+                "check the token that the plugin's configuration names: it is missing, wrong or expired"
+                    .to_owned(),
+            ),
+            Self::Unreachable { .. } | Self::TimedOut { .. } => {
+                Some("check that the agent and its servers are up: `nomad server members`".to_owned())
+            }
+            Self::TokenFile { .. } => Some(
+                "the file must be a regular file with a single name, neither empty nor longer than 64 KiB"
+                    .to_owned(),
+            ),
+            Self::BadAddress { .. }
+            | Self::StreamLost { .. }
+            | Self::Refused { .. }
+            | Self::Garbled { .. }
+            | Self::TooLong { .. } => None,
+        }
+    }
+
+    /// The message and those of its sources, in one line.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = self.source();
+        while let Some(error) = source {
+            // Writing to a string cannot fail.
+            let _written = write!(text, ": {error}");
+            source = error.source();
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(error: &Error) -> String {
+        format!("error: {}\n\nhint: {}", error.chain(), error.hint().unwrap_or_default())
+    }
+
+    fn asker() -> Asker {
+        Asker { job: JobKey::new("shop", "api"), task: "after-postgres".to_owned() }
+    }
+
+    #[test]
+    fn a_missing_right_is_named_with_the_policy_that_grants_it() {
+        let error = Error::Denied {
+            wanted: "read job `postgres`".to_owned(),
+            namespace: "data".into(),
+            asker: Some(asker()),
+        };
+        insta::assert_snapshot!(shown(&error), @r#"
+        error: Nomad does not allow task `after-postgres` of job `api` to read job `postgres` in namespace `data`
+
+        hint: write a policy file with the line
+          namespace "data" { capabilities = ["list-jobs", "read-job"] }
+        and attach it to the job; it takes effect at once:
+          nomad acl policy apply -namespace shop -job api gate-read FILE
+        "#);
+    }
+
+    #[test]
+    fn a_missing_identity_is_answered_with_the_lines_to_add() {
+        let error = Error::Unidentified {
+            wanted: "read job `postgres`".to_owned(),
+            asker: Some(asker()),
+            has_token: false,
+            said: "Unauthorized".to_owned(),
+        };
+        insta::assert_snapshot!(shown(&error), @"
+        error: Nomad does not know task `after-postgres` of job `api` by its token, so it may not read job `postgres`: Unauthorized
+
+        hint: add to task `after-postgres` of job `api`:
+          identity {
+            file = true
+          }
+        ");
+    }
+
+    #[test]
+    fn the_transports_own_words_are_kept() {
+        let error = Error::Unreachable {
+            address: "unix:///a/api.sock".to_owned(),
+            source: io::Error::from(io::ErrorKind::ConnectionRefused),
+        };
+        insta::assert_snapshot!(shown(&error), @"
+        error: cannot reach Nomad at unix:///a/api.sock: connection refused
+
+        hint: check that the agent and its servers are up: `nomad server members`
+        ");
+        assert!(error.is_transient() && !error.is_denied());
+    }
+}

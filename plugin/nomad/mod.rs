@@ -1,0 +1,36 @@
+//! Nomad's HTTP API, as far as dtree reads it: over TCP and over the Task API's Unix socket.
+//!
+//! ```text
+//!   Client ──▶ transport ──▶ one connection per request
+//!     │            │
+//!     │           JSON
+//!     ▼            ▼
+//!   query        wire ──▶ convert ──▶ cluster::{Job, Allocation, …}
+//! ```
+//!
+//! # Invariants
+//!
+//! * Every request ends: after ten seconds at the latest, and with at most 64 MiB read.
+//! * Nothing that Nomad or someone in its place sends makes dtree panic, and nothing that is not understood counts as
+//!   good news: an unknown status is an error.
+//! * A token is only ever sent to the endpoint its client was made for.
+//!
+//! It does not retry, pool or remember anything: that is `watch/`.
+
+mod client;
+mod convert;
+mod endpoint;
+mod error;
+#[cfg(test)]
+pub(crate) mod fake;
+mod query;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod transport;
+mod wire;
+
+pub use client::{Asker, Client, JobStub, Read};
+pub use endpoint::{Endpoint, Token};
+pub use error::Error;
+pub use stream::{Beat, EventStream, Topics, Transaction, Update};

@@ -1,0 +1,402 @@
+//! Nomad's JSON, only the fields that dtree reads.
+//!
+//! A field without which nothing can be said is required, and a word that is not in one of the enums here is an
+//! error: an answer that is half understood must never pass for good news. Nomad writes empty lists and maps as
+//! `null`, which [`nullable`] reads.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
+
+/// Reads `null` as the default.
+fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
+    Option::deserialize(from).map(Option::unwrap_or_default)
+}
+
+/// A member of `/v1/jobs`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct JobStub {
+    #[serde(rename = "ID")]
+    pub(super) id: String,
+    pub(super) create_index: u64,
+    pub(super) modify_index: u64,
+    #[serde(rename = "JobModifyIndex")]
+    pub(super) spec_modify_index: u64,
+}
+
+/// A whole job.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Job {
+    #[serde(rename = "ID")]
+    pub(super) id: String,
+    pub(super) namespace: String,
+    #[serde(rename = "Type")]
+    pub(super) kind: JobType,
+    pub(super) version: u64,
+    pub(super) create_index: u64,
+    pub(super) modify_index: u64,
+    #[serde(rename = "JobModifyIndex")]
+    pub(super) spec_modify_index: u64,
+    pub(super) stop: bool,
+    #[serde(default)]
+    pub(super) dispatched: bool,
+    #[serde(default)]
+    pub(super) periodic: Option<IgnoredAny>,
+    #[serde(default, rename = "ParameterizedJob")]
+    pub(super) parameterized: Option<IgnoredAny>,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) task_groups: Vec<Group>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum JobType {
+    Service,
+    Batch,
+    System,
+    Sysbatch,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Group {
+    pub(super) name: String,
+    pub(super) count: u32,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) tasks: Vec<Task>,
+    #[serde(default)]
+    pub(super) update: Option<Update>,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) services: Vec<Service>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Task {
+    pub(super) name: String,
+    pub(super) driver: String,
+    #[serde(default)]
+    pub(super) lifecycle: Option<Lifecycle>,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) services: Vec<Service>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Lifecycle {
+    pub(super) hook: LifecycleHook,
+    #[serde(default)]
+    pub(super) sidecar: bool,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum LifecycleHook {
+    Prestart,
+    Poststart,
+    Poststop,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Update {
+    pub(super) max_parallel: i64,
+    #[serde(default)]
+    pub(super) health_check: String,
+    /// In nanoseconds, as all of Nomad's durations.
+    pub(super) healthy_deadline: i64,
+    pub(super) progress_deadline: i64,
+    pub(super) auto_revert: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Service {
+    #[serde(default)]
+    pub(super) provider: String,
+    #[serde(default)]
+    pub(super) task_name: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) checks: Vec<ServiceCheck>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ServiceCheck {
+    #[serde(default)]
+    pub(super) task_name: String,
+    #[serde(default)]
+    pub(super) on_update: String,
+}
+
+/// A member of an allocation list, or the allocation of an event, which has no `JobVersion` but an
+/// `AllocModifyIndex` and a `DeploymentID`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Allocation {
+    #[serde(rename = "ID")]
+    pub(super) id: String,
+    #[serde(rename = "JobID")]
+    pub(super) job_id: String,
+    pub(super) name: String,
+    #[serde(rename = "NodeID")]
+    pub(super) node_id: String,
+    pub(super) task_group: String,
+    #[serde(default)]
+    pub(super) job_version: Option<u64>,
+    pub(super) desired_status: DesiredStatus,
+    pub(super) client_status: ClientStatus,
+    #[serde(default)]
+    pub(super) client_description: String,
+    #[serde(default, rename = "DeploymentID")]
+    pub(super) deployment_id: String,
+    #[serde(default)]
+    pub(super) deployment_status: Option<AllocHealth>,
+    #[serde(default, rename = "FollowupEvalID")]
+    pub(super) followup_eval_id: String,
+    #[serde(default, rename = "NextAllocation")]
+    pub(super) next: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) task_states: BTreeMap<String, TaskState>,
+    pub(super) create_index: u64,
+    pub(super) modify_index: u64,
+    #[serde(default)]
+    pub(super) alloc_modify_index: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum DesiredStatus {
+    Run,
+    Stop,
+    Evict,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ClientStatus {
+    Pending,
+    Running,
+    Complete,
+    Failed,
+    Lost,
+    Unknown,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct AllocHealth {
+    #[serde(default)]
+    pub(super) healthy: Option<bool>,
+    #[serde(default)]
+    pub(super) canary: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct TaskState {
+    pub(super) state: TaskPhase,
+    pub(super) failed: bool,
+    #[serde(default)]
+    pub(super) restarts: u64,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) events: Vec<TaskEvent>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum TaskPhase {
+    Pending,
+    Running,
+    Dead,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct TaskEvent {
+    #[serde(rename = "Type")]
+    pub(super) kind: String,
+    #[serde(default)]
+    pub(super) display_message: String,
+    #[serde(default)]
+    pub(super) exit_code: i32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Deployment {
+    #[serde(rename = "ID")]
+    pub(super) id: String,
+    #[serde(rename = "JobID")]
+    pub(super) job_id: String,
+    pub(super) job_version: u64,
+    pub(super) job_create_index: u64,
+    pub(super) status: DeploymentStatus,
+    #[serde(default)]
+    pub(super) status_description: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) task_groups: BTreeMap<String, DeploymentGroup>,
+    pub(super) modify_index: u64,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum DeploymentStatus {
+    Running,
+    Paused,
+    Failed,
+    Successful,
+    Cancelled,
+    Initializing,
+    Pending,
+    Blocked,
+    Unblocking,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct DeploymentGroup {
+    pub(super) desired_total: u32,
+    pub(super) desired_canaries: u32,
+    pub(super) promoted: bool,
+    pub(super) placed_allocs: u32,
+    pub(super) healthy_allocs: u32,
+    pub(super) unhealthy_allocs: u32,
+    #[serde(default)]
+    pub(super) auto_revert: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Evaluation {
+    #[serde(rename = "ID")]
+    pub(super) id: String,
+    #[serde(rename = "JobID")]
+    pub(super) job_id: String,
+    pub(super) status: EvaluationStatus,
+    #[serde(default)]
+    pub(super) triggered_by: String,
+    #[serde(default, rename = "FailedTGAllocs", deserialize_with = "nullable")]
+    pub(super) failed_groups: BTreeMap<String, Placement>,
+    pub(super) create_index: u64,
+    pub(super) modify_index: u64,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum EvaluationStatus {
+    Pending,
+    Blocked,
+    Complete,
+    Failed,
+    #[serde(rename = "canceled", alias = "cancelled")]
+    Cancelled,
+}
+
+/// Why a group could not be placed.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Placement {
+    #[serde(default)]
+    pub(super) nodes_evaluated: u64,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) constraint_filtered: BTreeMap<String, u64>,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) dimension_exhausted: BTreeMap<String, u64>,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) quota_exhausted: Vec<String>,
+}
+
+/// A member of `/v1/client/allocation/:id/checks`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Check {
+    #[serde(rename = "Check")]
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) service: String,
+    #[serde(default)]
+    pub(super) task: String,
+    pub(super) mode: CheckMode,
+    pub(super) status: CheckStatus,
+    #[serde(default)]
+    pub(super) output: String,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum CheckMode {
+    Healthiness,
+    Readiness,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum CheckStatus {
+    Success,
+    Failure,
+    Pending,
+}
+
+/// The token that asks, as `/v1/acl/token/self` tells it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct AclToken {
+    #[serde(rename = "AccessorID")]
+    pub(super) accessor_id: String,
+}
+
+/// A line of the event stream, without what its events carry.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Outline {
+    #[serde(deserialize_with = "nullable")]
+    pub(super) events: Vec<EventOutline>,
+}
+
+/// An event of which only the subject is read, so that a stream of all jobs costs little.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct EventOutline {
+    pub(super) topic: String,
+    pub(super) key: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) filter_keys: Vec<String>,
+}
+
+/// A line of the event stream.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Line {
+    pub(super) index: u64,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) events: Vec<Event>,
+}
+
+/// An event. Its payload names what it holds by its one key.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Event {
+    pub(super) topic: String,
+    #[serde(default)]
+    pub(super) namespace: String,
+    pub(super) payload: Payload,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Payload {
+    #[serde(default)]
+    pub(super) job: Option<Box<Job>>,
+    /// Only beside `job`: it is gone, and `job` is how it was before.
+    #[serde(default)]
+    pub(super) deleted: bool,
+    #[serde(default)]
+    pub(super) deployment: Option<Box<Deployment>>,
+    #[serde(default)]
+    pub(super) allocation: Option<Box<Allocation>>,
+    #[serde(default)]
+    pub(super) evaluation: Option<Box<Evaluation>>,
+}
