@@ -15,7 +15,7 @@ use std::thread;
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
-#[expect(dead_code, reason = "the stories use the rest")]
+#[expect(dead_code, unused_imports, reason = "the stories use the rest")]
 mod harness;
 
 use harness::{Cluster, Options, Shop, seconds, shop};

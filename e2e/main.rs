@@ -1,1 +1,18 @@
-//! x
+//! Stories about gates in a real Nomad, grouped by subject, and the oracle that judges each of them.
+//!
+//! `make stories` runs them. They need a Nomad (`e2e/nomad/find`) and root, and say so when they lack one.
+
+#![expect(clippy::disallowed_methods, reason = "the stories live in real time")]
+#![expect(clippy::indexing_slicing, reason = "a JSON value without that key gives null, and no panic")]
+
+#[expect(dead_code, unused_imports, reason = "the demo uses the rest")]
+mod harness;
+mod oracle;
+mod story;
+
+mod access;
+mod bad_input;
+mod conditions;
+mod order;
+mod recovery;
+mod tasks;

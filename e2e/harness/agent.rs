@@ -27,7 +27,7 @@ pub(crate) struct Options {
     /// Keeps its state on disk, so that it can be started again. An agent that is not (`-dev`) destroys its
     /// allocations when it stops.
     pub(crate) restartable: bool,
-    /// The inside of `plugin "dtree" { }`.
+    /// The inside of `plugin "dtree" { }`; `{http}` is the agent's port, `{token}` a file with the management token.
     pub(crate) plugin: String,
 }
 
@@ -90,6 +90,11 @@ impl Agent {
     /// Where its HTTP API is.
     pub(crate) fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.ports.http).into()
+    }
+
+    /// The management token, for the plugin's configuration to name.
+    pub(crate) fn keep_token(&self, token: &str) -> io::Result<()> {
+        fs::write(self.home().join("token"), token)
     }
 
     /// For other agents to join.
@@ -170,18 +175,28 @@ impl Agent {
 
     /// The process ids of its running `dtree` plugins (one, outside of an agent's start).
     pub(crate) fn plugin_pids(&self) -> Vec<i32> {
-        let program = self.plugin_path();
-        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-        pids.filter(|pid| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program)).collect()
+        pids_of(&self.plugin_path())
     }
 
     /// `kill -9` for the plugin alone; the agent starts it anew.
     pub(crate) fn kill_plugin(&self) {
-        for pid in self.plugin_pids() {
+        self.kill_plugin_at(&self.plugin_path());
+    }
+
+    /// The same after the plugin's file has been moved.
+    pub(crate) fn kill_plugin_at(&self, program: &Path) {
+        debug_assert!(program.starts_with(&self.dir), "only what is ours");
+        for pid in pids_of(program) {
             let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
+}
+
+/// Who runs this very file.
+fn pids_of(program: &Path) -> Vec<i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program)).collect()
 }
 
 impl Drop for Agent {
@@ -193,7 +208,9 @@ impl Drop for Agent {
 fn configuration(name: &str, home: &Path, options: &Options, ports: Ports, servers: &[u16]) -> String {
     let home = home.display();
     let Ports { http, rpc, serf } = ports;
-    let Options { acl, plugin, .. } = options;
+    let acl = options.acl;
+    let plugin =
+        options.plugin.replace("{http}", &http.to_string()).replace("{token}", &format!("{home}/token"));
     let server = if servers.is_empty() {
         "server {\n  enabled          = true\n  bootstrap_expect = 1\n  raft_multiplier  = 1\n}\n"
     } else {

@@ -113,6 +113,9 @@ impl Cluster {
             Self { dir, options, agents: Mutex::new(vec![agent]), api: Api::new(address, None), warden };
         if cluster.options.acl {
             let token = cluster.bootstrap()?;
+            for agent in cluster.agents().iter() {
+                agent.keep_token(&token).map_err(|error| format!("cannot keep the token: {error}"))?;
+            }
             cluster.api = Api::new(address, Some(token));
         }
         Ok(cluster)

@@ -34,6 +34,13 @@ pub(crate) enum Error {
     },
 }
 
+impl Error {
+    /// Whether Nomad says that there is no such thing.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { status: 404, .. })
+    }
+}
+
 /// Sends one request; a 200 gives the body.
 pub(crate) fn request(
     address: SocketAddr,

@@ -1,9 +1,8 @@
-//! A real Nomad to tell stories about.
+//! A real Nomad, for the stories and the demo.
 //!
 //! ```text
-//! Story ──▶ Cluster ──▶ Agent (a process)        warden (cleans up when this process ends, however it does)
-//!   │          └──────▶ Api   (HTTP of our own)
-//!   └──▶ jobs (jobspecs as text), Switch (something to health-check)
+//! Cluster ──▶ Agent (a process)      warden (cleans up when this process ends, however it does)
+//!        └──▶ Api   (HTTP of our own)
 //! ```
 //!
 //! Nothing in here uses the library: what judges the product shares no code with it.
@@ -17,8 +16,9 @@ mod sweep;
 
 use std::net::SocketAddr;
 
-pub(crate) use agent::Options;
+pub(crate) use agent::{Agent, Options, free_ports};
 pub(crate) use cluster::{Cluster, interrupt, is_interrupted, seconds, wait_for};
+pub(crate) use http::Api;
 pub(crate) use shop::Shop;
 
 /// The body of `GET /` at an address.

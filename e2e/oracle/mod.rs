@@ -1,0 +1,334 @@
+//! The oracle: reads Nomad's own records, and says which gates opened early.
+//!
+//! ```text
+//! jobs, their versions ──▶ what a gate had to wait for ┐
+//!                                                      ├──▶ findings
+//! allocations ──▶ when what was so, when who started ──┘
+//! ```
+//!
+//! It knows nothing of the plugin: no code, no log, no word that the plugin has said. A gate opened at the time at
+//! which Nomad saw its task end well; what it waited for was so at the times that the Nomad client has noted down.
+//! Where it cannot tell, it says so, as a finding.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::harness::Api;
+
+/// Nanoseconds since 1970.
+type Nanos = i128;
+
+/// What Nomad has recorded about one job.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct JobRecord {
+    /// Every version that is kept, as submitted.
+    pub(crate) versions: Vec<Value>,
+    /// Every allocation that is kept.
+    pub(crate) allocations: Vec<Value>,
+}
+
+impl JobRecord {
+    fn version(&self, version: &Value) -> Option<&Value> {
+        self.versions.iter().find(|job| job["Version"] == *version)
+    }
+
+    /// The version that was current at a time.
+    fn current(&self, at: Nanos) -> Option<&Value> {
+        let before = self.versions.iter().filter(|job| number(&job["SubmitTime"]) <= at);
+        before.max_by_key(|job| number(&job["Version"]))
+    }
+}
+
+/// What Nomad has recorded about some jobs and all that their gates wait for, by namespace and ID.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Record {
+    /// A job that a gate waits for, and that is not there, is there without versions.
+    pub(crate) jobs: BTreeMap<(String, String), JobRecord>,
+}
+
+impl Record {
+    /// Asks Nomad. `jobs` are IDs with their namespaces.
+    pub(crate) fn read(api: &Api, jobs: &[(String, String)]) -> Result<Self, String> {
+        let mut record = Self::default();
+        let mut wanted: Vec<(String, String)> =
+            jobs.iter().map(|(id, namespace)| (namespace.clone(), id.clone())).collect();
+        while let Some((namespace, id)) = wanted.pop() {
+            let list = |what: &str| -> Result<Value, String> {
+                let path = format!("/v1/job/{id}/{what}?namespace={namespace}&all=true");
+                match api.get(&path) {
+                    Ok(found) => Ok(found),
+                    Err(error) if error.is_not_found() => Ok(Value::Null),
+                    Err(error) => Err(error.to_string()),
+                }
+            };
+            let versions = array(&list("versions")?["Versions"]);
+            let allocations = array(&list("allocations")?);
+            for needs in versions.iter().flat_map(needs_of) {
+                let jobs = needs.waits.iter().filter_map(Need::job);
+                wanted.extend(jobs.filter(|job| !record.jobs.contains_key(job)));
+            }
+            record.jobs.insert((namespace, id), JobRecord { versions, allocations });
+        }
+        Ok(record)
+    }
+}
+
+/// One `wait` block.
+#[derive(Debug, Clone)]
+struct Need {
+    namespace: String,
+    label: String,
+    block: Value,
+}
+
+impl Need {
+    fn text(&self, attribute: &str) -> Option<&str> {
+        self.block[attribute].as_str()
+    }
+
+    fn job(&self) -> Option<(String, String)> {
+        if self.text("task").is_some() {
+            return None;
+        }
+        let namespace = self.text("namespace").unwrap_or(&self.namespace);
+        Some((namespace.to_owned(), self.text("job").unwrap_or(&self.label).to_owned()))
+    }
+
+    /// When waiting was over without success, for a gate that goes on then.
+    fn gives_up_after(&self) -> Option<Duration> {
+        let timeout = humantime::parse_duration(self.text("timeout").unwrap_or("5m")).ok();
+        timeout.filter(|_| self.text("on_timeout") == Some("continue"))
+    }
+}
+
+/// What a group has to wait for.
+#[derive(Debug, Clone)]
+pub(crate) struct Needs {
+    group: String,
+    gate: String,
+    waits: Vec<Need>,
+}
+
+/// The gates in a job, with what they wait for.
+pub(crate) fn needs_of(job: &Value) -> Vec<Needs> {
+    let namespace = job["Namespace"].as_str().unwrap_or("default");
+    let mut all = Vec::new();
+    for group in array(&job["TaskGroups"]) {
+        for task in array(&group["Tasks"]) {
+            let is_gate = task["Driver"] == "dtree"
+                && task["Lifecycle"]["Hook"] == "prestart"
+                && task["Lifecycle"]["Sidecar"] != true;
+            if is_gate {
+                // Nomad keeps labelled blocks as lists of maps with one key.
+                let blocks = array(&task["Config"]["wait"]);
+                let labelled = blocks.iter().filter_map(Value::as_object).flatten();
+                let waits = labelled.map(|(label, block)| Need {
+                    namespace: namespace.to_owned(),
+                    label: label.clone(),
+                    block: block.get(0).unwrap_or(block).clone(),
+                });
+                let waits = waits.collect();
+                all.push(Needs { group: text(&group["Name"]), gate: text(&task["Name"]), waits });
+            }
+        }
+    }
+    all
+}
+
+/// What is wrong with a record: nothing, if every gate held.
+pub(crate) fn judge(record: &Record) -> Vec<String> {
+    let mut findings = Vec::new();
+    for ((_, id), job) in &record.jobs {
+        for allocation in &job.allocations {
+            let Some(version) = job.version(&allocation["JobVersion"]) else { continue };
+            for needs in needs_of(version) {
+                judge_allocation(record, id, allocation, version, &needs, &mut findings);
+            }
+        }
+    }
+    findings
+}
+
+/// The same for allocations of jobs that should have had these gates.
+pub(crate) fn judge_as_if(record: &Record, gated: &[Value]) -> Vec<String> {
+    let mut findings = Vec::new();
+    for spec in gated {
+        let key = (spec["Namespace"].as_str().unwrap_or("default").to_owned(), text(&spec["ID"]));
+        let Some(job) = record.jobs.get(&key) else { continue };
+        for (allocation, needs) in
+            job.allocations.iter().flat_map(|a| needs_of(spec).into_iter().map(move |n| (a, n)))
+        {
+            judge_allocation(record, &key.1, allocation, spec, &needs, &mut findings);
+        }
+    }
+    findings
+}
+
+fn judge_allocation(
+    record: &Record,
+    id: &str,
+    allocation: &Value,
+    job: &Value,
+    needs: &Needs,
+    findings: &mut Vec<String>,
+) {
+    if allocation["TaskGroup"] != *needs.group {
+        return;
+    }
+    let group = array(&job["TaskGroups"]).into_iter().find(|group| group["Name"] == *needs.group);
+    let mains = array(&group.unwrap_or_default()["Tasks"]);
+    let gate = &allocation["TaskStates"][&needs.gate];
+    for main in mains.iter().filter(|task| task["Lifecycle"].is_null()) {
+        let Some(started) = time(&allocation["TaskStates"][text(&main["Name"])]["StartedAt"]) else {
+            continue;
+        };
+        let mut finding =
+            |what: &str| findings.push(format!("{id}, allocation {}: {what}", allocation["ID"]));
+        if gate.is_null() {
+            for need in &needs.waits {
+                if let Err(why) = was_so(record, need, allocation, started, None) {
+                    finding(&format!("its main task started early: {}: {why}", need.label));
+                }
+            }
+            continue;
+        }
+        let began = time(&gate["StartedAt"]);
+        if began.is_some_and(|began| began > started) {
+            // The gate runs again, after a restart of the whole allocation; this start belongs to the time before.
+            continue;
+        }
+        match time(&gate["FinishedAt"]) {
+            Some(opened) if opened <= started && gate["Failed"] == false => {
+                for need in &needs.waits {
+                    if let Err(why) = was_so(record, need, allocation, opened, began) {
+                        finding(&format!("its gate opened early: {}: {why}", need.label));
+                    }
+                }
+            }
+            ended => finding(&format!(
+                "its main task started at {started}, but its gate: {} failed={} at {ended:?}",
+                gate["State"], gate["Failed"]
+            )),
+        }
+    }
+}
+
+/// Whether what a gate waits for was so at a time; the error says what was not.
+fn was_so(record: &Record, need: &Need, own: &Value, at: Nanos, began: Option<Nanos>) -> Result<(), String> {
+    let by_itself = is_met(record, need, own, at);
+    match (&by_itself, need.gives_up_after(), began) {
+        (Err(_), Some(timeout), Some(began))
+            if at - began >= Nanos::try_from(timeout.as_nanos()).unwrap_or_default() =>
+        {
+            Ok(())
+        }
+        _ => by_itself,
+    }
+}
+
+fn is_met(record: &Record, need: &Need, own: &Value, at: Nanos) -> Result<(), String> {
+    let Some(key) = need.job() else {
+        let task = need.text("task").unwrap_or_default();
+        let moment = if need.text("until") == Some("complete") { "FinishedAt" } else { "StartedAt" };
+        let so = time(&own["TaskStates"][task][moment]).is_some_and(|time| time <= at);
+        return if so {
+            Ok(())
+        } else {
+            Err(format!("the allocation's own task {task} had no {moment} yet"))
+        };
+    };
+    let found = record.jobs.get(&key);
+    let current = found.and_then(|job| job.current(at));
+    let until = need.text("until");
+    let (Some(found), Some(current)) = (found, current) else {
+        return if until == Some("absent") { Ok(()) } else { Err("there was no such job".to_owned()) };
+    };
+    let kind = current["Type"].as_str().unwrap_or_default();
+    let until = until.unwrap_or(if matches!(kind, "batch" | "sysbatch") { "complete" } else { "healthy" });
+    match until {
+        "absent" => return Err("the job was there".to_owned()),
+        "stopped" if current["Stop"] == true => return Ok(()),
+        "stopped" => return Err("the job was not stopped".to_owned()),
+        _ => {}
+    }
+    for group in array(&current["TaskGroups"]) {
+        if need.text("group").is_some_and(|wanted| group["Name"] != *wanted) {
+            continue;
+        }
+        let counts = |allocation: &&Value| {
+            allocation["TaskGroup"] == group["Name"]
+                && (need.block["any_version"] == true || allocation["JobVersion"] == current["Version"])
+                && number(&allocation["CreateTime"]) <= at
+        };
+        let allocations: Vec<&Value> = found.allocations.iter().filter(counts).collect();
+        let n_good = allocations.iter().filter(|allocation| is_good(allocation, &group, until, at)).count();
+        let n_wanted = wanted(need, kind, &group, &allocations, until);
+        if n_good < n_wanted {
+            return Err(format!("{n_good} of {n_wanted} in group {} were {until} at {at}", group["Name"]));
+        }
+    }
+    Ok(())
+}
+
+/// How many allocations of a group it takes.
+fn wanted(need: &Need, kind: &str, group: &Value, allocations: &[&Value], until: &str) -> usize {
+    let everywhere = matches!(kind, "system" | "sysbatch");
+    let all = if everywhere {
+        allocations.len().max(1)
+    } else {
+        usize::try_from(number(&group["Count"])).unwrap_or(1)
+    };
+    match need
+        .text("at_least")
+        .map(|text| text.strip_suffix('%').map_or((text, false), |share| (share, true)))
+    {
+        Some((n, false)) => n.parse().unwrap_or(all),
+        Some((share, true)) => (all * share.parse().unwrap_or(100)).div_ceil(100),
+        None if until == "failed" => 1,
+        None => all,
+    }
+}
+
+fn is_good(allocation: &Value, group: &Value, until: &str, at: Nanos) -> bool {
+    let tasks = array(&group["Tasks"]);
+    let states: Vec<&Value> = tasks
+        .iter()
+        .filter(|task| task["Lifecycle"].is_null())
+        .map(|task| &allocation["TaskStates"][text(&task["Name"])])
+        .collect();
+    let all = |moment: &str| states.iter().all(|state| time(&state[moment]).is_some_and(|time| time <= at));
+    let health = &allocation["DeploymentStatus"];
+    match until {
+        "running" => all("StartedAt"),
+        "healthy" if health["Healthy"] == true => time(&health["Timestamp"]).is_some_and(|time| time <= at),
+        // Without a deployment, or after its deadline, what the main tasks did is all there is.
+        "healthy" => all("StartedAt"),
+        "complete" => allocation["ClientStatus"] == "complete" && all("FinishedAt"),
+        "failed" => allocation["ClientStatus"] == "failed" && all("FinishedAt"),
+        "finished" => all("FinishedAt"),
+        _ => false,
+    }
+}
+
+fn array(value: &Value) -> Vec<Value> {
+    value.as_array().cloned().unwrap_or_default()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn number(value: &Value) -> Nanos {
+    value.as_i64().unwrap_or_default().into()
+}
+
+/// `None` for what has not happened, which Nomad writes as null or as the year 1.
+fn time(value: &Value) -> Option<Nanos> {
+    let time = value.as_str()?.parse::<jiff::Timestamp>().ok()?.as_nanosecond();
+    (time > 0).then_some(time)
+}
+
+#[cfg(test)]
+mod tests;

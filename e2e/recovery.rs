@@ -1,0 +1,126 @@
+//! Whatever dies while a gate waits: none opens early, and none starts its time anew.
+
+use std::time::Duration;
+
+use crate::harness::{Agent, Options, seconds};
+use crate::story::{Job, SOON, Story, Switch};
+
+/// The time limit of the gate that is to run into it.
+const LIMIT: Duration = seconds(25);
+
+/// Two gates wait, the disaster strikes, the agent is up again: then one gate has to run into the time limit that it
+/// had before, and the other to open when, and only when, what it waits for is healthy.
+fn gates_survive(disaster: fn(&Story)) {
+    let story = Story::alone(Options { restartable: true, ..Options::default() });
+    let (db, web, doomed, switch) = (story.id("db"), story.id("web"), story.id("doomed"), Switch::new());
+    let ghost = story.id("ghost");
+    story.run(&Job::service(&db).check(switch.port()));
+    story.run(&Job::service(&web).gate(&format!("wait \"{db}\" {{}}")));
+    let config = format!("wait \"{ghost}\" {{\n timeout = \"{}s\"\n }}", LIMIT.as_secs());
+    story.run(&Job::service(&doomed).gate(&config));
+    story.main(&db).runs(SOON);
+    story.gate(&web).says(SOON, &db);
+    story.gate(&doomed).says(SOON, &ghost);
+    // So that a time that starts anew can be told from one that goes on.
+    story.within(SOON, "some of the time to be over", || {
+        let age = story.gate(&doomed).age();
+        if age > seconds(6) { Ok(()) } else { Err(format!("{age:?}")) }
+    });
+
+    disaster(&story);
+
+    story.gate(&doomed).fails(LIMIT + seconds(10));
+    let lasted = story.gate(&doomed).lasted();
+    assert!((LIMIT..LIMIT + seconds(5)).contains(&lasted), "its time of {LIMIT:?} took {lasted:?}");
+    story.gate(&web).runs(SOON);
+    story.gate(&web).still_waits();
+    story.main(&web).has_never_started();
+    story.main(&doomed).has_never_started();
+
+    switch.turn_on();
+    story.gate(&web).succeeds(SOON);
+    story.main(&web).runs(SOON);
+}
+
+/// The agent of a story that has one only.
+fn agent<T>(story: &Story, act: impl FnOnce(&mut Agent) -> T) -> T {
+    act(&mut story.cluster().agents()[0])
+}
+
+fn kill_plugin(story: &Story) {
+    let before = agent(story, |agent| agent.plugin_pids());
+    agent(story, |agent| agent.kill_plugin());
+    story.within(SOON, "another plugin process", || {
+        let now = agent(story, |agent| agent.plugin_pids());
+        if now.iter().any(|pid| !before.contains(pid)) { Ok(()) } else { Err(format!("{now:?}")) }
+    });
+}
+
+fn start_again(story: &Story) {
+    story.cluster().start_again().unwrap_or_else(|why| panic!("the agent does not come back: {why}"));
+}
+
+#[test]
+fn gates_survive_kill_9_of_the_plugin() {
+    gates_survive(kill_plugin);
+}
+
+#[test]
+fn gates_survive_kill_9_of_the_agent() {
+    gates_survive(|story| {
+        agent(story, Agent::kill);
+        start_again(story);
+    });
+}
+
+#[test]
+fn gates_survive_kill_9_of_plugin_and_agent() {
+    gates_survive(|story| {
+        agent(story, Agent::kill);
+        agent(story, |agent| agent.kill_plugin());
+        start_again(story);
+    });
+}
+
+#[test]
+fn gates_survive_a_graceful_restart_of_the_agent() {
+    gates_survive(|story| {
+        agent(story, Agent::stop);
+        start_again(story);
+    });
+}
+
+#[test]
+fn what_becomes_healthy_while_the_agent_is_down_opens_the_gate_afterwards() {
+    let story = Story::alone(Options { restartable: true, ..Options::default() });
+    let (seed, web, flag) = (story.id("seed"), story.id("web"), story.flag("seed"));
+    story.run(&Job::batch(&seed).script_after(&flag, "exit 0"));
+    story.run(&Job::service(&web).gate(&format!("wait \"{seed}\" {{}}")));
+    story.main(&seed).runs(SOON);
+    story.gate(&web).says(SOON, &seed);
+    agent(&story, Agent::kill);
+    flag.raise();
+    start_again(&story);
+    story.gate(&web).succeeds(seconds(60));
+    story.main(&web).runs(SOON);
+}
+
+#[test]
+fn a_plugin_that_cannot_be_started_again_opens_no_gate() {
+    let story = Story::alone(Options { restartable: true, ..Options::default() });
+    let (ghost, web) = (story.id("ghost"), story.id("web"));
+    story.run(&Job::service(&web).gate(&format!("wait \"{ghost}\" {{}}")));
+    story.gate(&web).says(SOON, &ghost);
+    let plugin = agent(&story, |agent| agent.plugin_path());
+    let aside = plugin.with_file_name(".aside");
+    std::fs::rename(&plugin, &aside).expect("both names are in one directory");
+    agent(&story, |agent| agent.kill_plugin_at(&aside));
+    story.gate(&web).fails(SOON);
+    story.main(&web).has_never_started();
+
+    std::fs::rename(&aside, &plugin).expect("both names are in one directory");
+    let (db, next) = (story.id("db"), story.id("next"));
+    story.run(&Job::service(&db));
+    story.run(&Job::service(&next).gate(&format!("wait \"{db}\" {{}}")));
+    story.main(&next).runs(seconds(90));
+}

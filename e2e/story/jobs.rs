@@ -1,0 +1,277 @@
+//! Jobspecs for stories, as text, the way a user writes them.
+
+use std::path::PathBuf;
+
+/// A job with one group `g`, whose one main task is called `main` and whose gate is called `gate`.
+#[derive(Debug, Clone)]
+pub(crate) struct Job {
+    /// Its ID.
+    pub(crate) id: String,
+    /// Where it lives.
+    pub(crate) namespace: String,
+    kind: &'static str,
+    count: usize,
+    script: String,
+    gate: String,
+    check: Option<u16>,
+    meta: String,
+    group: String,
+    group_name: &'static str,
+    memory: u32,
+    update: &'static str,
+}
+
+/// A gate as it should be: a prestart task that is no sidecar.
+const PRESTART: &str = "lifecycle {\n        hook = \"prestart\"\n      }";
+/// How a gate gets the rights of its job.
+const IDENTITY: &str = "identity {\n        file = true\n      }";
+
+impl Job {
+    fn new(id: &str, kind: &'static str, script: &str) -> Self {
+        let update = match kind {
+            "service" | "system" => {
+                "update {\n      min_healthy_time  = \"300ms\"\n      healthy_deadline  = \"9m\"\n      progress_deadline = \"10m\"\n    }"
+            }
+            _ => "",
+        };
+        Self {
+            id: id.to_owned(),
+            namespace: "default".to_owned(),
+            kind,
+            count: 1,
+            script: script.to_owned(),
+            gate: String::new(),
+            check: None,
+            meta: String::new(),
+            group: String::new(),
+            group_name: "g",
+            memory: 10,
+            update,
+        }
+    }
+
+    /// Runs until it is stopped.
+    pub(crate) fn service(id: &str) -> Self {
+        Self::new(id, "service", "exec sleep 100000")
+    }
+
+    /// The same on every client.
+    pub(crate) fn system(id: &str) -> Self {
+        Self::new(id, "system", "exec sleep 100000")
+    }
+
+    /// Ends at once, well.
+    pub(crate) fn batch(id: &str) -> Self {
+        Self::new(id, "batch", "exit 0")
+    }
+
+    /// The same on every client.
+    pub(crate) fn sysbatch(id: &str) -> Self {
+        Self::new(id, "sysbatch", "exit 0")
+    }
+
+    /// What the main task does.
+    pub(crate) fn script(mut self, script: &str) -> Self {
+        script.clone_into(&mut self.script);
+        self
+    }
+
+    /// The main task does it only when the flag is there.
+    pub(crate) fn script_after(mut self, flag: &Flag, then: &str) -> Self {
+        self.script = format!("until [ -e {} ]; do sleep 0.05; done; {then}", flag.0.display());
+        self
+    }
+
+    /// The group is held back by a gate with this inside of `config {}`.
+    pub(crate) fn gate(self, config: &str) -> Self {
+        self.gate_with(&format!("{PRESTART}\n\n      {IDENTITY}"), config)
+    }
+
+    /// A gate without an identity.
+    pub(crate) fn gate_without_identity(self, config: &str) -> Self {
+        self.gate_with(PRESTART, config)
+    }
+
+    /// A gate in a place of its own choice.
+    pub(crate) fn gate_with(mut self, place: &str, config: &str) -> Self {
+        self.gate = format!(
+            r#"task "gate" {{
+      driver = "dtree"
+
+      {place}
+
+      config {{
+        {config}
+      }}
+
+      resources {{
+        cpu    = 10
+        memory = 10
+      }}
+    }}"#
+        );
+        self
+    }
+
+    /// So many allocations.
+    pub(crate) fn count(mut self, count: usize) -> Self {
+        self.count = count;
+        self
+    }
+
+    /// Healthy only while HTTP on this port answers 200.
+    pub(crate) fn check(mut self, port: u16) -> Self {
+        self.check = Some(port);
+        self
+    }
+
+    /// Another value is another version of the job.
+    pub(crate) fn meta(mut self, value: &str) -> Self {
+        self.meta = format!("meta {{\n    release = \"{value}\"\n  }}");
+        self
+    }
+
+    /// More inside of the group.
+    pub(crate) fn group(mut self, hcl: &str) -> Self {
+        hcl.clone_into(&mut self.group);
+        self
+    }
+
+    /// The group is called so.
+    pub(crate) fn group_name(mut self, name: &'static str) -> Self {
+        self.group_name = name;
+        self
+    }
+
+    /// Each allocation waits for the flag with its index before its main task starts.
+    pub(crate) fn held_back_by(self, flag: &Flag) -> Self {
+        let path = flag.0.display();
+        self.group(&format!(
+            r#"task "slow" {{
+      driver = "raw_exec"
+
+      lifecycle {{
+        hook = "prestart"
+      }}
+
+      config {{
+        command = "/bin/sh"
+        args    = ["-c", "until [ -e {path}.$NOMAD_ALLOC_INDEX ]; do sleep 0.05; done"]
+      }}
+
+      resources {{
+        cpu    = 10
+        memory = 10
+      }}
+    }}"#
+        ))
+    }
+
+    /// In another namespace.
+    pub(crate) fn namespace(mut self, namespace: &str) -> Self {
+        namespace.clone_into(&mut self.namespace);
+        self
+    }
+
+    /// Needs more than any client has.
+    pub(crate) fn too_big(mut self) -> Self {
+        self.memory = 100_000_000;
+        self
+    }
+
+    /// Without an `update` block, and so with Nomad's short deadlines.
+    pub(crate) fn default_update(mut self) -> Self {
+        self.update = "";
+        self
+    }
+
+    /// As a jobspec.
+    pub(crate) fn hcl(&self) -> String {
+        let Self {
+            id, namespace, kind, count, script, gate, meta, group, group_name, memory, update, ..
+        } = self;
+        // Nomad refuses these where it cannot follow them.
+        let everywhere = matches!(*kind, "system" | "sysbatch");
+        let count = if everywhere { String::new() } else { format!("count = {count}") };
+        let reschedule =
+            if everywhere { "" } else { "reschedule {\n      attempts  = 0\n      unlimited = false\n    }" };
+        let service = match self.check {
+            Some(port) => format!(
+                r#"network {{
+      port "http" {{
+        static = {port}
+      }}
+    }}
+
+    service {{
+      name     = "{id}"
+      port     = "http"
+      provider = "nomad"
+
+      check {{
+        type     = "http"
+        path     = "/"
+        interval = "1s"
+        timeout  = "1s"
+      }}
+    }}"#
+            ),
+            None => String::new(),
+        };
+        format!(
+            r#"job "{id}" {{
+  namespace = "{namespace}"
+  type      = "{kind}"
+  {meta}
+
+  group "{group_name}" {{
+    {count}
+
+    {update}
+
+    restart {{
+      attempts = 0
+      mode     = "fail"
+    }}
+
+    {reschedule}
+    {service}
+    {group}
+    {gate}
+
+    task "main" {{
+      driver       = "raw_exec"
+      kill_timeout = "1s"
+
+      config {{
+        command = "/bin/sh"
+        args    = ["-c", "{script}"]
+      }}
+
+      resources {{
+        cpu    = 10
+        memory = {memory}
+      }}
+    }}
+  }}
+}}
+"#
+        )
+    }
+}
+
+/// A file whose appearing a task can wait for.
+#[derive(Debug, Clone)]
+pub(crate) struct Flag(pub(crate) PathBuf);
+
+impl Flag {
+    /// The one of the allocation with this index.
+    pub(crate) fn of(&self, index: usize) -> Self {
+        Self(self.0.with_added_extension(index.to_string()))
+    }
+
+    /// Now it is there.
+    pub(crate) fn raise(&self) {
+        std::fs::write(&self.0, "").expect("the cluster's directory can be written to");
+    }
+}
