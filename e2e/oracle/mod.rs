@@ -301,10 +301,9 @@ fn is_good(allocation: &Value, group: &Value, until: &str, at: Nanos) -> bool {
     let all = |moment: &str| states.iter().all(|state| time(&state[moment]).is_some_and(|time| time <= at));
     let health = &allocation["DeploymentStatus"];
     match until {
-        "running" => all("StartedAt"),
         "healthy" if health["Healthy"] == true => time(&health["Timestamp"]).is_some_and(|time| time <= at),
         // Without a deployment, or after its deadline, what the main tasks did is all there is.
-        "healthy" => all("StartedAt"),
+        "healthy" | "running" => all("StartedAt"),
         "complete" => allocation["ClientStatus"] == "complete" && all("FinishedAt"),
         "failed" => allocation["ClientStatus"] == "failed" && all("FinishedAt"),
         "finished" => all("FinishedAt"),

@@ -169,8 +169,8 @@ impl Story {
     }
 
     /// A task of a job's newest allocation.
-    pub(crate) fn task<'a>(&'a self, job: &str, task: &'a str) -> Task<'a> {
-        Task { story: self, job: job.to_owned(), task }
+    pub(crate) fn task<'a>(&'a self, job: &str, name: &'a str) -> Task<'a> {
+        Task { story: self, job: job.to_owned(), name }
     }
 
     /// The gate of a job.
@@ -289,7 +289,7 @@ impl Drop for Story {
 pub(crate) struct Task<'a> {
     story: &'a Story,
     job: String,
-    task: &'a str,
+    name: &'a str,
 }
 
 impl Task<'_> {
@@ -304,7 +304,7 @@ impl Task<'_> {
     /// What Nomad says about it at this moment.
     pub(crate) fn state(&self) -> Result<Value, String> {
         let newest = self.story.allocations(&self.job)?.into_iter().next().ok_or("no allocation")?;
-        match &newest["TaskStates"][self.task] {
+        match &newest["TaskStates"][self.name] {
             Value::Null => Err(format!("no such task yet; the allocation: {}", newest["ClientStatus"])),
             state => Ok(state.clone()),
         }
@@ -313,7 +313,7 @@ impl Task<'_> {
     /// Waits until a word about its state is true.
     #[track_caller]
     fn becomes(&self, limit: Duration, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-        let what = format!("{} of {} to be {what}", self.task, self.job);
+        let what = format!("{} of {} to be {what}", self.name, self.job);
         self.story.within(limit, &what, || {
             let state = self.state()?;
             if is_so(&state) {
@@ -345,7 +345,7 @@ impl Task<'_> {
     /// Waits for a task event with these words; gives the whole message.
     #[track_caller]
     pub(crate) fn says(&self, limit: Duration, words: &str) -> String {
-        let what = format!("{} of {} to say {words:?}", self.task, self.job);
+        let what = format!("{} of {} to say {words:?}", self.name, self.job);
         self.story.within(limit, &what, || {
             let events = self.events()?;
             let said = events.iter().find(|(_, message)| message.contains(words));
@@ -364,8 +364,8 @@ impl Task<'_> {
     /// Whether it waits: it runs, and has neither ended nor been started again.
     #[track_caller]
     pub(crate) fn still_waits(&self) {
-        let state = self.state().unwrap_or_else(|seen| panic!("{} of {}: {seen}", self.task, self.job));
-        assert_eq!(state["State"], "running", "{} of {}\n{}", self.task, self.job, self.story.report());
+        let state = self.state().unwrap_or_else(|seen| panic!("{} of {}: {seen}", self.name, self.job));
+        assert_eq!(state["State"], "running", "{} of {}\n{}", self.name, self.job, self.story.report());
     }
 
     /// That it has not run up to now.
@@ -373,7 +373,7 @@ impl Task<'_> {
     pub(crate) fn has_never_started(&self) {
         // Not even placed is never started, too.
         let state = self.state().unwrap_or_default();
-        assert!(state["StartedAt"].is_null(), "{} of {}\n{}", self.task, self.job, self.story.report());
+        assert!(state["StartedAt"].is_null(), "{} of {}\n{}", self.name, self.job, self.story.report());
     }
 
     /// How long it has run, once it has ended.
@@ -399,19 +399,19 @@ impl Task<'_> {
     /// `nomad alloc exec`: the exit code, and what was printed.
     pub(crate) fn exec(&self, command: &[&str]) -> (i32, String) {
         let allocation = self.allocation();
-        let mut args = vec!["alloc", "exec", "-task", self.task, &allocation];
+        let mut args = vec!["alloc", "exec", "-task", self.name, &allocation];
         args.extend(command);
         outcome(&self.story.cli(&args))
     }
 
     /// `nomad alloc logs`.
     pub(crate) fn logs(&self) -> String {
-        outcome(&self.story.cli(&["alloc", "logs", "-task", self.task, &self.allocation()])).1
+        outcome(&self.story.cli(&["alloc", "logs", "-task", self.name, &self.allocation()])).1
     }
 
     /// `nomad alloc signal`.
     pub(crate) fn signal(&self, signal: &str) -> (i32, String) {
-        outcome(&self.story.cli(&["alloc", "signal", "-s", signal, "-task", self.task, &self.allocation()]))
+        outcome(&self.story.cli(&["alloc", "signal", "-s", signal, "-task", self.name, &self.allocation()]))
     }
 
     /// `nomad alloc restart -all-tasks`.
