@@ -5,13 +5,14 @@ STORIES ?= 3
 # Narrows `make test` down: STORY=recovery runs the stories with that in their names.
 STORY ?=
 
-.PHONY: help demo test unit stories lint mutants
+.PHONY: help demo test unit stories figures lint mutants
 
 help:
 	@echo "make demo     watch gates hold real jobs back in a real Nomad (DTREE_DEMO_UNGATED=1: see it fail without them)"
 	@echo "make test     unit and property tests, then the stories against a real Nomad"
 	@echo "make unit     the first half of it, without Nomad"
 	@echo "make stories  the second half of it; STORY=name narrows it down"
+	@echo "make figures  the figures of the README, measured on this machine (about five minutes)"
 	@echo "make lint     formatting and clippy, warnings are errors"
 	@echo "make mutants  does a test fail for each line of the core that is changed?"
 
@@ -30,6 +31,11 @@ stories: cargo
 	cargo build --bins --examples
 	cargo test --test e2e -- --test-threads=$(STORIES) $(STORY)
 
+figures: cargo
+	@e2e/nomad/find >/dev/null
+	cargo build --release --bins --examples
+	cargo run --release --quiet --example figures
+
 lint: cargo
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
@@ -40,5 +46,5 @@ mutants: cargo
 
 .PHONY: cargo
 cargo:
-	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.95 or later (https://rustup.rs)" >&2; exit 1; }
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.95 or later" >&2; exit 1; }
 	@command -v cc >/dev/null || { echo "cc is missing: Rust links with it (on Debian: apt-get install build-essential)" >&2; exit 1; }

@@ -17,6 +17,7 @@ mod sweep;
 use std::net::SocketAddr;
 
 pub(crate) use agent::{Agent, Options, free_ports};
+pub(crate) use binaries::Binaries;
 pub(crate) use cluster::{Cluster, interrupt, is_interrupted, seconds, wait_for};
 pub(crate) use http::Api;
 pub(crate) use shop::Shop;
