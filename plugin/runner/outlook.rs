@@ -44,6 +44,6 @@ pub struct OwnChecks {
 
 impl Checker for OwnChecks {
     async fn checks(&self) -> Result<Vec<Check>, nomad::Error> {
-        self.viewer.client()?.checks(&self.alloc).await
+        self.viewer.client()?.checks(&self.alloc, &self.viewer.job.namespace).await
     }
 }
