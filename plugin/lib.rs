@@ -26,6 +26,7 @@
 pub mod cluster;
 pub mod condition;
 pub mod engine;
+pub mod goplugin;
 pub mod manifest;
 pub mod nomad;
 pub mod plan;
