@@ -185,11 +185,11 @@ fn a_blind_gate_waits() {
         log     postgres: satisfied: 1 of 1 healthy
         event   redis: no job has this ID yet; gives up in 5m
     0s: postgres is seen
-        log     postgres: gated: cannot reach Nomad
+        log     postgres: gated: cannot reach Nomad; a hint
     0s: redis is seen
         log     redis: satisfied: 1 of 1 healthy
     5s: time passes
-        event   postgres: cannot reach Nomad; gives up in 4m 55s
+        event   postgres: cannot reach Nomad; a hint; gives up in 4m 55s
     1m: postgres is seen
         log     postgres: satisfied: 1 of 1 healthy
         log     open after 1m: postgres: 1 of 1 healthy | redis: 1 of 1 healthy
@@ -404,10 +404,10 @@ fn a_gate_that_cannot_see_its_own_job_says_so_in_its_first_event_and_works() {
     0s: the run begins
         log     postgres: gated: looking at Nomad
     0s: shop is seen
-        log     cannot read its own job, so it cannot tell whether it stands where Nomad waits for it: not allowed
+        log     its own job cannot be read, so it cannot tell whether it stands where Nomad waits for it
     0s: postgres is seen
         log     postgres: gated: no job has this ID yet
-        event   postgres: no job has this ID yet; gives up in 5m | cannot read its own job, so it cannot tell whether it stands where Nomad waits for it: not allowed
+        event   postgres: no job has this ID yet; gives up in 5m | its own job cannot be read, so it cannot tell whether it stands where Nomad waits for it
     5s: postgres is seen
         log     postgres: satisfied: 1 of 1 healthy
         log     open after 5s: postgres: 1 of 1 healthy
