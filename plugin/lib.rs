@@ -25,8 +25,12 @@
 
 pub mod cluster;
 pub mod condition;
+pub mod driver;
 pub mod engine;
+pub mod goplugin;
 pub mod manifest;
 pub mod nomad;
 pub mod plan;
+pub mod runner;
 pub mod show;
+pub mod watch;

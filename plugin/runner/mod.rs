@@ -25,11 +25,11 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info, info_span, warn};
 
+use self::clock::Clock;
 pub use self::{
     clock::wall_clock,
     outlook::{Checker, Outlook, OwnChecks},
 };
-use self::clock::Clock;
 use crate::{
     cluster::{Check, Place},
     engine::{Action, Engine, Event, Outcome, Status, Time},
@@ -208,7 +208,11 @@ impl<O: Outlook> Run<O> {
         loop {
             let now = self.clock.now();
             let actions = self.engine.step(now, event);
-            let ending = actions.into_iter().filter_map(|action| self.perform(action)).next_back();
+            let mut ending = None;
+            for action in actions {
+                // In order, each of them: the end is told before it comes.
+                ending = self.perform(action).or(ending);
+            }
             self.publish.send_replace(Arc::new(self.engine.status(now)));
             if ending.is_some() {
                 return ending;

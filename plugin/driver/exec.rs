@@ -1,0 +1,215 @@
+//! `nomad alloc exec` and `nomad action`: a few commands, answered by the plugin itself. No process is started.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::pb::drivers::{
+    ExecTaskResponse, ExecTaskStreamingIoOperation, ExecTaskStreamingResponse, ExitResult,
+};
+use crate::{
+    runner::{Ending, Running},
+    show,
+};
+
+/// What a command prints, and how it ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    stdout: String,
+    stderr: String,
+    exit_code: i32,
+}
+
+/// How long a gate may take to open by hand: it has nothing else to do.
+const OPEN_LIMIT: Duration = Duration::from_secs(5);
+
+const USAGE: &str = "\
+usage: nomad alloc exec -task TASK ALLOC COMMAND
+
+    tree                   the waits as a tree
+    why                    what holds the gate back, since when, and what helps
+    status                 all waits in columns
+    open --reason TEXT     open the gate by hand; the reason is recorded
+";
+
+/// What a user can ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Command {
+    Tree,
+    Why,
+    Status,
+    Help,
+    Open { reason: String },
+}
+
+impl Command {
+    /// Reads the words of a command.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them.
+    fn from_words(words: &[String]) -> Result<Self, String> {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match words.as_slice() {
+            ["tree"] => Ok(Self::Tree),
+            ["why"] => Ok(Self::Why),
+            ["status"] => Ok(Self::Status),
+            ["help" | "-h" | "-help" | "--help"] => Ok(Self::Help),
+            ["open", "--reason" | "-reason", reason] if !reason.trim().is_empty() => {
+                Ok(Self::Open { reason: (*reason).to_owned() })
+            }
+            ["open", option] => match option.trim_start_matches('-').strip_prefix("reason=") {
+                Some(reason) if !reason.trim().is_empty() => Ok(Self::Open { reason: reason.to_owned() }),
+                _ => Err("open needs a reason: open --reason TEXT".to_owned()),
+            },
+            ["open", ..] => {
+                Err("open needs a reason, in one word or in quotes: open --reason TEXT".to_owned())
+            }
+            [word @ ("tree" | "why" | "status" | "help"), ..] => Err(format!("{word} takes nothing else")),
+            [word, ..] => Err(format!("{word:?} is no command of dtree, and a gate runs no others")),
+            [] => Err("which command?".to_owned()),
+        }
+    }
+}
+
+/// Answers the command `words` about a run.
+pub(super) async fn answer(words: &[String], running: &Running) -> Answer {
+    match Command::from_words(words) {
+        Ok(Command::Tree) => Answer::good(show::tree(&running.status())),
+        Ok(Command::Why) => Answer::good(show::why(&running.status())),
+        Ok(Command::Status) => Answer::good(show::status(&running.status())),
+        Ok(Command::Help) => Answer::good(USAGE.to_owned()),
+        Ok(Command::Open { reason }) => open(reason, running).await,
+        Err(problem) => Answer::bad(format!("dtree: {problem}\n\n{USAGE}"), 2),
+    }
+}
+
+async fn open(reason: String, running: &Running) -> Answer {
+    if let Some(ending) = running.ending() {
+        return Answer::bad(format!("dtree: the gate has ended already: {}\n", said(&ending)), 1);
+    }
+    let opened = async {
+        running.open(reason).await;
+        running.ended().await
+    };
+    match timeout(OPEN_LIMIT, opened).await {
+        Ok(Ending::Opened) => Answer::good("the gate is open\n".to_owned()),
+        Ok(ending) => Answer::bad(format!("dtree: the gate ended before: {}\n", said(&ending)), 1),
+        Err(_) => Answer::bad("dtree: the gate does not answer\n".to_owned(), 1),
+    }
+}
+
+fn said(ending: &Ending) -> &str {
+    match ending {
+        Ending::Opened => "it is open",
+        Ending::Failed { message } => message,
+        Ending::Stopped => "it was stopped",
+        Ending::Panicked => "dtree panicked",
+    }
+}
+
+impl Answer {
+    fn good(stdout: String) -> Self {
+        Self { stdout, stderr: String::new(), exit_code: 0 }
+    }
+
+    fn bad(stderr: String, exit_code: i32) -> Self {
+        Self { stdout: String::new(), stderr, exit_code }
+    }
+
+    fn result(&self) -> ExitResult {
+        ExitResult { exit_code: self.exit_code, signal: 0, oom_killed: false }
+    }
+
+    /// The answer in one piece.
+    pub(super) fn into_response(self) -> ExecTaskResponse {
+        let result = Some(self.result());
+        ExecTaskResponse { stdout: self.stdout.into_bytes(), stderr: self.stderr.into_bytes(), result }
+    }
+
+    /// The answer as a session, which always ends with the exit. With `is_raw`, the user's terminal does nothing about
+    /// newlines by itself.
+    pub(super) fn into_messages(
+        self,
+        is_raw: bool,
+    ) -> impl Iterator<Item = ExecTaskStreamingResponse> + Send + use<> {
+        let piece = |text: &str| {
+            let text = if is_raw { text.replace('\n', "\r\n") } else { text.to_owned() };
+            (!text.is_empty()).then(|| ExecTaskStreamingIoOperation { data: text.into_bytes(), close: false })
+        };
+        let stdout = piece(&self.stdout);
+        let stderr = piece(&self.stderr);
+        let messages = [
+            ExecTaskStreamingResponse { stdout, ..ExecTaskStreamingResponse::default() },
+            ExecTaskStreamingResponse { stderr, ..ExecTaskStreamingResponse::default() },
+            ExecTaskStreamingResponse {
+                exited: true,
+                result: Some(self.result()),
+                ..ExecTaskStreamingResponse::default()
+            },
+        ];
+        messages
+            .into_iter()
+            .filter(|message| message.exited || message.stdout.is_some() || message.stderr.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(words: &[&str]) -> Result<Command, String> {
+        Command::from_words(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_gate_opens_only_with_a_reason() {
+        let reason = || Ok(Command::Open { reason: "db is fine".to_owned() });
+        assert_eq!(read(&["open", "--reason", "db is fine"]), reason());
+        assert_eq!(read(&["open", "--reason=db is fine"]), reason());
+        let without: [&[&str]; 8] = [
+            &["open"],
+            &["open", "--reason"],
+            &["open", "--reason", ""],
+            &["open", "--reason", " "],
+            &["open", "--reason="],
+            &["open", "now"],
+            &["open", "--reason", "db", "is", "fine"],
+            &["open", "--force", "x"],
+        ];
+        for words in without {
+            assert!(read(words).unwrap_err().contains("--reason TEXT"), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_command_is_said() {
+        let wrong: [&[&str]; 4] = [&[], &["sh"], &["/bin/sh", "-c", "ls"], &["tree", "-v"]];
+        let told: Vec<_> = wrong.iter().map(|words| read(words).unwrap_err()).collect();
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        which command?
+        "sh" is no command of dtree, and a gate runs no others
+        "/bin/sh" is no command of dtree, and a gate runs no others
+        tree takes nothing else
+        "#);
+    }
+
+    #[test]
+    fn a_session_always_ends_with_the_exit() {
+        for answer in [Answer::good(String::new()), Answer::bad("no\n".to_owned(), 2)] {
+            let code = answer.exit_code;
+            let last = answer.into_messages(false).last().unwrap();
+            assert!(last.exited && last.result.unwrap().exit_code == code);
+        }
+    }
+
+    #[test]
+    fn a_raw_terminal_gets_carriage_returns() {
+        let data = |is_raw| {
+            let first = Answer::good("a\nb\n".to_owned()).into_messages(is_raw).next().unwrap();
+            first.stdout.unwrap().data
+        };
+        assert_eq!(data(false), b"a\nb\n");
+        assert_eq!(data(true), b"a\r\nb\r\n");
+    }
+}

@@ -1,0 +1,157 @@
+//! A task in a new process.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::host::Host;
+use crate::{
+    driver::{
+        handle::Handle,
+        pb::drivers::{TaskConfig, TaskHandle},
+    },
+    engine::Time,
+    manifest::Manifest,
+};
+
+/// A handle as a restarted agent gives it back: without the task's configuration.
+fn as_after_a_restart(handle: TaskHandle) -> TaskHandle {
+    let config = handle.config.map(|config| TaskConfig { msgpack_driver_config: Vec::new(), ..config });
+    TaskHandle { config, ..handle }
+}
+
+#[tokio::test]
+async fn a_gate_goes_on_in_a_new_process_without_its_configuration() {
+    let handle = Host::start().await.start_gate("a/gate/1").await;
+    let mut host = Host::start().await;
+    host.recover(Some(as_after_a_restart(handle))).await.unwrap();
+    assert!(host.is_waiting("a/gate/1").await);
+}
+
+#[tokio::test]
+async fn a_recovery_does_not_begin_a_deadline_anew() {
+    let mut host = Host::start().await;
+    let config = json!({"wait": {"postgres": {"timeout": "1h"}}});
+    let handle = host.start_with("a/gate/1", &config).await.unwrap();
+    let mut state = Handle::from_bytes(&handle.driver_state).unwrap();
+    *state.deadlines.get_mut("postgres").unwrap() = Time::from_unix_millis(1);
+    let handle = TaskHandle { driver_state: state.to_bytes().unwrap(), ..handle };
+
+    let mut host = Host::start().await;
+    host.recover(Some(handle)).await.unwrap();
+    assert_eq!(host.result("a/gate/1").await.exit_code, 1);
+}
+
+#[tokio::test]
+async fn a_task_that_this_process_still_has_is_not_run_twice() {
+    let mut host = Host::start().await;
+    let handle = host.start_gate("a/gate/1").await;
+    host.recover(Some(as_after_a_restart(handle.clone()))).await.unwrap();
+    let log = || fs::read_to_string(host.alloc.path().join("alloc/logs/gate.stdout.0")).unwrap_or_default();
+    assert!(log().matches("postgres: gated").count() <= 1, "{}", log());
+
+    // Nor one that ended while the agent was away: its result is kept.
+    let config = json!({"wait": {"postgres": {"timeout": "1ms"}}});
+    let handle = host.start_with("a/gate/2", &config).await.unwrap();
+    assert_eq!(host.result("a/gate/2").await.exit_code, 1);
+    host.recover(Some(handle)).await.unwrap();
+    assert_eq!(host.result("a/gate/2").await.exit_code, 1);
+}
+
+#[tokio::test]
+async fn state_that_is_not_understood_is_refused_and_can_be_destroyed_and_started_anew() {
+    let mut host = Host::start().await;
+    let handle = host.start_gate("a/gate/1").await;
+    host.destroy("a/gate/1").await;
+
+    let state = |driver_state: &[u8]| TaskHandle { driver_state: driver_state.to_vec(), ..handle.clone() };
+    let named = |value: Value| state(&rmp_serde::to_vec_named(&value).unwrap());
+    let half = &handle.driver_state[..handle.driver_state.len() / 2];
+    let longer = [handle.driver_state.as_slice(), &[0]].concat();
+    let handles = [
+        None,
+        Some(TaskHandle::default()),
+        Some(state(&[])),
+        Some(state(&[0xc1, 0xff])),
+        Some(state(half)),
+        Some(state(&longer)),
+        Some(named(json!({}))),
+        Some(named(json!({"version": 2, "manifest": {"waits": {}}, "deadlines": {}}))),
+        Some(named(json!({"version": 1}))),
+        Some(named(json!({"version": 1, "manifest": {"waits": {}}, "deadlines": {}}))),
+        Some(named(json!({"version": 1, "manifest": {"waits": {}}, "deadlines": {}, "more": 1}))),
+        Some(state(&rmp_serde::to_vec(&Handle::from_bytes(&handle.driver_state).unwrap()).unwrap())),
+    ];
+    let mut told = Vec::new();
+    for handle in handles {
+        told.push(host.recover(handle).await.unwrap_err().message().to_owned());
+    }
+    insta::assert_snapshot!(told.join("\n"), @"
+    there is no handle to recover from
+    this task's handle has no configuration
+    this task's stored state cannot be read: IO error while reading marker: failed to fill whole buffer
+    this task's stored state cannot be read: wrong msgpack marker Reserved
+    this task's stored state cannot be read: IO error while reading marker: failed to fill whole buffer
+    this task's stored state contradicts itself: this version would have written it in another way
+    this task's stored state cannot be read: missing field `version`
+    this task's stored state has version 2, and this dtree only knows version 1
+    this task's stored state cannot be read: missing field `manifest`
+    this task's stored state contradicts itself: this version would have written it in another way
+    this task's stored state cannot be read: unknown field `more`, expected one of `version`, `manifest`, `deadlines`
+    this task's stored state cannot be read: array had incorrect length, expected 1
+    ");
+
+    let mut without_deadline = Handle::from_bytes(&handle.driver_state).unwrap();
+    without_deadline.deadlines.clear();
+    let error = host.recover(Some(state(&without_deadline.to_bytes().unwrap()))).await.unwrap_err();
+    assert!(error.message().contains("deadlines"), "a wait without a deadline could open at once: {error}");
+
+    host.start_gate("a/gate/1").await;
+}
+
+/// What a handle of version 1 says. The bytes are those that this version's first build wrote.
+fn first_handle() -> Handle {
+    let config = json!({"wait": {
+        "own": {"task": "proxy", "until": "running"},
+        "postgres": {
+            "job": "pg", "namespace": "data", "group": "primary", "until": "healthy", "at_least": "50%",
+            "any_version": true, "timeout": "1h30m", "on_timeout": "continue", "on_blocked": "fail",
+            "depends_on": ["own", "redis"],
+        },
+        "redis": {"at_least": "2", "until": "complete"},
+    }});
+    let (manifest, problems) = Manifest::from_msgpack(&rmp_serde::to_vec_named(&config).unwrap());
+    assert!(problems.is_empty(), "{problems}");
+    let deadlines =
+        [("own", 1_795_158_842_042), ("postgres", 1_795_164_242_042), ("redis", 1_795_158_842_042)];
+    let deadlines = deadlines.map(|(name, at)| (name.to_owned(), Time::from_unix_millis(at)));
+    Handle::new(manifest, deadlines.into())
+}
+
+const FIRST_BYTES: &[u8] = include_bytes!("../fixtures/handle-v1.msgpack");
+
+#[test]
+fn the_first_handle_is_still_read() {
+    assert_eq!(Handle::from_bytes(FIRST_BYTES).unwrap(), first_handle());
+}
+
+#[test]
+fn the_first_handle_is_still_written() {
+    assert_eq!(first_handle().to_bytes().unwrap(), FIRST_BYTES);
+}
+
+/// serde takes an absent optional value for `None`: a wait in the wrong namespace, or for fewer groups.
+#[test]
+fn a_handle_without_one_of_its_keys_is_refused() {
+    let state: Value = rmp_serde::from_slice(FIRST_BYTES).unwrap();
+    let keys: Vec<String> =
+        state["manifest"]["waits"]["postgres"].as_object().unwrap().keys().cloned().collect();
+    assert!(keys.len() > 5);
+    for key in keys {
+        let mut state = state.clone();
+        state["manifest"]["waits"]["postgres"].as_object_mut().unwrap().remove(&key);
+        let bytes = rmp_serde::to_vec_named(&state).unwrap();
+        assert!(Handle::from_bytes(&bytes).is_err(), "without {key}");
+    }
+    assert!(FIRST_BYTES.iter().enumerate().all(|(n, _)| Handle::from_bytes(&FIRST_BYTES[..n]).is_err()));
+}
