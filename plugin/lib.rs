@@ -25,3 +25,4 @@
 
 pub mod cluster;
 pub mod nomad;
+pub mod watch;
