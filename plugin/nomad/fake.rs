@@ -52,6 +52,7 @@ pub(crate) struct State {
     deployments: BTreeMap<String, Value>,
     evaluations: BTreeMap<String, Value>,
     streams: Vec<Stream>,
+    denied: Vec<Lines>,
     requests: Vec<Seen>,
     sockets: BTreeMap<PathBuf, CancellationToken>,
     answers: Vec<(String, Answer)>,
@@ -113,7 +114,8 @@ impl FakeNomad {
         let beat = async move {
             loop {
                 time::sleep(Duration::from_secs(30)).await;
-                let state = state.lock().unwrap();
+                let mut state = state.lock().unwrap();
+                state.denied.clear();
                 if !state.is_mute {
                     for stream in &state.streams {
                         drop(stream.lines.send(Bytes::from_static(b"{}\n")));
@@ -520,8 +522,10 @@ fn stream(
             socket,
             lines,
         });
+    } else {
+        // As Nomad does: 200, then nothing, and the end only some seconds later.
+        state.denied.push(lines);
     }
-    // A denied stream gets 200 and its end, as Nomad gives it: its sender is gone already.
     let body = StreamBody::new(UnboundedReceiverStream::new(queue).map(|line| Ok(Frame::data(line))));
     Response::new(BodyExt::boxed(body))
 }

@@ -494,7 +494,9 @@ impl Hub {
         if self.acls != before {
             info!(has_acls = (self.acls == Acls::On), "found out whether Nomad has ACLs");
             for turn in self.all() {
-                self.eject(&turn, &looking());
+                if before != Acls::Unknown {
+                    self.eject(&turn, &looking());
+                }
                 self.seat(now, turn);
             }
         }

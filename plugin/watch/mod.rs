@@ -79,8 +79,13 @@ impl Watch {
     /// A view that sees with `credential` if there is one, and with the tasks' own tokens otherwise.
     ///
     /// Asks nothing and runs nothing before the first subscription. Ends with `stop`.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "whoever has a watch has given it a token to end it with"
+    )]
     pub fn new(credential: Option<Credential>, stop: CancellationToken) -> Self {
         let pace = Arc::new(Pace::default());
+        let stop = stop.child_token();
         let inner = Inner { credential, pace, stop, tracker: TaskTracker::new(), orders: OnceLock::new() };
         Self { inner: Arc::new(inner) }
     }

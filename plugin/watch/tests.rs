@@ -347,12 +347,14 @@ async fn a_reading_that_fails_blinds_too() {
 #[tokio::test(start_paused = true)]
 async fn a_denied_stream_is_explained_and_works_as_soon_as_it_is_allowed() {
     let stage = stage_with_acls(&[]);
+    let asked = Instant::now();
     let mut subscription = stage.subscribe("gate", Some("alice"), &["db"]);
     let unseen = sees(&mut subscription, blind(Blindness::Denied)).await;
     assert_eq!(
         unseen.why,
         "Nomad does not allow task `gate` of job `api` to read job `db` in namespace `shop`"
     );
+    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
     let hint = unseen.hint.unwrap();
     assert!(hint.contains(r#"namespace "shop" { capabilities = ["list-jobs", "read-job"] }"#), "{hint}");
     assert!(hint.contains("nomad acl policy apply -namespace shop -job api gate-read FILE"), "{hint}");
@@ -670,13 +672,16 @@ async fn an_unreachable_nomad_is_said_and_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_ends_every_subscription_and_every_stream() {
-    let stage = stage();
+async fn closing_ends_every_subscription_and_every_stream_and_nothing_else() {
+    let mut stage = stage();
+    let process = CancellationToken::new();
+    stage.watch = Watch::new(None, process.clone());
     let mut subscription = stage.subscribe("gate", None, &["db"]);
     sees(&mut subscription, present).await;
     stage.watch.close().await;
     assert_eq!(subscription.next().await, None);
     assert_eq!(stage.subscribe("late", None, &["db"]).next().await, None);
+    assert!(!process.is_cancelled());
     sleep(Duration::from_secs(1)).await;
     assert_eq!(stage.fake.n_streams(), 0);
 }

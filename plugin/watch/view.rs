@@ -27,7 +27,7 @@ use std::{
 use backon::ExponentialBackoff;
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
@@ -670,18 +670,26 @@ async fn open(
     topics: &Topics,
     first_beat: Duration,
 ) -> Result<EventStream, Error> {
+    let began = Instant::now();
     let mut stream = client.events(namespace, topics).await?;
-    // Nothing is wanted yet, so whatever comes first is only a sign of life.
-    let how = match timeout(first_beat, stream.next(&|_| false)).await {
-        Ok(Ok(Some(_beat))) => return Ok(stream),
-        Ok(Ok(None)) => "ended before its first line".to_owned(),
-        Ok(Err(error)) => return Err(error),
-        Err(_elapsed) => format!("did not begin within {} s", first_beat.as_secs()),
-    };
-    // Only a plain request is told why.
-    if let Some(job) = scope.jobs.keys().next() {
-        client.prove(&JobKey { namespace: namespace.clone(), job: job.clone() }).await?;
+    let mut how = None;
+    // Nomad keeps a denied stream for some seconds before it ends it, but a plain request is told at once, and why.
+    for limit in [first_beat / 10, first_beat] {
+        // Nothing is wanted yet, so whatever comes first is only a sign of life.
+        match timeout_at(began + limit, stream.next(&|_| false)).await {
+            Ok(Ok(Some(_beat))) => return Ok(stream),
+            Ok(Ok(None)) => how = Some("ended before its first line".to_owned()),
+            Ok(Err(error)) => return Err(error),
+            Err(_elapsed) => {}
+        }
+        if let Some(job) = scope.jobs.keys().next() {
+            client.prove(&JobKey { namespace: namespace.clone(), job: job.clone() }).await?;
+        }
+        if how.is_some() {
+            break;
+        }
     }
+    let how = how.unwrap_or_else(|| format!("did not begin within {} s", first_beat.as_secs()));
     Err(Error::StreamLost { address: client.endpoint().to_string(), how })
 }
 
