@@ -41,7 +41,9 @@ fn verdict(wait: &Wait, sight: JobSight) -> String {
 
 /// One line for each case.
 fn table(cases: impl IntoIterator<Item = (&'static str, String)>) -> String {
-    cases.into_iter().map(|(case, verdict)| format!("{case:<34} {verdict}\n")).collect()
+    let lines: Vec<String> =
+        cases.into_iter().map(|(case, verdict)| format!("{case:<34} {verdict}")).collect();
+    lines.join("\n")
 }
 
 #[test]

@@ -558,3 +558,34 @@ fn a_failure_says_what_was_wanted_what_is_in_the_way_and_what_to_do() {
     assert_snapshot!(end(&json!({"db": {"until": "complete"}}), "default", batch(1).seen()), @"db: wanted job db complete, but not within 5m: 0 of 1 complete, nothing placed yet; look with `nomad job status db`");
     assert_snapshot!(end(&json!({"p": {"task": "proxy"}}), "default", nobody()), @"p: wanted task proxy ready, but not within 5m: has not been reported on yet; look with `nomad alloc status own-0000`");
 }
+
+#[test]
+fn a_job_that_was_there_and_is_purged_was_stopped() {
+    let mut run = Simulation::gate(&json!({"postgres": {"until": "stopped"}}));
+    run.sees("postgres", nobody()).wait(5);
+    assert!(run.engine.ending.is_none(), "it was never there");
+    run.sees("postgres", service(1).with("a", |_| ()).seen()).wait(5);
+    run.sees("postgres", nobody());
+    assert!(run.transcript().ends_with("finish  opened"), "{}", run.transcript());
+}
+
+#[test]
+fn a_status_says_until_when_as_long_as_that_matters() {
+    let mut run =
+        Simulation::gate(&json!({"postgres": {"timeout": "1m"}, "redis": {"depends_on": ["postgres"]}}));
+    run.sees("redis", nobody()).wait(10);
+    run.sees("postgres", service(1).with("a", |_| ()).seen()).wait(5);
+    let status = run.engine.status(run.now);
+    let [postgres, redis] = status.nodes.as_slice() else { panic!("{status:?}") };
+    assert_eq!(
+        (postgres.state, postgres.gives_up, status.now.since(postgres.since).as_secs()),
+        ("satisfied", None, 5)
+    );
+    assert_eq!((redis.state, redis.gives_up), ("gated", Some(run.began + Duration::from_mins(5))));
+    assert_eq!(
+        (postgres.wanted.as_str(), redis.wanted.as_str()),
+        ("job postgres healthy", "job redis ready")
+    );
+    assert_eq!(redis.depends_on, ["postgres"]);
+    assert_eq!((status.task.as_str(), status.alloc.as_str()), ("shop/web/gate", "own-0000"));
+}
