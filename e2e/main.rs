@@ -13,6 +13,7 @@ mod story;
 mod access;
 mod bad_input;
 mod conditions;
+mod demo_runs;
 mod order;
 mod recovery;
 mod tasks;

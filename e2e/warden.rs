@@ -10,6 +10,7 @@ use std::io::{Read, stdin};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+#[expect(dead_code, reason = "the stories use the rest")]
 #[path = "harness/sweep.rs"]
 mod sweep;
 

@@ -40,8 +40,8 @@ job "worker" {
           # When time is up: fail (default) or continue.
           on_timeout = "fail"
 
-          # When it can never be so any more (a failed batch job, a failed deployment): fail (default) or wait.
-          on_blocked = "fail"
+          # While Nomad finds no room for the job, or no client that could run it: wait (default) or fail.
+          on_blocked = "wait"
         }
 
         wait "seed" {

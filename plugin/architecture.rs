@@ -16,7 +16,10 @@ const ROOMS: [(&str, &[&str]); 11] = [
     ("nomad", &["cluster"]),
     ("watch", &["cluster", "nomad"]),
     ("runner", &["cluster", "plan", "engine", "watch", "nomad"]),
-    ("driver", &["cluster", "manifest", "plan", "engine", "show", "watch", "nomad", "runner", "goplugin", "pb"]),
+    (
+        "driver",
+        &["cluster", "manifest", "plan", "engine", "show", "watch", "nomad", "runner", "goplugin", "pb"],
+    ),
     ("goplugin", &["pb"]),
 ];
 
@@ -25,8 +28,20 @@ const CORE: [&str; 6] = ["cluster", "manifest", "condition", "plan", "engine", "
 
 /// What only a shell may touch: the clock, the disk, the network, tasks, chance, the log.
 const OUTSIDE: [&str; 14] = [
-    "async fn", ".await", "tokio", "hyper", "tonic", "tracing", "nix::", "std::fs", "std::net", "std::env",
-    "std::process", "Instant", "SystemTime", "HashMap",
+    "async fn",
+    ".await",
+    "tokio",
+    "hyper",
+    "tonic",
+    "tracing",
+    "nix::",
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::process",
+    "Instant",
+    "SystemTime",
+    "HashMap",
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
@@ -45,7 +60,8 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 /// The file without comments, and without the tests at its end.
 fn production(path: &Path) -> String {
     let source = fs::read_to_string(path).unwrap();
-    let is_test = path.iter().any(|part| part == "tests") || path.ends_with("tests.rs") || path.ends_with("sample.rs");
+    let is_test =
+        path.iter().any(|part| part == "tests") || path.ends_with("tests.rs") || path.ends_with("sample.rs");
     if is_test || path.ends_with("fake.rs") {
         return String::new();
     }
@@ -60,7 +76,11 @@ fn rooms_named(code: &str) -> Vec<&'static str> {
         let braced = path.strip_prefix('{').map(|list| {
             let mut depth = 1;
             let end = list.char_indices().find_map(|(at, c)| {
-                depth += match c { '{' => 1, '}' => -1, _ => 0 };
+                depth += match c {
+                    '{' => 1,
+                    '}' => -1,
+                    _ => 0,
+                };
                 (depth == 0).then_some(at)
             });
             top_level(&list[..end.unwrap()])
@@ -79,7 +99,11 @@ fn top_level(list: &str) -> Vec<String> {
     let mut depth = 0;
     let mut parts = vec![String::new()];
     for c in list.chars() {
-        depth += match c { '{' => 1, '}' => -1, _ => 0 };
+        depth += match c {
+            '{' => 1,
+            '}' => -1,
+            _ => 0,
+        };
         if c == ',' && depth == 0 {
             parts.push(String::new());
         } else {

@@ -34,3 +34,6 @@ pub mod plan;
 pub mod runner;
 pub mod show;
 pub mod watch;
+
+#[cfg(test)]
+mod architecture;

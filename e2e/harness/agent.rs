@@ -232,6 +232,12 @@ ports {{
   serf = {serf}
 }}
 
+advertise {{
+  http = "127.0.0.1"
+  rpc  = "127.0.0.1"
+  serf = "127.0.0.1"
+}}
+
 acl {{
   enabled = {acl}
 }}

@@ -132,7 +132,7 @@ impl Cluster {
     }
 
     fn agent_is_up(&self) -> Result<(), String> {
-        match self.agents().first_mut().and_then(Agent::has_ended) {
+        match self.agents().iter_mut().find_map(Agent::has_ended) {
             Some(status) => Err(format!("the agent has ended: {status}")),
             None => Ok(()),
         }
@@ -182,7 +182,7 @@ impl Cluster {
             Agent::new(name, &self.dir, &self.options, &rpc).map_err(|error| error.to_string())?;
         agent.start().map_err(|error| error.to_string())?;
         self.agents().push(agent);
-        self.is_ready(2)
+        self.is_ready(2).map_err(|seen| format!("{seen}\n{}", self.log_tail(40)))
     }
 
     /// Starts the server's agent again, and waits until it is ready.
@@ -190,7 +190,7 @@ impl Cluster {
         if let Some(agent) = self.agents().first_mut() {
             agent.start().map_err(|error| error.to_string())?;
         }
-        self.is_ready(1)
+        self.is_ready(1).map_err(|seen| format!("{seen}\n{}", self.log_tail(40)))
     }
 
     /// Runs Nomad's own command line against this cluster.
@@ -225,11 +225,15 @@ impl Cluster {
         self.api.post(&path, &json!({ "Job": job })).map(drop).map_err(|error| error.to_string())
     }
 
-    /// The end of the agents' logs: what concerns dtree, or everything if nothing does.
+    /// The end of the agents' logs: what the plugin has said, and what the agents say about it. An agent that has not
+    /// come to know it yet is shown with everything.
     pub(crate) fn log_tail(&self, n_lines: usize) -> String {
         let log: String = self.agents().iter().map(Agent::log).collect();
-        let about_us: Vec<&str> = log.lines().filter(|line| line.contains("dtree")).collect();
-        let lines = if about_us.len() < 3 { log.lines().collect() } else { about_us };
+        let is_about_us = |line: &&str| ["driver_mgr.dtree", "=dtree"].iter().any(|word| line.contains(word));
+        let mut lines: Vec<&str> = log.lines().filter(is_about_us).collect();
+        if lines.is_empty() {
+            lines = log.lines().filter(|line| !line.contains("http: request complete")).collect();
+        }
         let end: Vec<&str> = lines.iter().rev().take(n_lines).rev().copied().collect();
         format!("the end of the agent's log:\n  {}", end.join("\n  "))
     }

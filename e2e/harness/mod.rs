@@ -21,6 +21,7 @@ pub(crate) use binaries::Binaries;
 pub(crate) use cluster::{Cluster, interrupt, is_interrupted, seconds, wait_for};
 pub(crate) use http::Api;
 pub(crate) use shop::Shop;
+pub(crate) use sweep::Remains;
 
 /// The body of `GET /` at an address.
 pub(crate) fn fetch(address: SocketAddr) -> Result<String, http::Error> {

@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 use std::thread;
@@ -40,6 +41,11 @@ impl Remains {
             cgroups: cgroups_of(dir),
             directory: dir.exists().then(|| dir.into()),
         }
+    }
+
+    /// Without the directory itself: what is in there, or runs from there.
+    pub(crate) fn beneath(self) -> Self {
+        Self { directory: None, ..self }
     }
 
     /// Whether nothing is left.
@@ -124,8 +130,9 @@ fn belongs(process: &Path, dir: &Path) -> Result<bool, io::ErrorKind> {
         return Ok(true);
     }
     let environment = fs::read(process.join("environ")).map_err(kind)?;
-    let mark = format!("TMPDIR={}", dir.join("tmp").display());
-    Ok(environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()))
+    let mut variables = environment.split(|byte| *byte == 0);
+    let tmpdir = variables.find_map(|variable| variable.strip_prefix(b"TMPDIR="));
+    Ok(tmpdir.is_some_and(|tmpdir| Path::new(OsStr::from_bytes(tmpdir)).starts_with(dir)))
 }
 
 fn mounts_of(dir: &Path) -> Vec<PathBuf> {

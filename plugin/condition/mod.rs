@@ -26,7 +26,7 @@ pub use own_task::judge as judge_task;
 pub use placement::{Standing, standing};
 
 use crate::{
-    cluster::{Allocation, EvaluationStatus, Job, JobId, JobSight, JobType, Sight, TaskPhase},
+    cluster::{Allocation, EvaluationStatus, Job, JobId, JobSight, JobType, Sight, TaskPhase, Unseen},
     manifest::{Subject, Until, Wait},
 };
 
@@ -70,7 +70,7 @@ pub fn default_until(kind: JobType) -> Until {
 /// that was never there may be a slip of the finger.
 pub fn judge(wait: &Wait, sight: &Sight, was_seen: bool) -> Verdict {
     let sight = match sight {
-        Sight::Unseen(unseen) => return Verdict::not_yet(unseen.why.clone()),
+        Sight::Unseen(unseen) => return blind(unseen),
         Sight::Absent { similar } => return absent(wait, similar.as_ref().map(JobId::as_str), was_seen),
         Sight::Present(sight) => sight.as_ref(),
     };
@@ -95,6 +95,17 @@ pub fn judge(wait: &Wait, sight: &Sight, was_seen: bool) -> Verdict {
         JobType::Batch | JobType::Sysbatch => batch::judge(wait, until, sight),
     };
     with_placement_failure(verdict, sight)
+}
+
+/// Nothing can be seen: why, and what to do about it, in one line.
+fn blind(unseen: &Unseen) -> Verdict {
+    let hint = unseen.hint.iter().flat_map(|hint| hint.lines()).map(str::trim);
+    let words: Vec<&str> = [unseen.why.as_str()].into_iter().chain(hint).collect();
+    Verdict::not_yet(match words.as_slice() {
+        [why] => (*why).to_owned(),
+        [why, hint @ ..] => format!("{why}; {}", hint.join(" ")),
+        [] => String::new(),
+    })
 }
 
 /// No job has this ID.

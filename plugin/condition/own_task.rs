@@ -14,7 +14,7 @@ use crate::{
 /// `checks` are the last results of the allocation's checks, `None` as long as nobody has asked.
 pub fn judge(wait: &Wait, name: &str, place: &Place, own: &Sight, checks: Option<&[Check]>) -> Verdict {
     let sight = match own {
-        Sight::Unseen(unseen) => return Verdict::not_yet(unseen.why.clone()),
+        Sight::Unseen(unseen) => return super::blind(unseen),
         Sight::Absent { .. } => return Verdict::not_yet("the task's own job is not registered any more"),
         Sight::Present(sight) => sight.as_ref(),
     };

@@ -366,7 +366,7 @@ impl Engine {
             format!("-namespace {} ", job.namespace)
         };
         match self.sight_of(&job).as_ref() {
-            Sight::Unseen(unseen) => unseen.hint.clone(),
+            Sight::Unseen(_) => None, // What is in the way says what to do.
             Sight::Absent { .. } => Some(format!("register it with `nomad job run {in_namespace}FILE`")),
             Sight::Present(_) => Some(format!("look with `nomad job status {in_namespace}{}`", job.job)),
         }
@@ -374,9 +374,10 @@ impl Engine {
 
     fn notes(&self) -> Vec<String> {
         match &self.standing {
-            Standing::Unknown(why) => vec![format!(
-                "cannot read its own job, so it cannot tell whether it stands where Nomad waits for it: {why}"
-            )],
+            Standing::Unknown(_) => vec![
+                "its own job cannot be read, so it cannot tell whether it stands where Nomad waits for it"
+                    .to_owned(),
+            ],
             Standing::Good(Some(note)) => vec![note.clone()],
             Standing::Good(None) | Standing::Looking | Standing::Misplaced(_) => Vec::new(),
         }

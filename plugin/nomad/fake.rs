@@ -52,6 +52,7 @@ pub(crate) struct State {
     deployments: BTreeMap<String, Value>,
     evaluations: BTreeMap<String, Value>,
     streams: Vec<Stream>,
+    denied: Vec<Lines>,
     requests: Vec<Seen>,
     sockets: BTreeMap<PathBuf, CancellationToken>,
     answers: Vec<(String, Answer)>,
@@ -113,10 +114,11 @@ impl FakeNomad {
         let beat = async move {
             loop {
                 time::sleep(Duration::from_secs(30)).await;
-                let state = state.lock().unwrap();
+                let mut state = state.lock().unwrap();
+                state.denied.clear();
                 if !state.is_mute {
                     for stream in &state.streams {
-                        _ = stream.lines.send(Bytes::from_static(b"{}\n"));
+                        drop(stream.lines.send(Bytes::from_static(b"{}\n")));
                     }
                 }
             }
@@ -159,7 +161,7 @@ impl FakeNomad {
                     tracker.spawn(async move {
                         let connection =
                             http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-                        _ = stop.run_until_cancelled(connection).await;
+                        drop(stop.run_until_cancelled(connection).await);
                     });
                 }
             };
@@ -198,7 +200,7 @@ impl FakeNomad {
     /// Writes nothing, but sends a line to every stream.
     pub(crate) fn send(&self, line: &str) {
         for stream in &self.state().streams {
-            _ = stream.lines.send(Bytes::from(format!("{line}\n")));
+            drop(stream.lines.send(Bytes::from(format!("{line}\n"))));
         }
     }
 
@@ -266,7 +268,7 @@ impl State {
             let events: Vec<&Value> = events.iter().filter(fits).collect();
             if !events.is_empty() {
                 let line = format!("{}\n", json!({ "Index": index, "Events": events }));
-                _ = stream.lines.send(Bytes::from(line));
+                drop(stream.lines.send(Bytes::from(line)));
             }
         }
     }
@@ -281,11 +283,11 @@ impl Write<'_> {
     pub(crate) fn register(&mut self, mut job: Value) {
         let key = (text(&job, "Namespace"), text(&job, "ID"));
         let before = self.state.jobs.get(&key);
-        job["Version"] = before.map_or(json!(0), |job| json!(job["Version"].as_u64().unwrap() + 1));
-        job["CreateIndex"] = before.map_or(json!(self.index), |job| job["CreateIndex"].clone());
+        job["Version"] = before.map_or_else(|| json!(0), |job| json!(job["Version"].as_u64().unwrap() + 1));
+        job["CreateIndex"] = before.map_or_else(|| json!(self.index), |job| job["CreateIndex"].clone());
         job["JobModifyIndex"] = json!(self.index);
         job["ModifyIndex"] = json!(self.index);
-        self.event("Job", &key.0, &key.1, &[], json!({ "Job": job }));
+        self.event("Job", &key.0, &key.1, &[], &json!({ "Job": job }));
         self.state.jobs.insert(key, job);
     }
 
@@ -294,7 +296,7 @@ impl Write<'_> {
         let job = self.state.jobs.remove(&(namespace.to_owned(), id.to_owned())).unwrap();
         self.state.allocations.retain(|_, allocation| allocation["JobID"] != id);
         self.state.deployments.retain(|_, deployment| deployment["JobID"] != id);
-        self.event("Job", namespace, id, &[], json!({ "Job": job, "Deleted": true }));
+        self.event("Job", namespace, id, &[], &json!({ "Job": job, "Deleted": true }));
     }
 
     /// Writes an allocation as a server does.
@@ -317,7 +319,7 @@ impl Write<'_> {
         let mut shown = allocation.clone();
         shown.as_object_mut().unwrap().remove("JobVersion");
         let (namespace, job) = (text(&allocation, "Namespace"), text(&allocation, "JobID"));
-        self.event("Allocation", &namespace, &id, &[&job, ""], json!({ "Allocation": shown }));
+        self.event("Allocation", &namespace, &id, &[&job, ""], &json!({ "Allocation": shown }));
         self.state.allocations.insert(id, allocation);
     }
 
@@ -328,7 +330,7 @@ impl Write<'_> {
         let (namespace, job) = (text(&deployment, "Namespace"), text(&deployment, "JobID"));
         deployment["JobCreateIndex"] =
             self.state.jobs[&(namespace.clone(), job.clone())]["CreateIndex"].clone();
-        self.event("Deployment", &namespace, &id, &[&job], json!({ "Deployment": deployment }));
+        self.event("Deployment", &namespace, &id, &[&job], &json!({ "Deployment": deployment }));
         self.state.deployments.insert(id, deployment);
     }
 
@@ -337,7 +339,7 @@ impl Write<'_> {
         let id = text(&evaluation, "ID");
         self.stamp("evaluations", &id, &mut evaluation);
         let (namespace, job) = (text(&evaluation, "Namespace"), text(&evaluation, "JobID"));
-        self.event("Evaluation", &namespace, &id, &[&job, ""], json!({ "Evaluation": evaluation }));
+        self.event("Evaluation", &namespace, &id, &[&job, ""], &json!({ "Evaluation": evaluation }));
         self.state.evaluations.insert(id, evaluation);
     }
 
@@ -347,11 +349,12 @@ impl Write<'_> {
             "deployments" => self.state.deployments.get(id),
             _ => self.state.evaluations.get(id),
         };
-        thing["CreateIndex"] = before.map_or(json!(self.index), |before| before["CreateIndex"].clone());
+        thing["CreateIndex"] =
+            before.map_or_else(|| json!(self.index), |before| before["CreateIndex"].clone());
         thing["ModifyIndex"] = json!(self.index);
     }
 
-    fn event(&mut self, topic: &str, namespace: &str, key: &str, filter_keys: &[&str], payload: Value) {
+    fn event(&mut self, topic: &str, namespace: &str, key: &str, filter_keys: &[&str], payload: &Value) {
         self.events.push(json!({
             "Topic": topic, "Type": "Fake", "Key": key, "Namespace": namespace, "Index": self.index,
             "FilterKeys": if filter_keys.is_empty() { Value::Null } else { json!(filter_keys) }, "Payload": payload,
@@ -510,7 +513,7 @@ fn stream(
     let (lines, queue) = mpsc::unbounded_channel();
     if state.is_allowed(token, namespace) {
         if !state.is_mute {
-            _ = lines.send(Bytes::from_static(b"{}\n"));
+            drop(lines.send(Bytes::from_static(b"{}\n")));
         }
         state.streams.push(Stream {
             topics: topics.collect(),
@@ -519,8 +522,10 @@ fn stream(
             socket,
             lines,
         });
+    } else {
+        // As Nomad does: 200, then nothing, and the end only some seconds later.
+        state.denied.push(lines);
     }
-    // A denied stream gets 200 and its end, as Nomad gives it: its sender is gone already.
     let body = StreamBody::new(UnboundedReceiverStream::new(queue).map(|line| Ok(Frame::data(line))));
     Response::new(BodyExt::boxed(body))
 }

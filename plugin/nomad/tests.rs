@@ -96,7 +96,7 @@ async fn an_endless_answer_is_cut_off() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_does_not_come_is_given_up() {
     let fake = FakeNomad::start();
-    fake.answer("/v1/jobs", Answer::Late(Duration::from_secs(3600)));
+    fake.answer("/v1/jobs", Answer::Late(Duration::from_hours(1)));
     let began = tokio::time::Instant::now();
     assert!(matches!(client(&fake, "t").jobs(&"shop".into()).await, Err(Error::TimedOut { .. })));
     assert_eq!(began.elapsed().as_secs(), 10);

@@ -162,7 +162,7 @@ pub fn start(
     });
     let run = Run { engine, outlook, notices, commands, checks, publish, clock, stop };
     let ended = Ended(Some(end));
-    tasks.spawn(async move { ended.by(run.to_its_end().await) }.instrument(span));
+    tasks.spawn(async move { ended.by(run.until_it_ends().await) }.instrument(span));
     Running { commands: command, status, ending, clock }
 }
 
@@ -203,7 +203,7 @@ struct Run<O> {
 
 impl<O: Outlook> Run<O> {
     /// Until it ends, or the process stops: then `None`.
-    async fn to_its_end(mut self) -> Option<Ending> {
+    async fn until_it_ends(mut self) -> Option<Ending> {
         let mut event = Event::Started;
         loop {
             let now = self.clock.now();

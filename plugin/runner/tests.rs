@@ -107,7 +107,9 @@ impl Bench {
 
     async fn is_over(self) {
         self.tasks.close();
-        tokio::time::timeout(Duration::from_secs(5), self.tasks.wait()).await.expect("everything it spawned has ended");
+        tokio::time::timeout(Duration::from_secs(5), self.tasks.wait())
+            .await
+            .expect("everything it spawned has ended");
     }
 }
 

@@ -41,15 +41,26 @@ fn verdict(wait: &Wait, sight: JobSight) -> String {
 
 /// One line for each case.
 fn table(cases: impl IntoIterator<Item = (&'static str, String)>) -> String {
-    cases.into_iter().map(|(case, verdict)| format!("{case:<34} {verdict}\n")).collect()
+    let lines: Vec<String> =
+        cases.into_iter().map(|(case, verdict)| format!("{case:<34} {verdict}")).collect();
+    lines.join("\n")
 }
 
 #[test]
 fn what_cannot_be_seen_is_not_yet() {
     use crate::cluster::Blindness;
-    let blind = sample::unseen(Blindness::Denied, "Nomad does not allow it");
+    let denied = sample::unseen(Blindness::Denied, "Nomad does not allow it");
+    let hint = Some("do this:\n  this line".to_owned());
+    let why = "cannot".to_owned();
+    let silent = Unseen { because: Blindness::Unreachable, why: why.clone(), hint: None };
+    assert_eq!(told(blind(&silent)), "not yet: cannot");
+    assert_eq!(told(blind(&Unseen { hint, ..silent })), "not yet: cannot; do this: this line");
     for word in Until::WORDS {
-        assert_eq!(told(judge(&until(word), &blind, true)), "not yet: Nomad does not allow it", "{word}");
+        assert_eq!(
+            told(judge(&until(word), &denied, true)),
+            "not yet: Nomad does not allow it; a hint",
+            "{word}"
+        );
     }
 }
 

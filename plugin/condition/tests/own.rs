@@ -150,7 +150,7 @@ fn an_own_allocation_that_cannot_be_seen() {
         ("allocation not listed", ask(service(1).with("other", |_| ()).seen())),
         ("no such task", ask(missing.seen())),
     ]), @"
-    denied                             not yet: not allowed
+    denied                             not yet: not allowed; a hint
     job purged                         not yet: the task's own job is not registered any more
     allocation not listed              not yet: the task's own allocation is not to be seen
     no such task                       not yet: the allocation has no task proxy; it has gate

@@ -192,19 +192,21 @@ fn only_the_current_version_counts() {
     ");
 }
 
+/// The job with a second group like its first.
+fn with_cache(sight: JobSight) -> JobSight {
+    sight.but(|job| {
+        let web: Group = job.groups.get("web").cloned().unwrap();
+        job.groups.insert("cache".to_owned(), web);
+    })
+}
+
 /// *Never* needs a failure that nobody but a user will mend (DESIGN 5).
 #[test]
-fn a_deployment_that_does_not_go_on() {
-    use DeploymentStatus::{Cancelled, Failed, Paused, Pending, Running};
+fn a_deployment_that_failed() {
+    use DeploymentStatus::{Failed, Running};
     let broken = |a: &mut Allocation| {
         a.is_healthy = Some(false);
         a.tasks.insert("main".to_owned(), failed_task(1));
-    };
-    let two_groups = |sight: JobSight| {
-        sight.but(|job| {
-            let web: Group = job.groups.get("web").cloned().unwrap();
-            job.groups.insert("cache".to_owned(), web);
-        })
     };
     let deadline = "Failed due to progress deadline";
     let back = "Failed due to progress deadline - rolling back to job version 0";
@@ -244,14 +246,14 @@ fn a_deployment_that_does_not_go_on() {
             "other group failed",
             verdict(
                 &group,
-                two_groups(service(1))
+                with_cache(service(1))
                     .deployed(Failed, failed(false, deadline))
                     .with("a", |a| a.group = "web".to_owned()),
             ),
         ),
         (
             "this group failed",
-            verdict(&group, two_groups(service(1)).deployed(Failed, failed(false, deadline))),
+            verdict(&group, with_cache(service(1)).deployed(Failed, failed(false, deadline))),
         ),
         (
             "failed, but enough",
@@ -260,44 +262,6 @@ fn a_deployment_that_does_not_go_on() {
         (
             "failed, not enough",
             verdict(&one, service(3).deployed(Failed, failed(false, deadline)).with("a", broken)),
-        ),
-        ("paused", verdict(&bare(), service(1).deployed(Paused, |_| ()).with("a", |_| ()))),
-        (
-            "cancelled",
-            verdict(
-                &bare(),
-                service(1)
-                    .deployed(Cancelled, |d| {
-                        d.description = "Cancelled due to newer version of job".to_owned()
-                    })
-                    .with("a", |_| ()),
-            ),
-        ),
-        ("initializing", verdict(&bare(), service(1).deployed(Pending, |_| ()).with("a", |_| ()))),
-        ("canaries wait", verdict(&bare(), service(1).deployed(Running, canary(false)).with("a", |_| ()))),
-        ("canaries promoted", verdict(&bare(), service(1).deployed(Running, canary(true)).with("a", |_| ()))),
-        ("canaries failed", verdict(&bare(), service(1).deployed(Failed, canary(false)).with("a", |_| ()))),
-        (
-            "canaries of another group",
-            verdict(
-                &group,
-                two_groups(service(1))
-                    .deployed(Running, |d| {
-                        d.groups.get_mut("cache").unwrap().desired_canaries = 1;
-                    })
-                    .with("a", |a| a.group = "web".to_owned()),
-            ),
-        ),
-        (
-            "canaries of this group",
-            verdict(
-                &group,
-                two_groups(service(1))
-                    .deployed(Running, |d| {
-                        d.groups.get_mut("web").unwrap().desired_canaries = 1;
-                    })
-                    .with("a", |a| a.group = "web".to_owned()),
-            ),
         ),
     ];
     insta::assert_snapshot!(table(cases), @"
@@ -314,6 +278,55 @@ fn a_deployment_that_does_not_go_on() {
     this group failed                  never: deployment 7c41f0ab failed: Failed due to progress deadline
     failed, but enough                 met: deployment 7c41f0ab, 1 of 3 healthy (1 needed)
     failed, not enough                 never: deployment 7c41f0ab failed: Failed due to progress deadline; allocation a-0000-0: task main: Exit Code: 1
+    ");
+}
+
+/// In these nothing moves until a user acts, which is not never.
+#[test]
+fn a_deployment_that_is_halted() {
+    use DeploymentStatus::{Cancelled, Failed, Paused, Pending, Running};
+    let group = wait(&json!({"group": "web"}));
+    let cases = [
+        ("paused", verdict(&bare(), service(1).deployed(Paused, |_| ()).with("a", |_| ()))),
+        (
+            "cancelled",
+            verdict(
+                &bare(),
+                service(1)
+                    .deployed(Cancelled, |d| {
+                        d.description = "Cancelled due to newer version of job".to_owned();
+                    })
+                    .with("a", |_| ()),
+            ),
+        ),
+        ("initializing", verdict(&bare(), service(1).deployed(Pending, |_| ()).with("a", |_| ()))),
+        ("canaries wait", verdict(&bare(), service(1).deployed(Running, canary(false)).with("a", |_| ()))),
+        ("canaries promoted", verdict(&bare(), service(1).deployed(Running, canary(true)).with("a", |_| ()))),
+        ("canaries failed", verdict(&bare(), service(1).deployed(Failed, canary(false)).with("a", |_| ()))),
+        (
+            "canaries of another group",
+            verdict(
+                &group,
+                with_cache(service(1))
+                    .deployed(Running, |d| {
+                        d.groups.get_mut("cache").unwrap().desired_canaries = 1;
+                    })
+                    .with("a", |a| a.group = "web".to_owned()),
+            ),
+        ),
+        (
+            "canaries of this group",
+            verdict(
+                &group,
+                with_cache(service(1))
+                    .deployed(Running, |d| {
+                        d.groups.get_mut("web").unwrap().desired_canaries = 1;
+                    })
+                    .with("a", |a| a.group = "web".to_owned()),
+            ),
+        ),
+    ];
+    insta::assert_snapshot!(table(cases), @"
     paused                             not yet: deployment 7c41f0ab is paused; go on with `nomad deployment resume 7c41f0ab`
     cancelled                          not yet: deployment 7c41f0ab was cancelled: Cancelled due to newer version of job
     initializing                       met: deployment 7c41f0ab, 1 of 1 healthy

@@ -185,11 +185,11 @@ fn a_blind_gate_waits() {
         log     postgres: satisfied: 1 of 1 healthy
         event   redis: no job has this ID yet; gives up in 5m
     0s: postgres is seen
-        log     postgres: gated: cannot reach Nomad
+        log     postgres: gated: cannot reach Nomad; a hint
     0s: redis is seen
         log     redis: satisfied: 1 of 1 healthy
     5s: time passes
-        event   postgres: cannot reach Nomad; gives up in 4m 55s
+        event   postgres: cannot reach Nomad; a hint; gives up in 4m 55s
     1m: postgres is seen
         log     postgres: satisfied: 1 of 1 healthy
         log     open after 1m: postgres: 1 of 1 healthy | redis: 1 of 1 healthy
@@ -404,10 +404,10 @@ fn a_gate_that_cannot_see_its_own_job_says_so_in_its_first_event_and_works() {
     0s: the run begins
         log     postgres: gated: looking at Nomad
     0s: shop is seen
-        log     cannot read its own job, so it cannot tell whether it stands where Nomad waits for it: not allowed
+        log     its own job cannot be read, so it cannot tell whether it stands where Nomad waits for it
     0s: postgres is seen
         log     postgres: gated: no job has this ID yet
-        event   postgres: no job has this ID yet; gives up in 5m | cannot read its own job, so it cannot tell whether it stands where Nomad waits for it: not allowed
+        event   postgres: no job has this ID yet; gives up in 5m | its own job cannot be read, so it cannot tell whether it stands where Nomad waits for it
     5s: postgres is seen
         log     postgres: satisfied: 1 of 1 healthy
         log     open after 5s: postgres: 1 of 1 healthy
@@ -557,4 +557,35 @@ fn a_failure_says_what_was_wanted_what_is_in_the_way_and_what_to_do() {
     assert_snapshot!(end(&elsewhere, "data", unseen(Blindness::Denied, "Nomad does not allow it")), @"db: wanted job data/db, group web, ready, but not within 1m: Nomad does not allow it; a hint");
     assert_snapshot!(end(&json!({"db": {"until": "complete"}}), "default", batch(1).seen()), @"db: wanted job db complete, but not within 5m: 0 of 1 complete, nothing placed yet; look with `nomad job status db`");
     assert_snapshot!(end(&json!({"p": {"task": "proxy"}}), "default", nobody()), @"p: wanted task proxy ready, but not within 5m: has not been reported on yet; look with `nomad alloc status own-0000`");
+}
+
+#[test]
+fn a_job_that_was_there_and_is_purged_was_stopped() {
+    let mut run = Simulation::gate(&json!({"postgres": {"until": "stopped"}}));
+    run.sees("postgres", nobody()).wait(5);
+    assert!(run.engine.ending.is_none(), "it was never there");
+    run.sees("postgres", service(1).with("a", |_| ()).seen()).wait(5);
+    run.sees("postgres", nobody());
+    assert!(run.transcript().ends_with("finish  opened"), "{}", run.transcript());
+}
+
+#[test]
+fn a_status_says_until_when_as_long_as_that_matters() {
+    let mut run =
+        Simulation::gate(&json!({"postgres": {"timeout": "1m"}, "redis": {"depends_on": ["postgres"]}}));
+    run.sees("redis", nobody()).wait(10);
+    run.sees("postgres", service(1).with("a", |_| ()).seen()).wait(5);
+    let status = run.engine.status(run.now);
+    let [postgres, redis] = status.nodes.as_slice() else { panic!("{status:?}") };
+    assert_eq!(
+        (postgres.state, postgres.gives_up, status.now.since(postgres.since).as_secs()),
+        ("satisfied", None, 5)
+    );
+    assert_eq!((redis.state, redis.gives_up), ("gated", Some(run.began + Duration::from_mins(5))));
+    assert_eq!(
+        (postgres.wanted.as_str(), redis.wanted.as_str()),
+        ("job postgres healthy", "job redis ready")
+    );
+    assert_eq!(redis.depends_on, ["postgres"]);
+    assert_eq!((status.task.as_str(), status.alloc.as_str()), ("shop/web/gate", "own-0000"));
 }

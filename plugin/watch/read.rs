@@ -1,0 +1,138 @@
+//! Reading what is known of some jobs, in few requests.
+//!
+//! Evaluations are read first, then allocations, deployments and last the jobs themselves: if something is written in
+//! between, the job is newer than what seems to fulfil it, and not the other way round.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    cluster::{Allocation, Deployment, Evaluation, Job, JobId, Namespace, RaftIndex},
+    nomad::{Client, Error, JobStub, Read},
+};
+
+/// A list, sorted by job.
+type ByJob<T> = Read<BTreeMap<JobId, Vec<T>>>;
+
+/// What is to be read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scope {
+    /// The jobs, and of each what is known of its specification: its create index and its specification's index.
+    pub(super) jobs: BTreeMap<JobId, Option<(RaftIndex, RaftIndex)>>,
+    /// Whether some of them are known to be absent, so that similar names are of interest.
+    pub(super) has_absent: bool,
+    /// Whether only the allocations are wanted.
+    pub(super) only_allocations: bool,
+}
+
+/// What was read. Only of the jobs that were asked for.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    pub(super) evaluations: Option<ByJob<Evaluation>>,
+    pub(super) allocations: Option<ByJob<Allocation>>,
+    pub(super) deployments: Option<ByJob<Deployment>>,
+    /// The jobs that are registered.
+    pub(super) stubs: Option<Read<BTreeMap<JobId, JobStub>>>,
+    /// The jobs that were read in full.
+    pub(super) full: BTreeMap<JobId, Read<Option<Job>>>,
+    /// For jobs that are not registered: one that is, of nearly the same name.
+    pub(super) similar: BTreeMap<JobId, Option<JobId>>,
+}
+
+/// Reads what `scope` names: at most four requests, and one more for each job that has changed.
+pub(super) async fn read(client: &Client, namespace: &Namespace, scope: &Scope) -> Result<Reading, Error> {
+    let jobs = || scope.jobs.keys();
+    let mut reading = Reading::default();
+    if scope.only_allocations {
+        reading.allocations = Some(by_job(client.allocations(namespace, jobs()).await?, scope));
+        return Ok(reading);
+    }
+    reading.evaluations = Some(by_job(client.evaluations(namespace, jobs()).await?, scope));
+    reading.allocations = Some(by_job(client.allocations(namespace, jobs()).await?, scope));
+    reading.deployments = Some(by_job(client.deployments(namespace, jobs()).await?, scope));
+
+    let mut all = None;
+    if scope.has_absent {
+        all = Some(client.jobs(namespace).await?);
+    }
+    let stubs = match &all {
+        Some(all) => Some(all.clone()),
+        None if scope.jobs.values().any(Option::is_some) => Some(client.stubs(namespace, jobs()).await?),
+        None => None,
+    };
+    reading.stubs = stubs.map(|stubs| Read {
+        value: stubs
+            .value
+            .into_iter()
+            .filter(|stub| scope.jobs.contains_key(&stub.id))
+            .map(|stub| (stub.id.clone(), stub))
+            .collect(),
+        index: stubs.index,
+    });
+    for (job, known) in &scope.jobs {
+        let is_known = match &reading.stubs {
+            None => false,
+            Some(stubs) => match stubs.value.get(job) {
+                None => true,
+                Some(stub) => *known == Some((stub.create_index, stub.job_modify_index)),
+            },
+        };
+        if !is_known {
+            let key = crate::cluster::JobKey { namespace: namespace.clone(), job: job.clone() };
+            reading.full.insert(job.clone(), client.look_up(&key).await?);
+        }
+    }
+
+    let is_absent = |job: &JobId| match (reading.full.get(job), &reading.stubs) {
+        (Some(full), _) => full.value.is_none(),
+        (None, Some(stubs)) => !stubs.value.contains_key(job),
+        (None, None) => false,
+    };
+    let absent: BTreeSet<&JobId> = jobs().filter(|job| is_absent(job)).collect();
+    if !absent.is_empty() {
+        let all = match all {
+            Some(all) => all,
+            None => client.jobs(namespace).await?,
+        };
+        reading.similar = absent
+            .into_iter()
+            .map(|job| (job.clone(), similar(job, all.value.iter().map(|stub| &stub.id))))
+            .collect();
+    }
+    Ok(reading)
+}
+
+fn by_job<T>(list: Read<Vec<(JobId, T)>>, scope: &Scope) -> ByJob<T> {
+    let mut value: BTreeMap<JobId, Vec<T>> = BTreeMap::new();
+    for (job, thing) in list.value {
+        if scope.jobs.contains_key(&job) {
+            value.entry(job).or_default().push(thing);
+        }
+    }
+    Read { value, index: list.index }
+}
+
+/// The job of `all` whose ID is nearly `wanted`, if there is one: a slip of the finger, not another word.
+fn similar<'a>(wanted: &JobId, all: impl Iterator<Item = &'a JobId>) -> Option<JobId> {
+    let limit = (wanted.as_str().chars().count() / 4).clamp(1, 3);
+    all.filter(|job| *job != wanted)
+        .map(|job| (strsim::damerau_levenshtein(wanted.as_str(), job.as_str()), job))
+        .filter(|(distance, _)| *distance <= limit)
+        .min()
+        .map(|(_, job)| job.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_near_name_is_similar() {
+        let all: Vec<JobId> = ["postgres", "postgres-setup", "redis", "db"].map(Into::into).into();
+        let near = |wanted: &str| similar(&wanted.into(), all.iter()).map(|job| job.to_string());
+        assert_eq!(near("postgers"), Some("postgres".to_owned()));
+        assert_eq!(near("postgress"), Some("postgres".to_owned()));
+        assert_eq!(near("bd"), Some("db".to_owned()));
+        assert_eq!(near("mysql"), None);
+        assert_eq!(near("nginx"), None);
+    }
+}

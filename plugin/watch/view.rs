@@ -1,0 +1,719 @@
+//! One view: one stream and few requests for everybody who may see through it.
+//!
+//! ```text
+//!            ┌──────────── after anything that may have cost an event ────────────┐
+//!            ▼                                                                    │
+//!   connect: stream, first line, snapshot ──▶ apply lines; read again each minute ┘
+//!            ▲                                   │
+//!            └── newly wanted jobs: a second ◀───┘
+//!                stream replaces the first
+//! ```
+//!
+//! # Invariants
+//!
+//! * All that one write changed is applied before anyone is told of any of it.
+//! * At most one connection attempt or one reading is under way; lines are applied meanwhile.
+//! * A job that nobody waits for is not kept.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::{Future, pending},
+    mem,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use backon::ExponentialBackoff;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use super::{
+    Credential, Viewer,
+    hub::{Notice, ViewKey},
+    mailbox::{Mailbox, Pass},
+    pace::{Pace, jittered},
+    picture::{Known, shown},
+    read::{Reading, Scope, read},
+    subscription::MemberId,
+    viewer::read_operators_token,
+};
+use crate::{
+    cluster::{Blindness, JobId, JobKey, Namespace, Sight, Unseen},
+    nomad::{Beat, Client, Error, EventStream, Topics, Transaction, Update},
+};
+
+/// From this many jobs on, a stream of all jobs is cheaper than a filter that changes with each of them.
+const MANY: usize = 50;
+/// How many members' sockets are tried one after the other before an attempt has failed.
+const CANDIDATES: usize = 5;
+/// How many lines about unread jobs are kept until the jobs are read; beyond that everything is read again.
+const MAX_EARLY: usize = 256;
+
+/// Whose way to Nomad a view goes.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// The plugin's own.
+    Plugin(Credential),
+    /// Any living member's socket, with nobody's token: there are no ACLs.
+    Anyone,
+    /// Its only member's socket and token.
+    Own,
+}
+
+/// What the hub tells a view.
+#[derive(Debug)]
+pub(super) enum ViewOrder {
+    /// Someone wants to see some jobs, and may.
+    Join {
+        /// Who.
+        member: MemberId,
+        /// His way to Nomad.
+        viewer: Arc<Viewer>,
+        /// Where he wants to see them.
+        mailbox: Arc<Mailbox>,
+        /// His right to see them.
+        pass: Pass,
+        /// Which.
+        jobs: BTreeSet<JobId>,
+    },
+    /// He has gone, or may not see any more.
+    Leave(MemberId),
+    /// Read everything again now.
+    LookAgain,
+}
+
+#[derive(Debug)]
+struct Member {
+    viewer: Arc<Viewer>,
+    mailbox: Arc<Mailbox>,
+    pass: Pass,
+}
+
+/// A job that someone waits for.
+#[derive(Debug)]
+struct Watched {
+    known: Known,
+    shown: Arc<Sight>,
+    watchers: BTreeSet<MemberId>,
+}
+
+/// An open stream.
+#[derive(Debug)]
+struct Up {
+    stream: EventStream,
+    topics: Topics,
+    since: Instant,
+    heard: Instant,
+    via: Option<MemberId>,
+}
+
+/// What is under way.
+struct Work {
+    kind: Kind,
+    future: Pin<Box<dyn Future<Output = Result<Box<Done>, Failure>> + Send>>,
+}
+
+/// An error, and the member through whose socket it came.
+struct Failure {
+    error: Error,
+    via: Option<MemberId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The first stream, or one after a loss: everything is read.
+    Connect,
+    /// A stream that covers more jobs, or only the reading of new ones.
+    Extend,
+    /// Everything, without a new stream.
+    Reread,
+    /// The versions of allocations.
+    Versions,
+}
+
+struct Done {
+    opened: Option<Opened>,
+    reading: Reading,
+    jobs: BTreeSet<JobId>,
+}
+
+struct Opened {
+    stream: EventStream,
+    topics: Topics,
+    via: Option<MemberId>,
+}
+
+enum Event {
+    Stopped,
+    Order(ViewOrder),
+    Worked(Kind, Result<Box<Done>, Failure>),
+    Heard(Result<Option<Beat>, Error>),
+    Time,
+}
+
+/// The actor.
+pub(super) struct View {
+    key: ViewKey,
+    source: Source,
+    pace: Arc<Pace>,
+    stop: CancellationToken,
+    orders: mpsc::UnboundedReceiver<ViewOrder>,
+    notices: mpsc::UnboundedSender<Notice>,
+    members: BTreeMap<MemberId, Member>,
+    jobs: BTreeMap<JobId, Watched>,
+    up: Option<Up>,
+    work: Option<Work>,
+    /// Lines that came while a job was being read for the first time.
+    early: Vec<Transaction>,
+    attempts: ExponentialBackoff,
+    /// Why something is not seen, if something is not.
+    trouble: Option<Arc<Sight>>,
+    /// Whether the trouble is shown for every job, and not only for those never read.
+    is_blind: bool,
+    was_denied: bool,
+    lost_at: Option<Instant>,
+    connect_at: Option<Instant>,
+    extend_at: Option<Instant>,
+    extended_at: Option<Instant>,
+    gather: Duration,
+    reread_at: Instant,
+    versions_at: Option<Instant>,
+    versioned_at: Option<Instant>,
+    versions_pause: Duration,
+    /// The member whose socket was tried last.
+    via: Option<MemberId>,
+}
+
+/// How an error is shown.
+pub(super) fn unseen(error: &Error) -> Arc<Sight> {
+    let because = if error.is_denied() { Blindness::Denied } else { Blindness::Unreachable };
+    Arc::new(Sight::Unseen(Unseen { because, why: error.chain(), hint: error.hint() }))
+}
+
+fn earliest(a: Option<Instant>, b: Instant) -> Instant {
+    a.map_or(b, |a| a.min(b))
+}
+
+impl View {
+    pub(super) fn new(
+        key: ViewKey,
+        source: Source,
+        pace: Arc<Pace>,
+        stop: CancellationToken,
+        orders: mpsc::UnboundedReceiver<ViewOrder>,
+        notices: mpsc::UnboundedSender<Notice>,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            key,
+            source,
+            attempts: pace.attempts(),
+            // Who comes at the same time is to be in the first look.
+            connect_at: Some(now + pace.gather.0),
+            gather: pace.gather.0,
+            reread_at: now + jittered(pace.reread),
+            versions_pause: pace.versions_pause.0,
+            pace,
+            stop,
+            orders,
+            notices,
+            members: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            up: None,
+            work: None,
+            early: Vec::new(),
+            trouble: None,
+            is_blind: false,
+            was_denied: false,
+            lost_at: None,
+            extend_at: None,
+            extended_at: None,
+            versions_at: None,
+            versioned_at: None,
+            via: None,
+        }
+    }
+
+    /// Runs until the hub lets go of it, or everything stops.
+    pub(super) async fn run(mut self) {
+        loop {
+            let due = self.due();
+            let event = {
+                let Self { stop, orders, work, up, jobs, .. } = &mut self;
+                let wanted = |job: &JobId| jobs.contains_key(job);
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => Event::Stopped,
+                    order = orders.recv() => order.map_or(Event::Stopped, Event::Order),
+                    (kind, done) = worked(work) => Event::Worked(kind, done),
+                    beat = heard(up, &wanted) => Event::Heard(beat),
+                    () = at(due) => Event::Time,
+                }
+            };
+            let now = Instant::now();
+            match event {
+                Event::Stopped => return,
+                Event::Order(ViewOrder::Join { member, viewer, mailbox, pass, jobs }) => {
+                    self.join(now, member, Member { viewer, mailbox, pass }, jobs);
+                }
+                Event::Order(ViewOrder::Leave(member)) => self.leave(member),
+                Event::Order(ViewOrder::LookAgain) => self.look_again(now),
+                Event::Worked(kind, Ok(done)) => {
+                    self.work = None;
+                    self.worked(now, kind, *done);
+                }
+                Event::Worked(kind, Err(Failure { error, via })) => {
+                    self.work = None;
+                    self.via = via.or(self.via);
+                    self.failed(now, kind, &error);
+                }
+                Event::Heard(Ok(Some(beat))) => self.heard(now, beat),
+                Event::Heard(Ok(None)) => self.lose(now, &self.stream_lost("ended".to_owned())),
+                Event::Heard(Err(error)) => self.lose(now, &error),
+                Event::Time => self.tick(now),
+            }
+        }
+    }
+
+    fn join(&mut self, now: Instant, id: MemberId, member: Member, jobs: BTreeSet<JobId>) {
+        for job in jobs {
+            if !self.jobs.contains_key(&job) {
+                let known = Known::default();
+                let shown = self.sight(&known);
+                let fresh = Watched { known, shown, watchers: BTreeSet::new() };
+                self.jobs.insert(job.clone(), fresh);
+                if self.up.is_some() {
+                    self.extend_at = Some(earliest(self.extend_at, now + self.gather));
+                }
+            }
+            if let Some(watched) = self.jobs.get_mut(&job) {
+                watched.watchers.insert(id);
+                let key = JobKey { namespace: self.key.namespace().clone(), job };
+                member.mailbox.put(member.pass, key, Arc::clone(&watched.shown));
+            }
+        }
+        self.members.insert(id, member);
+    }
+
+    fn leave(&mut self, id: MemberId) {
+        self.members.remove(&id);
+        self.jobs.retain(|_, watched| {
+            watched.watchers.remove(&id);
+            !watched.watchers.is_empty()
+        });
+    }
+
+    fn look_again(&mut self, now: Instant) {
+        self.reread_at = now;
+        if self.up.is_none() {
+            self.connect_at = Some(now);
+        }
+    }
+
+    /// When something is to be done without anything having happened.
+    fn due(&self) -> Option<Instant> {
+        let mut due = None;
+        if let Some(lost_at) = self.lost_at
+            && !self.is_blind
+        {
+            due = Some(earliest(due, lost_at + self.pace.grace));
+        }
+        if let Some(up) = &self.up {
+            due = Some(earliest(due, up.heard + self.pace.silence));
+        }
+        if self.work.is_none() && !self.jobs.is_empty() {
+            let reread_at = self.up.is_some().then_some(self.reread_at);
+            for instant in
+                [self.connect_at, self.extend_at, reread_at, self.versions_at].into_iter().flatten()
+            {
+                due = Some(earliest(due, instant));
+            }
+        }
+        due
+    }
+
+    fn tick(&mut self, now: Instant) {
+        if let Some(up) = &self.up
+            && up.heard + self.pace.silence <= now
+        {
+            let how = format!("was silent for {} s", self.pace.silence.as_secs());
+            return self.lose(now, &self.stream_lost(how));
+        }
+        if let Some(lost_at) = self.lost_at
+            && !self.is_blind
+            && lost_at + self.pace.grace <= now
+        {
+            self.is_blind = true;
+            self.show_all();
+        }
+        if self.work.is_none() {
+            self.start(now);
+        }
+    }
+
+    /// Starts what is due, if anything.
+    fn start(&mut self, now: Instant) {
+        let is_due = |instant: Option<Instant>| instant.is_some_and(|instant| instant <= now);
+        let Some(up) = &self.up else {
+            if is_due(self.connect_at) && !self.jobs.is_empty() {
+                self.connect_at = None;
+                self.begin(Kind::Connect, self.jobs.keys().cloned().collect(), Some(self.topics()));
+            }
+            return;
+        };
+        if is_due(self.extend_at) {
+            self.extend_at = None;
+            let unread =
+                |(job, watched): (&JobId, &Watched)| watched.known.sight().is_none().then(|| job.clone());
+            let unread: BTreeSet<JobId> = self.jobs.iter().filter_map(unread).collect();
+            if unread.is_empty() {
+                return;
+            }
+            let is_covered = unread.iter().all(|job| up.topics.cover(job));
+            // In a burst each extension waits longer than the one before.
+            let is_burst = self.extended_at.is_some_and(|at| now < at + 5 * self.pace.gather.1);
+            self.gather =
+                if is_burst { (self.gather * 2).min(self.pace.gather.1) } else { self.pace.gather.0 };
+            self.extended_at = Some(now);
+            let topics = (!is_covered).then(|| self.topics());
+            self.begin(Kind::Extend, unread, topics);
+        } else if self.reread_at <= now {
+            self.reread_at = now + jittered(self.pace.reread);
+            self.begin(Kind::Reread, self.jobs.keys().cloned().collect(), None);
+        } else if is_due(self.versions_at) {
+            self.versions_at = None;
+            let lacking =
+                |(job, watched): (&JobId, &Watched)| watched.known.lacks_versions().then(|| job.clone());
+            let lacking: BTreeSet<JobId> = self.jobs.iter().filter_map(lacking).collect();
+            if !lacking.is_empty() {
+                self.begin(Kind::Versions, lacking, None);
+            }
+        }
+    }
+
+    fn topics(&self) -> Topics {
+        if self.jobs.len() < MANY { Topics::Jobs(self.jobs.keys().cloned().collect()) } else { Topics::All }
+    }
+
+    fn begin(&mut self, kind: Kind, jobs: BTreeSet<JobId>, topics: Option<Topics>) {
+        let of = |job: &JobId| self.jobs.get(job).map(|watched| &watched.known);
+        let scope = Scope {
+            has_absent: jobs.iter().filter_map(of).any(Known::is_absent),
+            jobs: jobs.iter().map(|job| (job.clone(), of(job).and_then(Known::specification))).collect(),
+            only_allocations: kind == Kind::Versions,
+        };
+        if jobs.is_empty() {
+            return;
+        }
+        let candidates = self.candidates();
+        let namespace = self.key.namespace().clone();
+        let first_beat = self.pace.first_beat;
+        debug!(view = %self.key, ?kind, n_jobs = jobs.len(), "look");
+        let future = Box::pin(async move {
+            let mut failure = Failure {
+                error: Error::StreamLost {
+                    address: "the Task API".to_owned(),
+                    how: "has no living task to read it".to_owned(),
+                },
+                via: None,
+            };
+            for (via, client) in candidates.map_err(|error| Failure { error, via: None })? {
+                match look(&client, via, &namespace, &scope, topics.clone(), first_beat).await {
+                    Ok((opened, reading)) => return Ok(Box::new(Done { opened, reading, jobs })),
+                    Err(error) => failure = Failure { error, via },
+                }
+                if !matches!(failure.error, Error::Unreachable { .. }) {
+                    break;
+                }
+                // This member may have ended; another's socket leads to the same place.
+            }
+            Err(failure)
+        });
+        self.work = Some(Work { kind, future });
+    }
+
+    /// The ways to Nomad, best first.
+    fn candidates(&mut self) -> Result<Vec<(Option<MemberId>, Client)>, Error> {
+        match &self.source {
+            Source::Plugin(Credential { endpoint, token_file }) => {
+                let token = token_file.as_deref().map(read_operators_token).transpose()?;
+                Ok(vec![(None, Client::new(endpoint.clone(), token))])
+            }
+            Source::Own => {
+                let own = self.members.iter().map(|(id, member)| Ok((Some(*id), member.viewer.client()?)));
+                own.collect()
+            }
+            Source::Anyone => {
+                // As long as a stream is open its member is known to live; after a loss the next one has its turn.
+                let first = self.up.as_ref().and_then(|up| up.via).or(self.via);
+                let from = first.into_iter().filter(|id| self.members.contains_key(id));
+                let after = self.members.keys().copied().filter(|id| first.is_none_or(|first| *id > first));
+                let before = self.members.keys().copied().filter(|id| first.is_some_and(|first| *id < first));
+                let ids: Vec<MemberId> = from.chain(after).chain(before).take(CANDIDATES).collect();
+                let client =
+                    |id| self.members.get(&id).map(|member| (Some(id), member.viewer.anonymous_client()));
+                Ok(ids.into_iter().filter_map(client).collect())
+            }
+        }
+    }
+
+    fn worked(&mut self, now: Instant, kind: Kind, done: Done) {
+        let Done { opened, mut reading, jobs } = done;
+        if let Some(Opened { stream, topics, via }) = opened {
+            self.up = Some(Up { stream, topics, since: now, heard: now, via });
+            self.via = via;
+        }
+        let mut changed = BTreeSet::new();
+        for job in jobs {
+            if let Some(watched) = self.jobs.get_mut(&job)
+                && watched.known.merge(&job, &mut reading)
+            {
+                changed.insert(job);
+            }
+        }
+        for transaction in mem::take(&mut self.early) {
+            self.apply(transaction, &mut changed);
+        }
+        if kind == Kind::Connect {
+            info!(view = %self.key, n_jobs = self.jobs.len(), "sees the cluster");
+            self.lost_at = None;
+            self.connect_at = None;
+            self.reread_at = now + jittered(self.pace.reread);
+        }
+        self.trouble = None;
+        self.was_denied = false;
+        if mem::take(&mut self.is_blind) {
+            self.show_all();
+        } else {
+            self.show(&changed);
+        }
+        if self.jobs.values().any(|watched| watched.known.sight().is_none()) {
+            self.extend_at = Some(earliest(self.extend_at, now + self.gather));
+        }
+        if kind == Kind::Versions {
+            let still = self.jobs.values().any(|watched| watched.known.lacks_versions());
+            self.versions_pause = if still {
+                (self.versions_pause * 2).min(self.pace.versions_pause.1)
+            } else {
+                self.pace.versions_pause.0
+            };
+            self.versioned_at = Some(now);
+            self.versions_at = Some(now + self.versions_pause).filter(|_| still);
+        } else {
+            self.want_versions(now);
+        }
+    }
+
+    fn failed(&mut self, now: Instant, kind: Kind, error: &Error) {
+        if kind == Kind::Extend && !error.is_denied() && self.up.is_some() {
+            // Those who see already go on seeing; only the new jobs wait.
+            debug!(view = %self.key, error = error.chain(), "cannot look up new jobs");
+            self.trouble = Some(unseen(error));
+            self.show_all();
+            let wait = self.attempts.next().unwrap_or(self.pace.backoff.1);
+            self.extend_at = Some(now + wait);
+            return;
+        }
+        self.lose(now, error);
+    }
+
+    /// There is no stream any more that could be trusted.
+    fn lose(&mut self, now: Instant, error: &Error) {
+        self.work = None;
+        self.early.clear();
+        self.extend_at = None;
+        self.versions_at = None;
+        let is_denied = error.is_denied();
+        let up = self.up.take();
+        let was_steady = up.as_ref().is_some_and(|up| now.duration_since(up.since) >= self.pace.steady);
+        if let Some(up) = &up {
+            self.lost_at = Some(now);
+            self.via = up.via;
+            debug!(view = %self.key, error = error.chain(), "lost the stream");
+        }
+        let wait = if is_denied {
+            self.pace.denied
+        } else if was_steady {
+            self.attempts = self.pace.attempts();
+            Duration::ZERO
+        } else {
+            self.attempts.next().unwrap_or(self.pace.backoff.1)
+        };
+        self.connect_at = Some(now + wait);
+        let was_blind = self.is_blind;
+        self.is_blind |= is_denied || self.lost_at.is_none_or(|lost_at| lost_at + self.pace.grace <= now);
+        self.trouble = Some(unseen(error));
+        if self.is_blind && !was_blind {
+            info!(view = %self.key, error = error.chain(), "does not see the cluster");
+        }
+        let was_denied = mem::replace(&mut self.was_denied, is_denied);
+        if is_denied && (!was_denied || matches!(self.source, Source::Anyone)) {
+            // The hub outlives its views, except when everything ends.
+            drop(self.notices.send(Notice { view: self.key.clone(), via: self.via }));
+        }
+        self.show_all();
+    }
+
+    fn stream_lost(&self, how: String) -> Error {
+        let address = match &self.source {
+            Source::Plugin(credential) => credential.endpoint.to_string(),
+            Source::Anyone | Source::Own => "the Task API".to_owned(),
+        };
+        Error::StreamLost { address, how }
+    }
+
+    fn heard(&mut self, now: Instant, beat: Beat) {
+        if let Some(up) = &mut self.up {
+            up.heard = now;
+        }
+        let Beat::Transaction(transaction) = beat else { return };
+        let is_unread = |update: &Update| {
+            self.jobs.get(update.job()).is_some_and(|watched| watched.known.sight().is_none())
+        };
+        if transaction.updates.iter().any(is_unread) && self.work.is_some() {
+            // What is being read may be older than this line: it is applied once more afterwards.
+            if self.early.len() < MAX_EARLY {
+                self.early.push(transaction.clone());
+            } else {
+                self.reread_at = now;
+            }
+        }
+        let mut changed = BTreeSet::new();
+        self.apply(transaction, &mut changed);
+        self.show(&changed);
+        self.want_versions(now);
+    }
+
+    /// Applies a transaction as a whole, and notes whom it has changed.
+    fn apply(&mut self, transaction: Transaction, changed: &mut BTreeSet<JobId>) {
+        let is_job = |update: &Update| matches!(update, Update::Job(_) | Update::JobGone(_));
+        // The order within a transaction means nothing; what belongs to a new job must find it there.
+        let (jobs, others): (Vec<_>, Vec<_>) = transaction.updates.into_iter().partition(is_job);
+        for update in jobs.into_iter().chain(others) {
+            let job = update.job().clone();
+            if let Some(watched) = self.jobs.get_mut(&job)
+                && watched.known.apply(transaction.index, update)
+            {
+                changed.insert(job);
+            }
+        }
+    }
+
+    fn want_versions(&mut self, now: Instant) {
+        let is_wanted = || self.jobs.values().any(|watched| watched.known.lacks_versions());
+        if self.versions_at.is_none() && is_wanted() {
+            let earliest = self.versioned_at.map_or(now, |at| at + self.versions_pause);
+            self.versions_at = Some(earliest.max(now + self.pace.versions));
+        }
+    }
+
+    /// How a job is to be shown at this moment.
+    fn sight(&self, known: &Known) -> Arc<Sight> {
+        match &self.trouble {
+            Some(trouble) if self.is_blind || known.sight().is_none() => Arc::clone(trouble),
+            _ => shown(known),
+        }
+    }
+
+    fn show_all(&mut self) {
+        self.show(&self.jobs.keys().cloned().collect());
+    }
+
+    /// Tells everyone who waits for one of `jobs`, if it is to be shown otherwise than before.
+    fn show(&mut self, jobs: &BTreeSet<JobId>) {
+        for job in jobs {
+            let Some(watched) = self.jobs.get(job) else { continue };
+            let sight = self.sight(&watched.known);
+            if Arc::ptr_eq(&sight, &watched.shown) || *sight == *watched.shown {
+                continue;
+            }
+            let key = JobKey { namespace: self.key.namespace().clone(), job: job.clone() };
+            for member in watched.watchers.iter().filter_map(|id| self.members.get(id)) {
+                member.mailbox.put(member.pass, key.clone(), Arc::clone(&sight));
+            }
+            if let Some(watched) = self.jobs.get_mut(job) {
+                watched.shown = sight;
+            }
+        }
+    }
+}
+
+/// Opens a stream if `topics` are given, and reads.
+async fn look(
+    client: &Client,
+    via: Option<MemberId>,
+    namespace: &Namespace,
+    scope: &Scope,
+    topics: Option<Topics>,
+    first_beat: Duration,
+) -> Result<(Option<Opened>, Reading), Error> {
+    let opened = match topics {
+        None => None,
+        Some(topics) => {
+            let stream = open(client, namespace, scope, &topics, first_beat).await?;
+            Some(Opened { stream, topics, via })
+        }
+    };
+    Ok((opened, read(client, namespace, scope).await?))
+}
+
+/// Opens a stream and waits for its first line, which alone proves that it is not a denied one.
+async fn open(
+    client: &Client,
+    namespace: &Namespace,
+    scope: &Scope,
+    topics: &Topics,
+    first_beat: Duration,
+) -> Result<EventStream, Error> {
+    let began = Instant::now();
+    let mut stream = client.events(namespace, topics).await?;
+    let mut how = None;
+    // Nomad keeps a denied stream for some seconds before it ends it, but a plain request is told at once, and why.
+    for limit in [first_beat / 10, first_beat] {
+        // Nothing is wanted yet, so whatever comes first is only a sign of life.
+        match timeout_at(began + limit, stream.next(&|_| false)).await {
+            Ok(Ok(Some(_beat))) => return Ok(stream),
+            Ok(Ok(None)) => how = Some("ended before its first line".to_owned()),
+            Ok(Err(error)) => return Err(error),
+            Err(_elapsed) => {}
+        }
+        if let Some(job) = scope.jobs.keys().next() {
+            client.prove(&JobKey { namespace: namespace.clone(), job: job.clone() }).await?;
+        }
+        if how.is_some() {
+            break;
+        }
+    }
+    let how = how.unwrap_or_else(|| format!("did not begin within {} s", first_beat.as_secs()));
+    Err(Error::StreamLost { address: client.endpoint().to_string(), how })
+}
+
+async fn worked(work: &mut Option<Work>) -> (Kind, Result<Box<Done>, Failure>) {
+    match work {
+        Some(Work { kind, future }) => (*kind, future.await),
+        None => pending().await,
+    }
+}
+
+async fn heard(
+    up: &mut Option<Up>,
+    wanted: &(dyn Fn(&JobId) -> bool + Send + Sync),
+) -> Result<Option<Beat>, Error> {
+    match up {
+        Some(up) => up.stream.next(wanted).await,
+        None => pending().await,
+    }
+}
+
+/// At `instant`, if there is one.
+pub(super) async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,160 @@
+//! Someone who looks: a task, with its own socket and its own token.
+
+use std::{
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    fcntl::{OFlag, open, openat},
+    sys::stat::{Mode, SFlag, fstat},
+};
+
+use crate::{
+    cluster::JobKey,
+    nomad::{Asker, Client, Endpoint, Error, Token},
+};
+
+/// The longest token that is read. A workload identity has some 800 bytes.
+const MAX_TOKEN: u64 = 64 << 10;
+
+/// A task's own way to Nomad.
+#[derive(Clone, Debug)]
+pub struct Viewer {
+    /// The path on the client of the task's `secrets/api.sock`.
+    pub socket: PathBuf,
+    /// The path on the client of the task's `secrets/nomad_token`. Read again at each connection, because Nomad
+    /// renews it.
+    pub token_file: PathBuf,
+    /// `NOMAD_TOKEN` of the task's environment. Used where there is no file.
+    pub env_token: Option<Token>,
+    /// The task's job.
+    pub job: JobKey,
+    /// The task's name.
+    pub task: String,
+}
+
+impl Viewer {
+    /// A client with the task's own token over the task's own socket.
+    ///
+    /// A task without a token gets a client without one: where Nomad has no ACLs that is enough.
+    ///
+    /// # Errors
+    ///
+    /// When there is a token file, but it cannot be read or is not what Nomad put there.
+    pub fn client(&self) -> Result<Client, Error> {
+        let token = match read_token(&self.token_file) {
+            Ok(token) => Some(token),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.env_token.clone(),
+            Err(source) => return Err(Error::TokenFile { path: self.token_file.clone(), source }),
+        };
+        Ok(self.client_with(token))
+    }
+
+    /// A client over the task's own socket that shows no token of anyone.
+    pub(super) fn anonymous_client(&self) -> Client {
+        self.client_with(None)
+    }
+
+    fn client_with(&self, token: Option<Token>) -> Client {
+        Client::new(Endpoint::Unix(self.socket.clone()), token)
+            .in_the_name_of(Asker { job: self.job.clone(), task: self.task.clone() })
+    }
+}
+
+/// The token in `path`.
+///
+/// The task may write where the file is, so neither the file nor its directory may be a link, which could lead to
+/// another task's token, nor may the file be something that blocks.
+fn read_token(path: &Path) -> io::Result<Token> {
+    let names = || {
+        let secrets = path.parent()?;
+        Some((secrets.parent()?, secrets.file_name()?, path.file_name()?))
+    };
+    let (task, secrets, name) = names().ok_or(io::ErrorKind::NotFound)?;
+    let directory = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let task = open(task, directory, Mode::empty())?;
+    let secrets = openat(&task, secrets, directory | OFlag::O_NOFOLLOW, Mode::empty())?;
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let file = openat(&secrets, name, flags, Mode::empty())?;
+    let stat = fstat(&file)?;
+    let is_regular = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG;
+    if !is_regular || stat.st_nlink != 1 {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no regular file with a single name"));
+    }
+    let mut text = String::new();
+    std::fs::File::from(file).take(MAX_TOKEN).read_to_string(&mut text)?;
+    Token::new(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it holds no token"))
+}
+
+/// The token in a file of the operator's, who may use links.
+pub(super) fn read_operators_token(path: &Path) -> Result<Token, Error> {
+    let read = || {
+        let mut text = String::new();
+        std::fs::File::open(path)?.take(MAX_TOKEN).read_to_string(&mut text)?;
+        Token::new(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it holds no token"))
+    };
+    read().map_err(|source| Error::TokenFile { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn task() -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let secrets = directory.path().join("secrets");
+        std::fs::create_dir(&secrets).unwrap();
+        (directory, secrets.join("nomad_token"))
+    }
+
+    #[test]
+    fn a_token_is_read_from_the_file_that_nomad_wrote() {
+        let (_directory, path) = task();
+        std::fs::write(&path, "abc\n").unwrap();
+        assert_eq!(read_token(&path).unwrap(), Token::new("abc").unwrap());
+        std::fs::write(&path, "").unwrap();
+        assert!(read_token(&path).is_err());
+    }
+
+    #[test]
+    fn a_link_to_anothers_token_is_not_followed() {
+        let (other, others) = task();
+        std::fs::write(&others, "secret").unwrap();
+        let (directory, path) = task();
+        symlink(&others, &path).unwrap();
+        assert!(read_token(&path).is_err(), "symbolic");
+        std::fs::remove_file(&path).unwrap();
+        std::fs::hard_link(&others, &path).unwrap();
+        assert!(read_token(&path).is_err(), "hard");
+        std::fs::remove_dir_all(directory.path().join("secrets")).unwrap();
+        std::fs::remove_file(&others).unwrap();
+        std::fs::write(&others, "secret").unwrap();
+        symlink(other.path().join("secrets"), directory.path().join("secrets")).unwrap();
+        assert!(read_token(&path).is_err(), "of the directory");
+    }
+
+    #[test]
+    fn a_fifo_in_place_of_the_token_does_not_block() {
+        let (_directory, path) = task();
+        nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
+        assert!(read_token(&path).is_err());
+    }
+
+    #[test]
+    fn the_environment_counts_only_where_there_is_no_file() {
+        let (_directory, path) = task();
+        let viewer = Viewer {
+            socket: path.with_file_name("api.sock"),
+            token_file: path.clone(),
+            env_token: Token::new("env"),
+            job: JobKey::new("shop", "api"),
+            task: "gate".to_owned(),
+        };
+        assert!(format!("{:?}", viewer.client().unwrap()).contains("token: Some(Token(…))"));
+        std::fs::write(&path, "").unwrap();
+        assert!(viewer.client().is_err(), "an empty file is no absent one");
+    }
+}
