@@ -11,7 +11,8 @@ use tokio_stream::Stream;
 use tonic::{Status, Streaming};
 
 use super::pb::drivers::{
-    ExecTaskResponse, ExecTaskStreamingIoOperation, ExecTaskStreamingRequest, ExecTaskStreamingResponse, ExitResult,
+    ExecTaskResponse, ExecTaskStreamingIoOperation, ExecTaskStreamingRequest, ExecTaskStreamingResponse,
+    ExitResult,
 };
 use crate::{
     runner::{Ending, Running},

@@ -1,6 +1,6 @@
 //! A task in a new process.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -54,7 +54,9 @@ async fn a_task_that_this_process_still_has_is_not_run_twice() {
         }
     };
     timeout(SOON, begun).await.unwrap();
-    host.recover(Some(as_after_a_restart(handle))).await.unwrap();
+    host.recover(Some(as_after_a_restart(handle.clone()))).await.unwrap();
+    // It is known, so what the handle says does not matter.
+    host.recover(Some(TaskHandle { driver_state: Vec::new(), ..handle })).await.unwrap();
     assert!(host.is_waiting("a/gate/1").await);
     let log = fs::read_to_string(host.alloc.path().join("alloc/logs/gate.stdout.0")).unwrap();
     assert_eq!(log.matches("looking at Nomad").count(), 1, "{log}");
@@ -114,6 +116,10 @@ async fn state_that_is_not_understood_is_refused_and_can_be_destroyed_and_starte
     without_deadline.deadlines.clear();
     let error = host.recover(Some(state(&without_deadline.to_bytes().unwrap()))).await.unwrap_err();
     assert!(error.message().contains("deadlines"), "a wait without a deadline could open at once: {error}");
+
+    let for_nothing = Handle::new(Manifest::default(), BTreeMap::new());
+    let error = host.recover(Some(state(&for_nothing.to_bytes().unwrap()))).await.unwrap_err();
+    assert!(error.message().contains("waits for nothing"), "it would open at once: {error}");
 
     host.start_gate("a/gate/1").await;
 }
