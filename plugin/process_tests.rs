@@ -1,5 +1,7 @@
 //! The binary as a process: what a host, a terminal and a user see of it. Needs no Nomad.
 
+#![expect(clippy::unwrap_used, reason = "tests, whose helpers stand outside of a test function")]
+
 use std::{
     fs,
     os::unix::fs::PermissionsExt,

@@ -1,11 +1,17 @@
 //! `nomad alloc exec` and `nomad action`: a few commands, answered by the plugin itself. No process is started.
 
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use tokio::time::timeout;
+use tokio_stream::Stream;
+use tonic::{Status, Streaming};
 
 use super::pb::drivers::{
-    ExecTaskResponse, ExecTaskStreamingIoOperation, ExecTaskStreamingResponse, ExitResult,
+    ExecTaskResponse, ExecTaskStreamingIoOperation, ExecTaskStreamingRequest, ExecTaskStreamingResponse, ExitResult,
 };
 use crate::{
     runner::{Ending, Running},
@@ -19,6 +25,10 @@ pub(super) struct Answer {
     stderr: String,
     exit_code: i32,
 }
+
+/// How long a session stays open after its last word. Nomad passes the user's input on all the while, and if that fails
+/// because the session is over before Nomad has read its last word, it says "unexpected EOF" instead of the exit code.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// How long a gate may take to open by hand: it has nothing else to do.
 const OPEN_LIMIT: Duration = Duration::from_secs(5);
@@ -151,6 +161,29 @@ impl Answer {
         messages
             .into_iter()
             .filter(|message| message.exited || message.stdout.is_some() || message.stderr.is_some())
+    }
+}
+
+/// The silence at the end of a session: what the user still types is read and forgotten. It ends with the other side, or
+/// after [`LINGER`].
+pub(super) fn linger(
+    mut input: Streaming<ExecTaskStreamingRequest>,
+) -> impl Stream<Item = Result<ExecTaskStreamingResponse, Status>> + Send {
+    // An error is an end, too.
+    let forget = async move { while let Ok(Some(_)) = input.message().await {} };
+    Silence(Box::pin(async move {
+        timeout(LINGER, forget).await.ok();
+    }))
+}
+
+/// A stream of nothing, that ends with what it does meanwhile.
+struct Silence<F>(Pin<Box<F>>);
+
+impl<F: Future<Output = ()>> Stream for Silence<F> {
+    type Item = Result<ExecTaskStreamingResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.as_mut().poll(context).map(|()| None)
     }
 }
 

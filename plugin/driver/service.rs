@@ -190,7 +190,8 @@ impl Driver for Service {
         };
         let task = self.tasks.find(&setup.task_id)?;
         let answer = exec::answer(&setup.command, &task.running).await;
-        Ok(Response::new(Box::pin(tokio_stream::iter(answer.into_messages(setup.tty).map(Ok)))))
+        let told = tokio_stream::iter(answer.into_messages(setup.tty).map(Ok));
+        Ok(Response::new(Box::pin(told.chain(exec::linger(messages)))))
     }
 
     async fn create_network(

@@ -1,7 +1,10 @@
 //! `nomad alloc exec`, as it comes over the wire.
 
+use std::time::Duration;
+
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::{sync::mpsc, time::timeout};
+use tokio_stream::wrappers::ReceiverStream;
 
 use super::host::{Host, SOON};
 use crate::driver::pb::drivers::{
@@ -80,6 +83,25 @@ async fn a_gate_is_opened_by_hand_once_and_with_a_reason() {
     assert_eq!((result.exit_code, result.signal), (0, 0));
     let (_, stderr, exit_code) = session(&mut host, "open --reason again", false).await;
     assert_eq!((stderr.as_str(), exit_code), ("dtree: the gate has ended already: it is open\n", 1));
+}
+
+/// Nomad takes input that it cannot pass on for a broken session, unless it has read the exit before.
+#[tokio::test]
+async fn a_session_takes_input_for_a_while_after_its_exit() {
+    let mut host = Host::start().await;
+    host.start_gate("a/gate/1").await;
+    let setup = Setup { task_id: "a/gate/1".to_owned(), command: words("why"), tty: false };
+    let (input, messages) = mpsc::channel(1);
+    input.send(ExecTaskStreamingRequest { setup: Some(setup), ..Default::default() }).await.unwrap();
+    let answers = host.driver.exec_task_streaming(ReceiverStream::new(messages)).await.unwrap();
+    let mut answers = answers.into_inner();
+    while !answers.message().await.unwrap().unwrap().exited {}
+
+    let early = timeout(Duration::from_millis(100), answers.message()).await;
+    assert!(early.is_err(), "{early:?}");
+    input.send(ExecTaskStreamingRequest::default()).await.unwrap();
+    let end = timeout(SOON, answers.message()).await.expect("the session ends though nobody hangs up");
+    assert_eq!(end.unwrap(), None);
 }
 
 #[tokio::test]

@@ -3,8 +3,9 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
-use super::host::Host;
+use super::host::{Host, SOON};
 use crate::{
     driver::{
         handle::Handle,
@@ -46,9 +47,17 @@ async fn a_recovery_does_not_begin_a_deadline_anew() {
 async fn a_task_that_this_process_still_has_is_not_run_twice() {
     let mut host = Host::start().await;
     let handle = host.start_gate("a/gate/1").await;
-    host.recover(Some(as_after_a_restart(handle.clone()))).await.unwrap();
     let log = || fs::read_to_string(host.alloc.path().join("alloc/logs/gate.stdout.0")).unwrap_or_default();
-    assert!(log().matches("postgres: gated").count() <= 1, "{}", log());
+    let begun = async {
+        while !log().contains("looking at Nomad") {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, begun).await.unwrap();
+    host.recover(Some(as_after_a_restart(handle))).await.unwrap();
+    assert!(host.is_waiting("a/gate/1").await);
+    let log = fs::read_to_string(host.alloc.path().join("alloc/logs/gate.stdout.0")).unwrap();
+    assert_eq!(log.matches("looking at Nomad").count(), 1, "{log}");
 
     // Nor one that ended while the agent was away: its result is kept.
     let config = json!({"wait": {"postgres": {"timeout": "1ms"}}});
