@@ -196,7 +196,7 @@ fn in_words(is_main: bool, event: &Value) -> Option<String> {
         ("Started", true) => "starts".to_owned(),
         ("Terminated", true) if failed => format!("FAILS  {message}"),
         ("Terminated", true) => "is complete".to_owned(),
-        ("Driver", false) => format!("waits  {message}"),
+        ("Driver", false) => format!("gate: {message}"),
         ("Terminated", false) if failed => format!("gate fails  {message}"),
         ("Terminated", false) => "gate opens".to_owned(),
         ("Driver Failure" | "Failed Validation" | "Setup Failure", _) => format!("FAILS  {message}"),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::harness::{Agent, Options, seconds};
-use crate::story::{Job, SOON, Story, Switch};
+use crate::story::{CLOCKS, Job, SOON, Story};
 
 /// The time limit of the gate that is to run into it.
 const LIMIT: Duration = seconds(25);
@@ -12,13 +12,14 @@ const LIMIT: Duration = seconds(25);
 /// had before, and the other to open when, and only when, what it waits for is healthy.
 fn gates_survive(disaster: fn(&Story)) {
     let story = Story::alone(Options { restartable: true, ..Options::default() });
-    let (db, web, doomed, switch) = (story.id("db"), story.id("web"), story.id("doomed"), Switch::new());
-    let ghost = story.id("ghost");
-    story.run(&Job::service(&db).check(switch.port()));
+    let (db, web, flag) = (story.id("db"), story.id("web"), story.flag("db"));
+    let (ghost, doomed) = (story.id("ghost"), story.id("doomed"));
+    // Without a service: an agent that is its own server may fail to restore one, before it has elected itself.
+    story.run(&Job::service(&db).held_back_by(&flag));
     story.run(&Job::service(&web).gate(&format!("wait \"{db}\" {{}}")));
     let config = format!("wait \"{ghost}\" {{\n timeout = \"{}s\"\n }}", LIMIT.as_secs());
     story.run(&Job::service(&doomed).gate(&config));
-    story.main(&db).runs(SOON);
+    story.task(&db, "slow").runs(SOON);
     story.gate(&web).says(SOON, &db);
     story.gate(&doomed).says(SOON, &ghost);
     // So that a time that starts anew can be told from one that goes on.
@@ -31,13 +32,13 @@ fn gates_survive(disaster: fn(&Story)) {
 
     story.gate(&doomed).fails(LIMIT + seconds(10));
     let lasted = story.gate(&doomed).lasted();
-    assert!((LIMIT..LIMIT + seconds(5)).contains(&lasted), "its time of {LIMIT:?} took {lasted:?}");
+    assert!((LIMIT - CLOCKS..LIMIT + seconds(5)).contains(&lasted), "its time of {LIMIT:?} took {lasted:?}");
     story.gate(&web).runs(SOON);
     story.gate(&web).still_waits();
     story.main(&web).has_never_started();
     story.main(&doomed).has_never_started();
 
-    switch.turn_on();
+    flag.of(0).raise();
     story.gate(&web).succeeds(SOON);
     story.main(&web).runs(SOON);
 }

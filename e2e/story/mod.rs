@@ -25,6 +25,9 @@ use crate::oracle;
 /// What Nomad and the plugin do by themselves takes a second or two; on a busy machine several.
 pub(crate) const SOON: Duration = seconds(30);
 
+/// Nomad notes a task's start down a little after the driver has started it.
+pub(crate) const CLOCKS: Duration = Duration::from_millis(500);
+
 /// A cluster that the stories of a file share while any of them runs.
 pub(crate) struct Shared {
     options: fn() -> Options,

@@ -139,6 +139,9 @@ async fn acls_are_off_only_where_nomad_says_so() {
     // What each release and each door of Nomad was seen to answer.
     for (status, text, expected) in [
         (400, "ACL support disabled", Some(false)),
+        (200, r#"{"AccessorID":"acls-disabled"}"#, Some(false)),
+        (200, r#"{"AccessorID":"anonymous"}"#, Some(true)),
+        (200, r#"{"AccessorID":"b30813cf-97a7-a7a1-4724-17b0fb95e80c"}"#, Some(true)),
         (401, "Unauthorized", Some(true)),
         (403, "Forbidden", Some(true)),
         (
@@ -188,7 +191,19 @@ async fn a_stream_tells_each_write_as_one_transaction() {
     // What nobody wants is only a sign of life.
     fake.transact(|write| write.register(fake::job("shop", "db/ü")));
     assert_eq!(stream.next(&|_| false).await.unwrap(), Some(Beat::Heartbeat));
+    let mut all_jobs = client(&fake, "t").events(&"shop".into(), &Topics::All).await.unwrap();
+    assert_eq!(all_jobs.next(&all).await.unwrap(), Some(Beat::Heartbeat));
+    fake.transact(|write| {
+        write.evaluation(fake::evaluation("shop", "db/ü", "e2", "failed"));
+        write.evaluation(fake::evaluation("shop", "unwanted", "e3", "failed"));
+    });
+    let only = |job: &JobId| job.as_str() == "db/ü";
+    let Some(Beat::Transaction(transaction)) = all_jobs.next(&only).await.unwrap() else {
+        panic!("no transaction")
+    };
+    assert_eq!(transaction.updates.len(), 1, "{transaction:?}");
     fake.end_streams();
+    while let Some(_beat) = stream.next(&all).await.unwrap() {}
     assert_eq!(stream.next(&all).await.unwrap(), None);
 }
 

@@ -105,7 +105,7 @@ impl Bench {
         self.show.send((JobKey::new("default", job), Arc::new(sight))).unwrap();
     }
 
-    async fn is_over(self) {
+    async fn leaves_nothing(self) {
         self.tasks.close();
         tokio::time::timeout(Duration::from_secs(5), self.tasks.wait())
             .await
@@ -125,7 +125,7 @@ async fn a_gate_opens_when_what_it_waits_for_is_seen() {
     assert_eq!(bench.running.ending(), Some(Ending::Opened));
     assert!(bench.notebook.0.lock().unwrap().last().unwrap().starts_with("open after 0s"));
     assert!(bench.running.status().ending.is_some());
-    bench.is_over().await;
+    bench.leaves_nothing().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,13 +136,13 @@ async fn a_silent_cluster_ends_at_the_deadline() {
     assert!(message.contains("not within 5m"), "{message}");
     let took = began.elapsed();
     assert!((299..=301).contains(&took.as_secs()), "{took:?}");
-    bench.is_over().await;
+    bench.leaves_nothing().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_status_is_of_the_moment_it_is_asked_for() {
     let bench = begin(&json!({"postgres": {}}), Vec::new());
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     let status = bench.running.status();
     assert_eq!(status.now.since(status.began).as_secs(), 60);
     bench.running.stop().await;
@@ -150,7 +150,7 @@ async fn a_status_is_of_the_moment_it_is_asked_for() {
     // A run that has ended takes commands without harm.
     bench.running.stop().await;
     bench.running.look_again().await;
-    bench.is_over().await;
+    bench.leaves_nothing().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -161,7 +161,7 @@ async fn commands_reach_the_run() {
     assert_eq!(bench.running.ended().await, Ending::Opened);
     assert_eq!(*bench.looks.lock().unwrap(), 1);
     assert_eq!(bench.notebook.0.lock().unwrap().last().unwrap(), "opened by hand: INC-7");
-    bench.is_over().await;
+    bench.leaves_nothing().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -171,7 +171,7 @@ async fn a_process_that_stops_leaves_no_ending_behind() {
     bench.tasks.close();
     bench.tasks.wait().await;
     assert_eq!(bench.running.ending(), None);
-    let ended = tokio::time::timeout(Duration::from_secs(60), bench.running.ended()).await;
+    let ended = tokio::time::timeout(Duration::from_mins(1), bench.running.ended()).await;
     assert!(ended.is_err(), "{ended:?}");
 }
 
@@ -197,7 +197,7 @@ async fn checks_of_the_own_allocation_are_asked_for_only_as_long_as_they_are_nee
     let bench = begin(&json!({"proxy": {"task": "proxy"}}), vec![passes]);
     bench.sees("shop", own_job(TaskPhase::Running));
     assert_eq!(bench.running.ended().await, Ending::Opened);
-    bench.is_over().await;
+    bench.leaves_nothing().await;
     let without = begin(&json!({"postgres": {}}), Vec::new());
     assert_eq!(without.tasks.len(), 1, "one run is one tokio task");
 }

@@ -191,6 +191,18 @@ async fn all_of_one_write_is_shown_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_written_together_with_its_job_is_not_lost_whatever_comes_first_in_the_line() {
+    let stage = stage();
+    let mut subscription = stage.subscribe("gate", None, &["redis"]);
+    sees(&mut subscription, absent).await;
+    stage.fake.transact(|write| {
+        write.allocation(fake::allocation("shop", "redis", "r1", 0, "pending"));
+        write.register(fake::job("shop", "redis"));
+    });
+    assert_eq!(sees(&mut subscription, present).await.allocations.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replayed_line_changes_nothing() {
     let stage = stage();
     let mut subscription = stage.subscribe("gate", None, &["db"]);
