@@ -13,7 +13,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     ] {
         let messages = protox::compile(files, [ROOT])?;
         // Maps in order, so that what is sent is the same each time.
-        tonic_prost_build::configure().btree_map(".").include_file(module).compile_fds(messages)?;
+        tonic_prost_build::configure()
+            .btree_map(".")
+            .codec_path("crate::goplugin::SmallCodec")
+            .include_file(module)
+            .compile_fds(messages)?;
     }
     Ok(())
 }

@@ -51,7 +51,7 @@ fn print(text: &str) -> ExitCode {
 /// Serves the Nomad client that started this process, until the end.
 fn plugin() -> ExitCode {
     hclog::install();
-    let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             error!(error = &error as &dyn std::error::Error, "cannot start");

@@ -17,6 +17,7 @@
 //! * The process ends by itself within [`GRACE`] of the answer to `Shutdown`, and when no host has been there for long.
 
 mod broker;
+mod codec;
 mod connections;
 mod controller;
 mod handshake;
@@ -29,6 +30,7 @@ mod stdio;
 #[cfg(test)]
 mod tests;
 
+pub use codec::SmallCodec;
 pub use handshake::{Handshake, announce};
 pub use serve::{Ended, Error, GRACE, ORPHAN_AFTER, serve};
 pub use socket::Socket;
