@@ -26,7 +26,7 @@ use crate::oracle;
 pub(crate) const SOON: Duration = seconds(30);
 
 /// Nomad notes a task's start down a little after the driver has started it.
-pub(crate) const CLOCKS: Duration = Duration::from_millis(500);
+const CLOCKS: Duration = Duration::from_millis(500);
 
 /// A cluster that the stories of a file share while any of them runs.
 pub(crate) struct Shared {
@@ -377,6 +377,14 @@ impl Task<'_> {
         // Not even placed is never started, too.
         let state = self.state().unwrap_or_default();
         assert!(state["StartedAt"].is_null(), "{} of {}\n{}", self.name, self.job, self.story.report());
+    }
+
+    /// That it has run for so long, but not for much longer.
+    #[track_caller]
+    pub(crate) fn has_lasted(&self, at_least: Duration, much: Duration) {
+        let lasted = self.lasted();
+        let range = at_least..at_least + much;
+        assert!(range.contains(&(lasted + CLOCKS)), "it ran for {lasted:?}\n{}", self.story.report());
     }
 
     /// How long it has run, once it has ended.
