@@ -51,8 +51,8 @@ fn figures() -> Result<(), String> {
         [pid] => Ok(*pid),
         pids => Err(format!("{} plugin processes", pids.len())),
     })?;
-    let idle = resident(plugin)?;
-    println!("| plugin, idle: resident memory | {:.1} MiB |", kib(idle) / 1024.0);
+    println!("| plugin, idle: resident memory | {:.1} MiB |", memory(plugin, "VmRSS")? / 1024.0);
+    let idle = memory(plugin, "RssAnon")?;
 
     let before = processes(&cluster);
     let job = cluster.parse(&waiting("crowd", GATES, "nobody"), "")?;
@@ -65,10 +65,9 @@ fn figures() -> Result<(), String> {
     let took = began.elapsed();
     // The first minute has the last event of each gate and one reading of the cluster.
     thread::sleep(Duration::from_secs(70));
-    let full = resident(plugin)?;
-    let each = (kib(full) - kib(idle)) / GATES as f64;
+    let each = (memory(plugin, "RssAnon")? - idle) / GATES as f64;
     println!("| {GATES} gates waiting: start of all | {:.1} s |", took.as_secs_f64());
-    println!("| {GATES} gates waiting: memory of the plugin, each | {each:.1} KiB |");
+    println!("| {GATES} gates waiting: private memory of the plugin, each | {each:.1} KiB |");
     println!("| {GATES} gates waiting: processes added | {} |", processes(&cluster) - before);
     let cpu = cpu_seconds(plugin)?;
     thread::sleep(Duration::from_mins(1));
@@ -116,16 +115,12 @@ fn handshake() -> Result<f64, String> {
     }
 }
 
-fn kib(bytes: u64) -> f64 {
-    bytes as f64 / 1024.0
-}
-
-/// Resident bytes of a process.
-fn resident(pid: i32) -> Result<u64, String> {
+/// What the kernel says of a process's memory, in KiB: `VmRSS` is all that is resident, `RssAnon` what no file holds.
+fn memory(pid: i32, what: &str) -> Result<f64, String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).map_err(|error| error.to_string())?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-    let kib: u64 = line.trim().trim_end_matches(" kB").parse().map_err(|_| line.to_owned())?;
-    Ok(kib * 1024)
+    let line = status.lines().find_map(|line| line.strip_prefix(what)?.strip_prefix(':'));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    kib.and_then(|kib| kib.parse().ok()).ok_or_else(|| format!("no {what} of process {pid}"))
 }
 
 /// Seconds of CPU that a process has used, in user and kernel mode.

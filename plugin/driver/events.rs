@@ -16,6 +16,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -101,7 +102,7 @@ impl Events {
 
     fn send(&self, held: &mut Held) {
         if held.waiting > 0 && self.stream.receiver_count() > 0 {
-            for event in held.events.drain(..) {
+            for event in mem::take(&mut held.events) {
                 // Fails only when the last receiver left in this moment.
                 self.stream.send(event).ok();
             }

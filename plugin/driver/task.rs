@@ -1,10 +1,6 @@
 //! One task: its run, and what Nomad wants to know about it.
 
-use std::{
-    path::Path,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::time::timeout;
@@ -36,25 +32,20 @@ pub(super) struct Task {
     pub(super) name: String,
     pub(super) running: Running,
     started: Timestamp,
-    completed: OnceLock<Timestamp>,
 }
 
 impl Task {
     pub(super) fn new(id: TaskId, name: String, running: Running) -> Arc<Self> {
-        Arc::new(Self { id, name, running, started: Timestamp::now(), completed: OnceLock::new() })
-    }
-
-    /// Notes when the run ends, for as long as the process lives.
-    pub(super) async fn follow(self: Arc<Self>) {
-        self.running.ended().await;
-        self.completed.get_or_init(Timestamp::now);
+        Arc::new(Self { id, name, running, started: Timestamp::now() })
     }
 
     /// Waits for the end.
     pub(super) async fn result(&self) -> WaitTaskResponse {
         let ending = self.running.ended().await;
         let err = match ending {
-            Ending::Opened | Ending::Failed { .. } | Ending::Stopped => String::new(),
+            Ending::Opened | Ending::Stopped => String::new(),
+            // In the event of the end too: the task event before it comes by another way and may come too late.
+            Ending::Failed { ref message } => message.clone(),
             Ending::Panicked => "dtree panicked; the client's log says where".to_owned(),
         };
         WaitTaskResponse { result: Some(exit_result(&ending)), err }
@@ -77,7 +68,7 @@ impl Task {
             name: self.name.clone(),
             state: if ending.is_some() { TaskState::Exited } else { TaskState::Running }.into(),
             started_at: Some(wire::timestamp(self.started)),
-            completed_at: Some(self.completed.get().map_or(NOT_YET, |at| wire::timestamp(*at))),
+            completed_at: Some(self.running.ended_at().map_or(NOT_YET, wire::instant)),
             result: Some(ending.as_ref().map_or(NO_RESULT, exit_result)),
         };
         InspectTaskResponse { task: Some(status), driver: None, network_override: None }

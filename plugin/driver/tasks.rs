@@ -150,10 +150,6 @@ impl Tasks {
         let running =
             runner::start(order, subscription, checker, Arc::new(notices), &self.tracker, self.stop.clone());
         let task = Task::new(id.clone(), config.name.clone(), running);
-        self.tracker.spawn({
-            let (task, stop) = (Arc::clone(&task), self.stop.clone());
-            async move { stop.run_until_cancelled_owned(task.follow()).await }
-        });
         tasks.insert(id, task);
         Ok(true)
     }

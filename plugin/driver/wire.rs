@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use tonic::Status;
 
 use super::pb::drivers::ExitResult;
+use crate::engine::Time;
 
 /// A task's ID, as Nomad makes it: `<allocation>/<task>/<8 hex digits>`, new at each start.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +31,12 @@ pub(super) const NOT_YET: prost_types::Timestamp =
 /// An instant, for Nomad.
 pub(super) fn timestamp(at: Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() }
+}
+
+/// An instant of the core, for Nomad.
+pub(super) fn instant(at: Time) -> prost_types::Timestamp {
+    let millis = i64::try_from(at.unix_millis()).unwrap_or(i64::MAX);
+    timestamp(Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX))
 }
 
 /// A result that is not there yet. Nomad reads it without asking whether there is one.

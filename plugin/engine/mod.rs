@@ -96,7 +96,8 @@ pub struct Engine {
     place: Place,
     began: Time,
     last_deadline: Time,
-    nodes: BTreeMap<String, Node>,
+    /// Boxed, because a map makes room for eleven at once and most gates have one.
+    nodes: BTreeMap<String, Box<Node>>,
     sights: BTreeMap<JobKey, Arc<Sight>>,
     checks: Option<Vec<Check>>,
     standing: Standing,
@@ -107,10 +108,13 @@ pub struct Engine {
 impl Engine {
     /// A run that begins, or goes on, at `now`. Steps that `deadlines` does not name are over at once.
     pub fn new(plan: Plan, place: Place, deadlines: &BTreeMap<String, Time>, now: Time) -> Self {
-        let nodes: BTreeMap<String, Node> = plan
+        let nodes: BTreeMap<String, Box<Node>> = plan
             .order()
             .iter()
-            .map(|name| (name.clone(), Node::new(now, deadlines.get(name).copied().unwrap_or(now))))
+            .map(|name| {
+                let deadline = deadlines.get(name).copied().unwrap_or(now);
+                (name.clone(), Box::new(Node::new(now, deadline)))
+            })
             .collect();
         Self {
             last_deadline: nodes.values().map(|node| node.deadline).max().unwrap_or(now),
@@ -211,7 +215,7 @@ impl Engine {
             name: name.to_owned(),
             wanted: self.wanted(wait),
             state: node.state.word(),
-            detail: detail(&node.state),
+            detail: node.state.detail(),
             since: node.since,
             gives_up: (!node.state.is_satisfied()).then(|| node.effective_deadline(self.last_deadline)),
             on_timeout: wait.on_timeout.word(),
@@ -257,7 +261,7 @@ impl Engine {
         let node = self.nodes.get_mut(name)?;
         let has_changed = node.judge(now, evidence);
         node.was_seen |= is_present;
-        has_changed.then(|| format!("{name}: {}: {}", node.state.word(), detail(&node.state)))
+        has_changed.then(|| format!("{name}: {}: {}", node.state.word(), node.state.detail()))
     }
 
     /// Whether everything holds at this instant.
@@ -295,7 +299,7 @@ impl Engine {
     /// What an event would be about, without anything that changes by the clock alone.
     fn topic(&self) -> String {
         let parts: Vec<String> =
-            self.nodes.iter().map(|(name, node)| format!("{name}: {}", detail(&node.state))).collect();
+            self.nodes.iter().map(|(name, node)| format!("{name}: {}", node.state.detail())).collect();
         parts.join("\n")
     }
 
@@ -311,7 +315,7 @@ impl Engine {
                     OnTimeout::Fail => "gives up",
                     OnTimeout::Continue => "goes on without it",
                 };
-                let detail = detail(&node.state);
+                let detail = node.state.detail();
                 if node.state.is_satisfied() {
                     format!("{name}: {detail}")
                 } else {
@@ -386,8 +390,9 @@ impl Engine {
     /// The steps in the order of the plan, with what the user wrote.
     fn steps(&self) -> impl Iterator<Item = (&str, &Wait, &Node)> {
         self.plan.order().iter().filter_map(|name| {
-            let wait = self.plan.manifest().waits.get(name)?;
-            Some((name.as_str(), wait, self.nodes.get(name)?))
+            let wait: &Wait = self.plan.manifest().waits.get(name)?;
+            let node: &Node = self.nodes.get(name)?;
+            Some((name.as_str(), wait, node))
         })
     }
 
@@ -415,14 +420,6 @@ impl Engine {
 
 fn not_looked() -> Unseen {
     Unseen { because: Blindness::Looking, why: "looking at Nomad".to_owned(), hint: None }
-}
-
-fn detail(state: &NodeState) -> String {
-    match state {
-        NodeState::Blocked { by } => format!("waits for {}", by.join(", ")),
-        NodeState::Gated { why } | NodeState::Failed { why } => why.clone(),
-        NodeState::Satisfied { how } => how.clone(),
-    }
 }
 
 #[cfg(test)]

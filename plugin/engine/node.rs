@@ -71,6 +71,15 @@ impl NodeState {
         }
     }
 
+    /// What is in the way, or in what way its condition holds.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Blocked { by } => format!("waits for {}", by.join(", ")),
+            Self::Gated { why } | Self::Failed { why } => why.clone(),
+            Self::Satisfied { how } => how.clone(),
+        }
+    }
+
     /// Whether its condition holds.
     pub fn is_satisfied(&self) -> bool {
         matches!(self, Self::Satisfied { .. })
@@ -180,21 +189,13 @@ fn after(now: Time, deadline: Time, is_believed: bool, evidence: Evidence<'_>) -
     match (is_over, wait.on_timeout) {
         (false, _) => gated,
         (true, OnTimeout::Fail) => {
-            NodeState::Failed { why: format!("not within {limit}: {}", in_the_way(&gated)) }
+            NodeState::Failed { why: format!("not within {limit}: {}", gated.detail()) }
         }
         (true, OnTimeout::Continue) => NodeState::Satisfied {
             how: format!(
                 "not waited for any longer than {limit} (on_timeout = continue): {}",
-                in_the_way(&gated)
+                gated.detail()
             ),
         },
-    }
-}
-
-fn in_the_way(state: &NodeState) -> String {
-    match state {
-        NodeState::Blocked { by } => format!("waits for {}", by.join(", ")),
-        NodeState::Gated { why } | NodeState::Failed { why } => why.clone(),
-        NodeState::Satisfied { how } => how.clone(),
     }
 }

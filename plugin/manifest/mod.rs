@@ -31,8 +31,8 @@ pub use wait::{Subject, Wait};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// The `wait` blocks by label.
-    pub waits: BTreeMap<String, Wait>,
+    /// The `wait` blocks by label. Boxed, because a map makes room for eleven at once and most gates have one.
+    pub waits: BTreeMap<String, Box<Wait>>,
 }
 
 impl Manifest {
@@ -49,13 +49,13 @@ impl Manifest {
                 return (Self::default(), problems);
             }
         };
-        let waits: BTreeMap<String, Wait> = raw
+        let waits: BTreeMap<String, Box<Wait>> = raw
             .wait
             .unwrap_or_default()
             .into_iter()
             .map(|(label, wait)| {
                 let wait = wait.check(&label, &mut problems);
-                (label, wait)
+                (label, Box::new(wait))
             })
             .collect();
         if waits.is_empty() && problems.is_empty() {

@@ -18,7 +18,7 @@ fn problems(config: &Value) -> String {
 fn only_wait(config: &Value) -> Wait {
     let (manifest, problems) = read(config);
     assert_eq!(problems.to_string(), "no problem");
-    manifest.waits.into_values().next().unwrap()
+    *manifest.waits.into_values().next().unwrap()
 }
 
 #[test]

@@ -88,7 +88,7 @@ enum Command {
 pub struct Running {
     commands: mpsc::Sender<Command>,
     status: watch::Receiver<Arc<Status>>,
-    ending: watch::Receiver<Option<Ending>>,
+    ending: watch::Receiver<Option<(Ending, Time)>>,
     clock: Clock,
 }
 
@@ -117,15 +117,20 @@ impl Running {
 
     /// How the run ended, if it has.
     pub fn ending(&self) -> Option<Ending> {
-        self.ending.borrow().clone()
+        self.ending.borrow().as_ref().map(|(ending, _)| ending.clone())
+    }
+
+    /// When the run ended, if it has.
+    pub fn ended_at(&self) -> Option<Time> {
+        self.ending.borrow().as_ref().map(|(_, at)| *at)
     }
 
     /// Waits for the end. Never returns if the process stops before the run ends.
     pub async fn ended(&self) -> Ending {
         let mut ending = self.ending.clone();
         loop {
-            if let Some(ending) = ending.borrow_and_update().clone() {
-                return ending;
+            if let Some((ending, _)) = &*ending.borrow_and_update() {
+                return ending.clone();
             }
             if ending.changed().await.is_err() {
                 return std::future::pending().await;
@@ -161,31 +166,34 @@ pub fn start(
         checks
     });
     let run = Run { engine, outlook, notices, commands, checks, publish, clock, stop };
-    let ended = Ended(Some(end));
+    let ended = Ended { tell: Some(end), clock };
     tasks.spawn(async move { ended.by(run.until_it_ends().await) }.instrument(span));
     Running { commands: command, status, ending, clock }
 }
 
 /// Tells the ending. Dropped without one, it tells of a panic: that is the only way to get there.
-struct Ended(Option<watch::Sender<Option<Ending>>>);
+struct Ended {
+    tell: Option<watch::Sender<Option<(Ending, Time)>>>,
+    clock: Clock,
+}
 
 impl Ended {
     fn by(mut self, ending: Option<Ending>) {
-        if let Some(end) = self.0.take()
-            && ending.is_some()
+        if let Some(tell) = self.tell.take()
+            && let Some(ending) = ending
         {
             // Nobody may be asking any more.
-            end.send_replace(ending);
+            tell.send_replace(Some((ending, self.clock.now())));
         }
     }
 }
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        if let Some(end) = self.0.take()
+        if let Some(tell) = self.tell.take()
             && std::thread::panicking()
         {
-            end.send_replace(Some(Ending::Panicked));
+            tell.send_replace(Some((Ending::Panicked, self.clock.now())));
         }
     }
 }

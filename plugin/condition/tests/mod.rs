@@ -15,7 +15,7 @@ fn wait(attributes: &serde_json::Value) -> Wait {
     let config = serde_json::json!({"wait": {"it": attributes}});
     let (manifest, problems) = Manifest::from_msgpack(&rmp_serde::to_vec(&config).unwrap());
     assert!(problems.is_empty(), "{problems}");
-    manifest.waits.into_values().next().unwrap()
+    *manifest.waits.into_values().next().unwrap()
 }
 
 fn until(word: &str) -> Wait {
