@@ -14,7 +14,7 @@ pub struct Status {
     /// Its allocation.
     pub alloc: String,
     /// The steps, each after all that it depends on.
-    pub nodes: Vec<NodeStatus>,
+    pub nodes: Box<[NodeStatus]>,
     /// What the user should know beyond the steps.
     pub notes: Vec<String>,
     /// How it ended, if it did.

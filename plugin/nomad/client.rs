@@ -5,7 +5,9 @@ use serde::de::DeserializeOwned;
 use tracing::debug;
 
 use super::{
-    Endpoint, Error, EventStream, Token, Topics, convert,
+    Endpoint, Error, EventStream, Token, Topics,
+    chunks::Chunks,
+    convert,
     query::{encode, filtered, within},
     transport::{Answer, Question},
     wire,
@@ -95,7 +97,7 @@ impl Client {
             return Ok(Read { value: None, index: index(answer.head.headers()) });
         }
         let answer = self.succeed(answer, &wanted, &key.namespace)?;
-        let read: Read<wire::Job> = decode(&answer, &wanted)?;
+        let read: Read<wire::Job> = decode(answer, &wanted)?;
         Ok(Read { value: Some(read.value.into()), index: read.index })
     }
 
@@ -172,7 +174,7 @@ impl Client {
         let target = within(&format!("/v1/client/allocation/{}/checks", encode(alloc.as_str())), namespace);
         let answer = self.ask(&target, &wanted).await?;
         let answer = self.succeed(answer, &wanted, namespace)?;
-        let read: Read<Option<std::collections::BTreeMap<String, wire::Check>>> = decode(&answer, &wanted)?;
+        let read: Read<Option<std::collections::BTreeMap<String, wire::Check>>> = decode(answer, &wanted)?;
         Ok(read.value.unwrap_or_default().into_values().filter_map(convert::check).collect())
     }
 
@@ -190,7 +192,7 @@ impl Client {
             return Ok(false);
         }
         if status.is_success() {
-            let token: Read<wire::AclToken> = decode(&answer, wanted)?;
+            let token: Read<wire::AclToken> = decode(answer, wanted)?;
             return Ok(token.value.accessor_id != NO_ACLS);
         }
         match self.refusal(&answer, wanted, &Namespace::from("default")) {
@@ -247,7 +249,7 @@ impl Client {
     ) -> Result<Read<Vec<T>>, Error> {
         let answer = self.ask(target, wanted).await?;
         let answer = self.succeed(answer, wanted, namespace)?;
-        let read: Read<Option<Vec<W>>> = decode(&answer, wanted)?;
+        let read: Read<Option<Vec<W>>> = decode(answer, wanted)?;
         Ok(Read {
             value: read.value.unwrap_or_default().into_iter().map(convert).collect(),
             index: read.index,
@@ -286,8 +288,15 @@ impl Client {
 }
 
 /// The first line of an error's text.
-fn said(body: &[u8]) -> String {
-    String::from_utf8_lossy(body).lines().next().unwrap_or_default().trim().chars().take(MAX_SAID).collect()
+fn said(body: &Chunks) -> String {
+    String::from_utf8_lossy(&body.beginning(4 * MAX_SAID))
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .chars()
+        .take(MAX_SAID)
+        .collect()
 }
 
 /// The position an answer is as new as. Zero, which makes nothing look outdated, when Nomad does not say.
@@ -297,8 +306,9 @@ fn index(headers: &HeaderMap) -> RaftIndex {
     RaftIndex(index.unwrap_or_default())
 }
 
-fn decode<T: DeserializeOwned>(answer: &Answer, wanted: &str) -> Result<Read<T>, Error> {
-    let value = serde_json::from_slice(&answer.body)
+fn decode<T: DeserializeOwned>(answer: Answer, wanted: &str) -> Result<Read<T>, Error> {
+    let index = index(answer.head.headers());
+    let value = serde_json::from_reader(answer.body)
         .map_err(|source| Error::Garbled { wanted: wanted.to_owned(), source })?;
-    Ok(Read { value, index: index(answer.head.headers()) })
+    Ok(Read { value, index })
 }

@@ -17,6 +17,7 @@
 //!
 //! It does not retry, pool or remember anything: that is `watch/`.
 
+mod chunks;
 mod client;
 mod convert;
 mod endpoint;

@@ -3,17 +3,21 @@
 //! A line is `{}` when nothing happened for half a minute, and first of all when the stream was accepted: a stream
 //! that was denied is answered with 200 as well, but ends, or stays silent, without that first `{}`.
 
-use std::{collections::BTreeSet, fmt, future::poll_fn};
+use std::{collections::BTreeSet, fmt, future::poll_fn, mem};
 
-use bytes::{Buf as _, BytesMut};
+use bytes::{Buf as _, Bytes};
 use serde::de::Error as _;
 
 use super::{
     Error,
+    chunks::Chunks,
     transport::{MAX_BODY, Opened},
     wire,
 };
 use crate::cluster::{Allocation, Deployment, Evaluation, Job, JobId, Namespace, RaftIndex};
+
+/// A line of at most this many bytes may say nothing but that the stream lives.
+const HEARTBEAT_ROOM: usize = 16;
 
 /// The jobs a stream is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,10 +90,10 @@ pub struct EventStream {
     wanted: String,
     namespace: Namespace,
     opened: Opened,
-    /// What has arrived of the next line.
-    buffer: BytesMut,
-    /// How much of the buffer is known to hold no line end.
-    searched: usize,
+    /// What has arrived of the next line, without a line end.
+    begun: Chunks,
+    /// What has arrived after that.
+    rest: Bytes,
 }
 
 impl fmt::Debug for EventStream {
@@ -100,7 +104,7 @@ impl fmt::Debug for EventStream {
 
 impl EventStream {
     pub(super) fn new(address: String, wanted: String, namespace: Namespace, opened: Opened) -> Self {
-        Self { address, wanted, namespace, opened, buffer: BytesMut::new(), searched: 0 }
+        Self { address, wanted, namespace, opened, begun: Chunks::default(), rest: Bytes::new() }
     }
 
     /// The next line, with only those updates whose job is `wanted`; `None` at the end of the stream.
@@ -116,16 +120,16 @@ impl EventStream {
     ) -> Result<Option<Beat>, Error> {
         loop {
             if let Some(line) = self.take_line() {
-                if let Some(beat) = self.decode(&line, wanted)? {
+                if let Some(beat) = self.decode(line, wanted)? {
                     return Ok(Some(beat));
                 }
                 continue;
             }
-            if self.buffer.len() > MAX_BODY {
+            if self.begun.len() > MAX_BODY {
                 return Err(Error::TooLong { wanted: self.wanted.clone(), limit: MAX_BODY });
             }
             match poll_fn(|context| self.opened.poll_data(context)).await {
-                Some(Ok(chunk)) => self.buffer.extend_from_slice(&chunk),
+                Some(Ok(chunk)) => self.rest = chunk,
                 Some(Err(error)) => {
                     let source = std::io::Error::other(error);
                     return Err(Error::Unreachable { address: self.address.clone(), source });
@@ -136,41 +140,33 @@ impl EventStream {
     }
 
     /// The next whole line without its end, if it has arrived.
-    fn take_line(&mut self) -> Option<BytesMut> {
-        let unsearched = self.buffer.get(self.searched..)?;
-        let Some(at) = unsearched.iter().position(|byte| *byte == b'\n') else {
-            self.searched = self.buffer.len();
+    fn take_line(&mut self) -> Option<Chunks> {
+        let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') else {
+            self.begun.push(mem::take(&mut self.rest));
             return None;
         };
-        let line = self.buffer.split_to(self.searched + at);
-        self.buffer.advance(1);
-        self.searched = 0;
-        if self.buffer.is_empty() {
-            // A long line must not keep its memory for as long as the stream lives.
-            self.buffer = BytesMut::new();
-        }
-        Some(line)
+        self.begun.push(self.rest.split_to(end));
+        self.rest.advance(1);
+        Some(mem::take(&mut self.begun))
     }
 
     /// What `line` says; `None` when it says nothing at all.
     fn decode(
         &self,
-        line: &[u8],
+        line: Chunks,
         wanted: &(dyn Fn(&JobId) -> bool + Send + Sync),
     ) -> Result<Option<Beat>, Error> {
-        let line = line.trim_ascii();
-        if line.is_empty() {
-            return Ok(None);
-        }
-        if line == b"{}" {
-            return Ok(Some(Beat::Heartbeat));
+        match line.beginning(HEARTBEAT_ROOM).trim_ascii() {
+            b"" if line.len() <= HEARTBEAT_ROOM => return Ok(None),
+            b"{}" if line.len() <= HEARTBEAT_ROOM => return Ok(Some(Beat::Heartbeat)),
+            _ => {}
         }
         let garbled = |source| Error::Garbled { wanted: self.wanted.clone(), source };
-        let outline: wire::Outline = serde_json::from_slice(line).map_err(garbled)?;
+        let outline: wire::Outline = serde_json::from_reader(line.clone()).map_err(garbled)?;
         if !outline.events.iter().any(|event| is_wanted(event, wanted)) {
             return Ok(Some(Beat::Heartbeat));
         }
-        let line: wire::Line = serde_json::from_slice(line).map_err(garbled)?;
+        let line: wire::Line = serde_json::from_reader(line).map_err(garbled)?;
         let mut updates = Vec::new();
         for event in line.events {
             if event.namespace == self.namespace.as_str()

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::{
     Request, Response,
@@ -25,7 +25,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Endpoint, Error, Token};
+use super::{Endpoint, Error, Token, chunks::Chunks};
 
 /// How long a request may take. Nomad was seen to hold requests for 9 s while its servers elected a leader.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -58,7 +58,7 @@ pub(super) struct Question<'a> {
 /// A whole answer.
 pub(super) struct Answer {
     pub(super) head: Response<()>,
-    pub(super) body: Bytes,
+    pub(super) body: Chunks,
 }
 
 /// An answer whose body is still to come.
@@ -169,16 +169,16 @@ impl Question<'_> {
     }
 
     async fn collect(self, mut opened: Opened) -> Result<Answer, Error> {
-        let mut body = BytesMut::new();
+        let mut body = Chunks::default();
         while let Some(data) = poll_fn(|context| opened.poll_data(context)).await {
             let data = data.map_err(|error| self.broken(error))?;
             if body.len() + data.len() > MAX_BODY {
                 return Err(Error::TooLong { wanted: self.wanted.to_owned(), limit: MAX_BODY });
             }
-            body.extend_from_slice(&data);
+            body.push(data);
         }
         let (head, _incoming) = opened.response.into_parts();
-        Ok(Answer { head: Response::from_parts(head, ()), body: body.freeze() })
+        Ok(Answer { head: Response::from_parts(head, ()), body })
     }
 
     fn unreachable(&self, source: io::Error) -> Error {

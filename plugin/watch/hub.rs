@@ -102,7 +102,8 @@ impl fmt::Display for ViewKey {
 struct Seat {
     viewer: Arc<Viewer>,
     mailbox: Arc<Mailbox>,
-    places: BTreeMap<Namespace, Place>,
+    /// Boxed, because a map makes room for eleven at once and most tasks look into one namespace.
+    places: BTreeMap<Namespace, Box<Place>>,
 }
 
 /// A member's part in one namespace.
@@ -267,10 +268,11 @@ impl Hub {
         subjects: BTreeSet<JobKey>,
         mailbox: Arc<Mailbox>,
     ) {
-        let mut places: BTreeMap<Namespace, Place> = BTreeMap::new();
+        let mut places: BTreeMap<Namespace, Box<Place>> = BTreeMap::new();
         for JobKey { namespace, job } in subjects {
-            let place =
-                places.entry(namespace).or_insert(Place { jobs: BTreeSet::new(), view: None, proven: None });
+            let place = places.entry(namespace).or_insert_with(|| {
+                Box::new(Place { jobs: BTreeSet::new(), view: None, proven: None })
+            });
             place.jobs.insert(job);
         }
         let turns: Vec<Turn> = places.keys().map(|namespace| (member, namespace.clone())).collect();

@@ -576,7 +576,7 @@ fn a_status_says_until_when_as_long_as_that_matters() {
     run.sees("redis", nobody()).wait(10);
     run.sees("postgres", service(1).with("a", |_| ()).seen()).wait(5);
     let status = run.engine.status(run.now);
-    let [postgres, redis] = status.nodes.as_slice() else { panic!("{status:?}") };
+    let [postgres, redis] = &*status.nodes else { panic!("{status:?}") };
     assert_eq!(
         (postgres.state, postgres.gives_up, status.now.since(postgres.since).as_secs()),
         ("satisfied", None, 5)
