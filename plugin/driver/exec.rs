@@ -100,7 +100,7 @@ async fn open(reason: String, running: &Running) -> Answer {
         return Answer::bad(format!("dtree: the gate has ended already: {}\n", said(&ending)), 1);
     }
     let opened = async {
-        running.open(reason).await;
+        running.open(reason);
         running.ended().await
     };
     match timeout(OPEN_LIMIT, opened).await {

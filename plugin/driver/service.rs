@@ -151,7 +151,7 @@ impl Driver for Service {
         let SignalTaskRequest { task_id, signal } = request.into_inner();
         let task = self.tasks.find(&task_id)?;
         match signal.as_str() {
-            "SIGHUP" | "HUP" => task.running.look_again().await,
+            "SIGHUP" | "HUP" => task.running.look_again(),
             other => {
                 return Err(refusal(format!(
                     "dtree understands SIGHUP (look at the cluster anew), not {other:?}; \

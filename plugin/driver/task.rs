@@ -54,7 +54,7 @@ impl Task {
     /// Ends the run, and waits for that at most `limit`. Whether it has ended.
     pub(super) async fn stop(&self, limit: Duration) -> bool {
         let stopped = async {
-            self.running.stop().await;
+            self.running.stop();
             self.running.ended().await;
         };
         timeout(limit, stopped).await.is_ok()

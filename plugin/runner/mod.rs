@@ -14,6 +14,7 @@
 //! * When the whole process stops, a run stops looking and has no ending: the next process goes on with it.
 
 mod clock;
+mod commands;
 mod outlook;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -25,7 +26,10 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info, info_span, warn};
 
-use self::clock::Clock;
+use self::{
+    clock::Clock,
+    commands::{Command, Commands},
+};
 pub use self::{
     clock::wall_clock,
     outlook::{Checker, Outlook, OwnChecks},
@@ -38,8 +42,6 @@ use crate::{
 
 /// How often the checks of the own allocation are asked for, where a wait needs them. Nomad runs no check more often.
 const CHECK_PERIOD: Duration = Duration::from_secs(1);
-/// Commands that may be under way to one run. Each is answered at once, so one would nearly do.
-const COMMANDS: usize = 4;
 
 /// What a run needs to begin, or to go on.
 #[derive(Clone, Debug)]
@@ -76,17 +78,10 @@ pub enum Ending {
     Panicked,
 }
 
-#[derive(Debug)]
-enum Command {
-    LookAgain,
-    Open(String),
-    Stop,
-}
-
 /// A run under way, or ended.
 #[derive(Clone, Debug)]
 pub struct Running {
-    commands: mpsc::Sender<Command>,
+    commands: Arc<Commands>,
     status: watch::Receiver<Arc<Status>>,
     ending: watch::Receiver<Option<(Ending, Time)>>,
     clock: Clock,
@@ -94,18 +89,18 @@ pub struct Running {
 
 impl Running {
     /// Looks at the cluster anew.
-    pub async fn look_again(&self) {
-        self.command(Command::LookAgain).await;
+    pub fn look_again(&self) {
+        self.commands.send(Command::LookAgain);
     }
 
     /// Opens the gate by hand. What `reason` says is recorded.
-    pub async fn open(&self, reason: String) {
-        self.command(Command::Open(reason)).await;
+    pub fn open(&self, reason: String) {
+        self.commands.send(Command::Open(reason));
     }
 
     /// Ends the run. Nothing in the cluster is changed by it.
-    pub async fn stop(&self) {
-        self.command(Command::Stop).await;
+    pub fn stop(&self) {
+        self.commands.send(Command::Stop);
     }
 
     /// How the run stands now.
@@ -137,11 +132,6 @@ impl Running {
             }
         }
     }
-
-    async fn command(&self, command: Command) {
-        // A run that has ended needs no commands.
-        self.commands.send(command).await.ok();
-    }
 }
 
 /// Begins `order`, or goes on with it, on one of `tasks`; `stop` is the whole process's.
@@ -157,7 +147,7 @@ pub fn start(
     let Order { plan, place, deadlines } = order;
     let span = info_span!("task", alloc_id = %place.alloc, task = %place.task);
     let engine = Engine::new(plan, place, &deadlines, clock.now());
-    let (command, commands) = mpsc::channel(COMMANDS);
+    let commands = Arc::new(Commands::default());
     let (publish, status) = watch::channel(Arc::new(engine.status(clock.now())));
     let (end, ending) = watch::channel(None);
     let checks = engine.wants_checks().then(|| {
@@ -165,10 +155,10 @@ pub fn start(
         tasks.spawn(ask_for_checks(checker, answer, stop.clone()).instrument(span.clone()));
         checks
     });
-    let run = Run { engine, outlook, notices, commands, checks, publish, clock, stop };
+    let run = Run { engine, outlook, notices, commands: Arc::clone(&commands), checks, publish, clock, stop };
     let ended = Ended { tell: Some(end), clock };
     tasks.spawn(async move { ended.by(run.until_it_ends().await) }.instrument(span));
-    Running { commands: command, status, ending, clock }
+    Running { commands, status, ending, clock }
 }
 
 /// Tells the ending. Dropped without one, it tells of a panic: that is the only way to get there.
@@ -202,7 +192,7 @@ struct Run<O> {
     engine: Engine,
     outlook: O,
     notices: Arc<dyn Notices>,
-    commands: mpsc::Receiver<Command>,
+    commands: Arc<Commands>,
     checks: Option<mpsc::Receiver<Vec<Check>>>,
     publish: watch::Sender<Arc<Status>>,
     clock: Clock,
@@ -230,7 +220,7 @@ impl<O: Outlook> Run<O> {
             event = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return None,
-                Some(command) = self.commands.recv() => match command {
+                command = self.commands.next() => match command {
                     Command::Stop => Event::Stopped,
                     Command::Open(reason) => {
                         warn!(reason, "gate opened by hand");

@@ -145,19 +145,19 @@ async fn a_status_is_of_the_moment_it_is_asked_for() {
     tokio::time::sleep(Duration::from_mins(1)).await;
     let status = bench.running.status();
     assert_eq!(status.now.since(status.began).as_secs(), 60);
-    bench.running.stop().await;
+    bench.running.stop();
     assert_eq!(bench.running.ended().await, Ending::Stopped);
     // A run that has ended takes commands without harm.
-    bench.running.stop().await;
-    bench.running.look_again().await;
+    bench.running.stop();
+    bench.running.look_again();
     bench.leaves_nothing().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn commands_reach_the_run() {
     let bench = begin(&json!({"postgres": {}}), Vec::new());
-    bench.running.look_again().await;
-    bench.running.open("INC-7".to_owned()).await;
+    bench.running.look_again();
+    bench.running.open("INC-7".to_owned());
     assert_eq!(bench.running.ended().await, Ending::Opened);
     assert_eq!(*bench.looks.lock().unwrap(), 1);
     assert_eq!(bench.notebook.0.lock().unwrap().last().unwrap(), "opened by hand: INC-7");
@@ -179,7 +179,7 @@ async fn a_process_that_stops_leaves_no_ending_behind() {
 async fn a_panic_ends_its_own_run_only() {
     let bench = begin(&json!({"postgres": {}}), Vec::new());
     let other = begin(&json!({"postgres": {}}), Vec::new());
-    bench.running.open("panic here".to_owned()).await;
+    bench.running.open("panic here".to_owned());
     assert_eq!(bench.running.ended().await, Ending::Panicked);
     other.sees("postgres", healthy());
     assert_eq!(other.running.ended().await, Ending::Opened);

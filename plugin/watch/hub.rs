@@ -270,9 +270,9 @@ impl Hub {
     ) {
         let mut places: BTreeMap<Namespace, Box<Place>> = BTreeMap::new();
         for JobKey { namespace, job } in subjects {
-            let place = places.entry(namespace).or_insert_with(|| {
-                Box::new(Place { jobs: BTreeSet::new(), view: None, proven: None })
-            });
+            let place = places
+                .entry(namespace)
+                .or_insert_with(|| Box::new(Place { jobs: BTreeSet::new(), view: None, proven: None }));
             place.jobs.insert(job);
         }
         let turns: Vec<Turn> = places.keys().map(|namespace| (member, namespace.clone())).collect();
