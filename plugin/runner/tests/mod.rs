@@ -1,5 +1,7 @@
 //! The loop, on simulated time, with a cluster that a test holds in its hand.
 
+mod whole;
+
 use std::sync::Mutex;
 
 use serde_json::{Value, json};

@@ -1,0 +1,183 @@
+//! Whole gates, from the stream of a fake Nomad to their end, on paused time.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::*;
+use crate::{
+    nomad::fake::{self, FakeNomad},
+    watch::{Viewer, Watch},
+};
+
+/// Asks nobody: no gate of these waits for a task of its own allocation.
+struct NoChecks;
+
+impl Checker for NoChecks {
+    async fn checks(&self) -> Result<Vec<Check>, nomad::Error> {
+        Ok(Vec::new())
+    }
+}
+
+struct Stage {
+    fake: FakeNomad,
+    watch: Watch,
+    tasks: TaskTracker,
+}
+
+impl Stage {
+    /// A Nomad without ACLs, in which the gates' own job stands as it should.
+    fn new() -> Self {
+        let fake = FakeNomad::start();
+        let mut own = fake::job("default", "shop");
+        let gate =
+            json!({"Name": "gate", "Driver": "dtree", "Lifecycle": {"Hook": "prestart", "Sidecar": false}});
+        own["TaskGroups"][0]["Tasks"].as_array_mut().unwrap().push(gate);
+        fake.transact(|write| write.register(own));
+        fake.transact(|write| write.allocation(fake::allocation("default", "shop", "own", 0, "running")));
+        Self { fake, watch: Watch::new(None, CancellationToken::new()), tasks: TaskTracker::new() }
+    }
+
+    /// A gate that waits for `db`.
+    fn gate(&self) -> (Running, Arc<Notebook>) {
+        let config = rmp_serde::to_vec(&json!({"wait": {"db": {}}})).unwrap();
+        let (manifest, problems) = Manifest::from_msgpack(&config);
+        let plan = Plan::compile(manifest, problems).unwrap();
+        let place = Place { group: "g".to_owned(), alloc: "own".into(), ..place() };
+        let viewer = Viewer {
+            socket: self.fake.socket("api"),
+            token_file: self.fake.socket("api").with_file_name("nomad_token"),
+            env_token: None,
+            job: place.job.clone(),
+            task: place.task.clone(),
+        };
+        let subjects: BTreeSet<JobKey> = plan.subjects(&place);
+        let outlook = self.watch.subscribe(viewer, subjects);
+        let deadlines = engine::deadlines(&plan, wall_clock());
+        let notebook = Arc::new(Notebook::default());
+        let order = Order { plan, place, deadlines };
+        let notices = Arc::clone(&notebook) as Arc<dyn Notices>;
+        let running = start(order, outlook, NoChecks, notices, &self.tasks, CancellationToken::new());
+        (running, notebook)
+    }
+
+    /// Version `version` of `db` becomes healthy in allocation `id`.
+    fn healthy(&self, id: &str, version: u64) {
+        self.fake
+            .transact(|write| write.allocation(fake::allocation("default", "db", id, version, "running")));
+        self.fake.transact(|write| {
+            write.client_update(id, |allocation| {
+                allocation["DeploymentStatus"] = json!({"Healthy": true, "Canary": false});
+            });
+        });
+    }
+}
+
+/// Long enough for anything that could wrongly happen, the patience with an old failure included.
+async fn still_waits(running: &Running) {
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert_eq!(running.ending(), None, "{:?}", running.status());
+}
+
+fn deployment(id: &str, version: u64, status: &str, change: impl FnOnce(&mut Value)) -> Value {
+    let mut deployment = fake::deployment("default", "db", id, version, status);
+    change(&mut deployment);
+    deployment
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_fails_and_is_rolled_back_is_never_never() {
+    let stage = Stage::new();
+    stage.fake.transact(|write| write.register(fake::job("default", "db")));
+    stage.healthy("a0", 0);
+    stage.fake.transact(|write| {
+        write.register(fake::job("default", "db"));
+        write.deployment(deployment("d1", 1, "running", |_| ()));
+    });
+    let (running, _) = stage.gate();
+    still_waits(&running).await;
+    stage.fake.transact(|write| {
+        write.deployment(deployment("d1", 1, "failed", |deployment| {
+            deployment["StatusDescription"] =
+                "Failed due to progress deadline - rolling back to job version 0".into();
+            deployment["TaskGroups"]["g"]["AutoRevert"] = true.into();
+        }));
+        write.register(fake::job("default", "db"));
+        write.deployment(deployment("d2", 2, "running", |_| ()));
+    });
+    still_waits(&running).await;
+    stage.healthy("a2", 2);
+    assert_eq!(running.ended().await, Ending::Opened);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_of_a_system_job_has_no_deployment_and_opens_all_the_same() {
+    let stage = Stage::new();
+    let mut db = fake::job("default", "db");
+    db["Type"] = "system".into();
+    stage.fake.transact(|write| write.register(db.clone()));
+    let (running, _) = stage.gate();
+    stage.fake.transact(|write| {
+        write.register(db.clone());
+        write.deployment(deployment("d1", 1, "failed", |deployment| {
+            deployment["StatusDescription"] =
+                "Failed due to unhealthy allocations - rolling back to job version 0".into();
+            deployment["TaskGroups"]["g"]["AutoRevert"] = true.into();
+        }));
+    });
+    still_waits(&running).await;
+    stage.fake.transact(|write| write.register(db));
+    still_waits(&running).await;
+    stage.healthy("a2", 2);
+    assert_eq!(running.ended().await, Ending::Opened);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_wants_no_allocation_is_nothing_to_wait_for() {
+    let stage = Stage::new();
+    let (running, _) = stage.gate();
+    still_waits(&running).await;
+    let mut db = fake::job("default", "db");
+    db["TaskGroups"][0]["Count"] = 0.into();
+    stage.fake.transact(|write| write.register(db));
+    assert_eq!(running.ended().await, Ending::Opened);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blocked_evaluation_is_told_and_unblocks() {
+    let stage = Stage::new();
+    let evaluation = |status: &str, failures: Value| {
+        let mut evaluation = fake::evaluation("default", "db", "e1", status);
+        evaluation["FailedTGAllocs"] = failures;
+        evaluation
+    };
+    stage.fake.transact(|write| {
+        write.register(fake::job("default", "db"));
+        let full = json!({"g": {"NodesEvaluated": 1, "DimensionExhausted": {"memory": 1}}});
+        write.evaluation(evaluation("blocked", full));
+    });
+    let (running, notebook) = stage.gate();
+    still_waits(&running).await;
+    let told = notebook.0.lock().unwrap().join("\n");
+    assert!(told.contains("Nomad has no room for it: group g: 1 client exhausted: memory"), "{told}");
+    stage.fake.transact(|write| write.evaluation(evaluation("complete", Value::Null)));
+    stage.healthy("a1", 0);
+    assert_eq!(running.ended().await, Ending::Opened);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hundred_gates_cost_nomad_one_stream_and_four_requests_a_minute() {
+    let stage = Stage::new();
+    stage.fake.transact(|write| write.register(fake::job("default", "db")));
+    let gates: Vec<_> = (0..200).map(|_| stage.gate().0).collect();
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    stage.fake.take_requests();
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let requests = stage.fake.take_requests();
+    assert!(requests.len() <= 4, "{requests:#?}");
+    assert_eq!(stage.fake.n_streams(), 1);
+    stage.healthy("a1", 0);
+    for gate in gates {
+        assert_eq!(gate.ended().await, Ending::Opened);
+    }
+}
