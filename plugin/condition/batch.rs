@@ -179,7 +179,7 @@ fn describe(sight: &JobSight, until: Until, groups: &[Places<'_>]) -> String {
                 places.complete
             ));
         }
-        if places.complete < places.needed && sight.allocations.is_empty() {
+        if sight.allocations.is_empty() {
             parts.push("nothing placed yet".to_owned());
         }
         if let Some(allocation) = places.first_failed() {

@@ -228,7 +228,7 @@ fn deadlines_that_are_too_short_are_named_with_the_numbers_to_set() {
     };
     let no_update = gate_is(BEFORE).but_group(|group| group.update = None);
     insta::assert_snapshot!(table([
-        ("as long as the gate", stands(group(5, 10), 5)),
+        ("as long as the gate", stands(group(5, 5), 5)),
         ("healthy_deadline too short", stands(group(5, 10), 6)),
         ("both too short", stands(group(5, 10), 30)),
         ("progress_deadline too short", stands(group(10, 5), 6)),
