@@ -70,11 +70,16 @@ impl JobSight {
             .max_by_key(|deployment| deployment.modify_index)
     }
 
-    /// Whether the allocation runs the job's current version.
+    /// Whether the allocation is this job's and not that of a purged one with the same ID.
     ///
-    /// Versions begin at 0 again after a purge, and ended allocations of the purged job stay for a while: an
-    /// allocation older than the job is never of its current version.
+    /// Ended allocations of a purged job stay for a while, and its versions begin at 0 again when it is registered
+    /// anew: an allocation older than the job is never its own.
+    pub fn is_own(&self, allocation: &Allocation) -> bool {
+        allocation.create_index > self.job.create_index
+    }
+
+    /// Whether the allocation runs the job's current version.
     pub fn is_of_current_version(&self, allocation: &Allocation) -> bool {
-        allocation.job_version == Some(self.job.version) && allocation.create_index > self.job.create_index
+        allocation.job_version == Some(self.job.version) && self.is_own(allocation)
     }
 }

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Obstacle, Verdict, awaited_groups, clamp, launches_only, main_tasks_run, trouble};
+use super::{Obstacle, Verdict, awaited_groups, clamp, counts, launches_only, main_tasks_run, trouble};
 use crate::{
     cluster::{AllocStatus, Allocation, ClientId, JobSight, JobType},
     manifest::{Until, Wait},
@@ -93,9 +93,10 @@ impl<'a> Places<'a> {
     fn of(wait: &Wait, sight: &'a JobSight, group: &'a str) -> Self {
         let is_sysbatch = sight.job.kind == JobType::Sysbatch;
         let mut latest: BTreeMap<(&str, Option<&ClientId>), &Allocation> = BTreeMap::new();
-        let counted = sight.allocations.values().filter(|allocation| {
-            allocation.group == group && (wait.any_version || sight.is_of_current_version(allocation))
-        });
+        let counted = sight
+            .allocations
+            .values()
+            .filter(|allocation| allocation.group == group && counts(wait, sight, allocation));
         for allocation in counted {
             let place = (allocation.name.as_str(), is_sysbatch.then_some(&allocation.client));
             let known = latest.entry(place).or_insert(allocation);

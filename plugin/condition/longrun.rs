@@ -14,7 +14,7 @@
 //!
 //! Nomad makes none with `max_parallel = 0` and for a system job's rollback. The same count answers there.
 
-use super::{Obstacle, Verdict, awaited_groups, clamp, launches_only, main_tasks_run, trouble};
+use super::{Obstacle, Verdict, awaited_groups, clamp, counts, launches_only, main_tasks_run, trouble};
 use crate::{
     cluster::{AllocStatus, Allocation, Deployment, DeploymentStatus, EvaluationStatus, JobSight, JobType},
     manifest::{Subject, Until, Wait},
@@ -155,12 +155,10 @@ impl<'a> Tally<'a> {
         let of_group = || {
             sight.allocations.values().filter(|allocation| allocation.group == group && allocation.is_wanted)
         };
-        let is_version =
-            |allocation: &Allocation| wait.any_version || sight.is_of_current_version(allocation);
         let good = of_group()
-            .filter(|allocation| is_version(allocation) && is_good(until, sight, allocation))
+            .filter(|allocation| counts(wait, sight, allocation) && is_good(until, sight, allocation))
             .count();
-        let worst = of_group().filter(|allocation| is_version(allocation)).find(|allocation| {
+        let worst = of_group().filter(|allocation| counts(wait, sight, allocation)).find(|allocation| {
             allocation.is_healthy == Some(false) || allocation.status == AllocStatus::Failed
         });
         let placed = clamp(of_group().count());

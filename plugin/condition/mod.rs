@@ -184,6 +184,11 @@ fn clamp(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
+/// Whether an allocation is of a version that the wait asks about.
+fn counts(wait: &Wait, sight: &JobSight, allocation: &Allocation) -> bool {
+    if wait.any_version { sight.is_own(allocation) } else { sight.is_of_current_version(allocation) }
+}
+
 /// The groups a wait is about, by name.
 fn awaited_groups<'a>(wait: &'a Wait, job: &'a Job) -> impl Iterator<Item = &'a str> {
     let only = match &wait.subject {

@@ -183,6 +183,10 @@ fn a_version_begins_anew_after_a_purge() {
     assert!(verdict(&bare(), same_index).starts_with("not yet"));
     let older = sample::batch(1).with("old", |a| a.job_version = Some(JobVersion(2)));
     assert!(verdict(&bare(), older).starts_with("not yet"));
+    let any = wait(&serde_json::json!({"any_version": true}));
+    let of_a_predecessor = |a: &mut Allocation| a.create_index = crate::cluster::RaftIndex(99);
+    assert!(verdict(&any, sample::batch(1).with("old", of_a_predecessor)).starts_with("not yet"));
+    assert!(verdict(&any, sample::service(1).with("old", of_a_predecessor)).starts_with("not yet"));
     let unknown = sample::batch(1).with("new", |a| a.job_version = None);
     assert!(verdict(&bare(), unknown).starts_with("not yet"));
 }
