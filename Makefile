@@ -24,7 +24,7 @@ demo: cargo
 test: unit stories
 
 unit: cargo
-	cargo test --lib --bins
+	cargo test --lib --bins --test process
 
 stories: cargo
 	@e2e/nomad/find >/dev/null

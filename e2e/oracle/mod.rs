@@ -301,9 +301,7 @@ fn is_good(allocation: &Value, group: &Value, until: &str, at: Nanos) -> bool {
     let all = |moment: &str| states.iter().all(|state| time(&state[moment]).is_some_and(|time| time <= at));
     let health = &allocation["DeploymentStatus"];
     match until {
-        "healthy" if health["Healthy"] == true => time(&health["Timestamp"]).is_some_and(|time| time <= at),
-        // Its deadline is over, and Nomad will not say more; what the main tasks did is all there is.
-        "healthy" => health["Healthy"] == false && all("StartedAt"),
+        "healthy" => health["Healthy"] == true && time(&health["Timestamp"]).is_some_and(|time| time <= at),
         "running" => all("StartedAt"),
         "complete" => allocation["ClientStatus"] == "complete" && all("FinishedAt"),
         "failed" => allocation["ClientStatus"] == "failed" && all("FinishedAt"),

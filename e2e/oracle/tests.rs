@@ -79,6 +79,14 @@ fn a_gate_that_opens_while_nothing_is_known_of_its_upstreams_health_is_found() {
 }
 
 #[test]
+fn an_allocation_that_nomad_calls_unhealthy_is_no_healthy_one() {
+    let mut record = web_after_db(11, 12);
+    let db = record.jobs.get_mut(&("default".to_owned(), "db".to_owned())).unwrap();
+    db.allocations[0]["DeploymentStatus"]["Healthy"] = json!(false);
+    assert_eq!(judge(&record).len(), 1);
+}
+
+#[test]
 fn a_main_task_that_starts_before_its_gate_has_ended_is_found() {
     assert_eq!(judge(&web_after_db(13, 12)).len(), 1);
 }

@@ -48,6 +48,12 @@ fn a_step_without_a_deadline_is_over_at_once() {
 }
 
 #[test]
+fn an_instant_keeps_its_milliseconds() {
+    assert_eq!(Time::from_unix_millis(1_700_000_000_123).unix_millis(), 1_700_000_000_123);
+    assert_ne!(Time::from_unix_millis(7), Time::default());
+}
+
+#[test]
 fn durations_are_spoken_in_two_units() {
     let spoken = [0, 59, 60, 61, 3599, 3600, 3660, 3661, 90_000, 86_461]
         .map(|s| Spoken(Duration::from_secs(s)).to_string());
