@@ -253,6 +253,21 @@ async fn who_looks_again_need_not_wait_for_the_next_reading() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reading_that_overtakes_the_extension_of_the_stream_does_not_replace_it() {
+    let stage = stage();
+    stage.fake.transact(|write| write.register(fake::job("shop", "redis")));
+    let mut first = stage.subscribe("one", None, &["db"]);
+    sees(&mut first, present).await;
+    let mut second = stage.subscribe("two", None, &["redis"]);
+    first.look_again();
+    sees(&mut second, present).await;
+    let began = Instant::now();
+    stage.fake.transact(|write| write.register(fake::job("shop", "redis")));
+    sees(&mut second, |key, sight| (present(key, sight)?.job.version == JobVersion(1)).then_some(())).await;
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_allocation_counts_for_no_version_until_nomad_has_told_it() {
     let stage = stage();
     let mut subscription = stage.subscribe("gate", None, &["db"]);

@@ -384,7 +384,9 @@ impl View {
             self.begin(Kind::Extend, unread, topics);
         } else if self.reread_at <= now {
             self.reread_at = now + jittered(self.pace.reread);
-            self.begin(Kind::Reread, self.jobs.keys().cloned().collect(), None);
+            // A job read before the stream covers it would count as read, and the stream would never be extended.
+            let covered = self.jobs.keys().filter(|job| up.topics.cover(job)).cloned().collect();
+            self.begin(Kind::Reread, covered, None);
         } else if is_due(self.versions_at) {
             self.versions_at = None;
             let lacking =
