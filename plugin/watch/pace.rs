@@ -6,6 +6,7 @@ use std::{
 };
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use tokio::time::Instant;
 
 /// The periods and limits of a view.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +17,9 @@ pub(crate) struct Pace {
     pub(crate) silence: Duration,
     /// How often everything is read again without cause.
     pub(crate) reread: Duration,
+    /// How old what is known may be to be shown to a newcomer before it is read again. Long enough for a burst of
+    /// newcomers to cost one reading; short, because a connection that is half dead tells nothing new.
+    pub(crate) fresh: Duration,
     /// How long a view may be without a stream before its members are told.
     pub(crate) grace: Duration,
     /// How long a stream must have lasted for its loss to be answered without delay.
@@ -48,6 +52,7 @@ impl Default for Pace {
             first_beat: s(5),
             silence: s(45),
             reread: s(60),
+            fresh: s(5),
             grace: s(2),
             steady: s(10),
             backoff: (ms(200), s(10)),
@@ -64,6 +69,11 @@ impl Default for Pace {
 }
 
 impl Pace {
+    /// Whether what was true at `true_at` may be shown to who comes at `now`.
+    pub(super) fn is_fresh(&self, true_at: Option<Instant>, now: Instant) -> bool {
+        true_at.is_some_and(|true_at| now <= true_at + self.fresh)
+    }
+
     /// The waits between attempts, without an end.
     pub(super) fn attempts(&self) -> ExponentialBackoff {
         ExponentialBuilder::new()

@@ -499,6 +499,149 @@ async fn who_joins_later_disturbs_nobody() {
     sees(&mut second, |key, sight| (present(key, sight)?.job.version == JobVersion(1)).then_some(())).await;
 }
 
+impl Stage {
+    /// A change that no stream tells.
+    fn set_status_quietly(&self, status: &str) {
+        self.fake.quietly(|write| {
+            write.client_update("a1", |allocation| allocation["ClientStatus"] = status.into());
+        });
+    }
+}
+
+/// The status of the allocation in the first sight that comes, and nothing but `Looking` before.
+async fn first_status(subscription: &mut Subscription) -> AllocStatus {
+    loop {
+        let (_, sight) =
+            timeout(Duration::from_secs(30), subscription.next()).await.expect("nothing came").unwrap();
+        match &*sight {
+            Sight::Present(sight) => return sight.allocations[&"a1".into()].status,
+            Sight::Unseen(Unseen { because: Blindness::Looking, .. }) => {}
+            other => panic!("{other:#?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_joins_a_view_that_was_heard_of_just_now_is_shown_at_once_what_it_knows() {
+    let stage = stage();
+    let mut first = stage.subscribe("one", None, &["db"]);
+    sees(&mut first, present).await;
+    for wait in [4, 29] {
+        // Just after the reading, and just after a heartbeat.
+        sleep(Duration::from_secs(wait)).await;
+        stage.paths();
+        let mut second = stage.subscribe("two", None, &["db"]);
+        let began = Instant::now();
+        assert_eq!(first_status(&mut second).await, AllocStatus::Running);
+        assert!(began.elapsed() < Duration::from_millis(5), "{:?}", began.elapsed());
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(stage.paths(), [""; 0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_joins_a_view_that_was_not_heard_of_for_long_waits_for_a_reading_and_nobody_else_does() {
+    let stage = stage();
+    let mut first = stage.subscribe("one", None, &["db"]);
+    sees(&mut first, present).await;
+    sleep(Duration::from_secs(20)).await;
+    stage.set_status_quietly("lost");
+    stage.fake.answer("/v1/", Answer::Late(Duration::from_secs(1)));
+    let mut second = stage.subscribe("two", None, &["db"]);
+    let waiting = all_within(&mut second, 3).await;
+    assert!(
+        waiting.iter().all(|sight| blind(Blindness::Looking)(&JobKey::new("shop", "db"), sight).is_some()),
+        "{waiting:#?}"
+    );
+    assert_eq!(first_status(&mut second).await, AllocStatus::Lost);
+    let others = all_within(&mut first, 1).await;
+    assert!(!others.iter().any(is_unseen), "{others:#?}");
+    stage.set_status("failed");
+    sees(&mut second, with_status(AllocStatus::Failed)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_that_comes_meanwhile_shows_newcomers_nothing() {
+    let stage = stage();
+    let mut first = stage.subscribe("one", None, &["db"]);
+    sees(&mut first, present).await;
+    sleep(Duration::from_secs(20)).await;
+    stage.set_status_quietly("lost");
+    stage.fake.answer("/v1/", Answer::Late(Duration::from_secs(1)));
+    let mut second = stage.subscribe("two", None, &["db"]);
+    sleep(Duration::from_millis(100)).await;
+    stage.fake.transact(|write| write.register(fake::job("shop", "db")));
+    sees(&mut first, present).await;
+    assert_eq!(first_status(&mut second).await, AllocStatus::Lost);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_of_newcomers_costs_one_reading() {
+    let stage = stage();
+    let mut first = stage.subscribe("one", None, &["db"]);
+    sees(&mut first, present).await;
+    sleep(Duration::from_secs(20)).await;
+    stage.set_status_quietly("lost");
+    stage.fake.answer("/v1/", Answer::Late(Duration::from_millis(100)));
+    stage.paths();
+    let mut newcomers = Vec::new();
+    for n in 0..50 {
+        newcomers.push(stage.subscribe(&format!("gate-{n}"), None, &["db"]));
+        sleep(Duration::from_millis(10)).await;
+    }
+    for newcomer in &mut newcomers {
+        assert_eq!(first_status(newcomer).await, AllocStatus::Lost);
+    }
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(stage.paths(), ["/v1/evaluations", "/v1/allocations", "/v1/deployments", "/v1/jobs"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn newcomers_are_never_shown_what_could_not_be_read_again() {
+    let stage = stage();
+    let mut first = stage.subscribe("one", None, &["db"]);
+    sees(&mut first, present).await;
+    sleep(Duration::from_secs(20)).await;
+    stage.set_status_quietly("lost");
+    stage.fake.answer("/v1/evaluations", Answer::Text(500, "rpc error: EOF".to_owned()));
+    let mut second = stage.subscribe("two", None, &["db"]);
+    let seen = all_within(&mut second, 20).await;
+    assert!(seen.iter().all(is_unseen), "{seen:#?}");
+    assert!(blind(Blindness::Unreachable)(&JobKey::new("shop", "db"), seen.last().unwrap()).is_some());
+    stage.fake.answer_truly();
+    sees(&mut second, with_status(AllocStatus::Lost)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_joins_long_after_a_slow_reading_began_waits_for_the_next() {
+    let stage = stage();
+    let mut first = stage.subscribe("one", None, &["db"]);
+    sees(&mut first, present).await;
+    sleep(Duration::from_secs(10)).await;
+    stage.fake.answer("/v1/jobs", Answer::Late(Duration::from_secs(8)));
+    first.look_again();
+    sleep(Duration::from_secs(7)).await;
+    stage.set_status_quietly("lost");
+    let mut second = stage.subscribe("two", None, &["db"]);
+    assert_eq!(first_status(&mut second).await, AllocStatus::Lost);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_stream_in_the_place_of_a_silent_one_proves_nothing_of_the_time_between() {
+    let stage = stage();
+    stage.fake.transact(|write| write.register(fake::job("shop", "redis")));
+    let mut first = stage.subscribe("one", None, &["db"]);
+    sees(&mut first, present).await;
+    sleep(Duration::from_secs(20)).await;
+    stage.set_status_quietly("lost");
+    let mut second = stage.subscribe("two", None, &["redis"]);
+    sees(&mut second, present).await;
+    stage.fake.transact(|write| write.register(fake::job("shop", "redis")));
+    sees(&mut second, present).await;
+    let mut third = stage.subscribe("three", None, &["db"]);
+    assert_eq!(first_status(&mut third).await, AllocStatus::Lost);
+}
+
 /// A job whose allocations have been read already when they change, while the answer about it is still awaited.
 async fn reads_while_it_changes(stage: &Stage) {
     stage.fake.answer("/v1/job/redis", Answer::Late(Duration::from_secs(3)));

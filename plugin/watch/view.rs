@@ -14,6 +14,8 @@
 //! * All that one write changed is applied before anyone is told of any of it.
 //! * At most one connection attempt or one reading is under way; lines are applied meanwhile.
 //! * A job that nobody waits for is not kept.
+//! * Nobody is shown, when he joins, what was not known to be true [`Pace::fresh`] before: he waits for a reading.
+//!   Only what the stream tells of itself, or a reading of that very job, counts; a reading counts from its begin.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,7 +37,7 @@ use tracing::{debug, info};
 use super::{
     Credential, Viewer,
     hub::{Notice, ViewKey},
-    mailbox::{Mailbox, Pass},
+    mailbox::{Mailbox, Pass, looking},
     pace::{Pace, jittered},
     picture::{Known, shown},
     read::{Reading, Scope, read},
@@ -100,6 +102,27 @@ struct Watched {
     known: Known,
     shown: Arc<Sight>,
     watchers: BTreeSet<MemberId>,
+    /// When the last reading of it began.
+    read_at: Option<Instant>,
+    /// The watchers who wait for a reading, and since when: what is known was too old when they came.
+    newcomers: BTreeMap<MemberId, Instant>,
+}
+
+impl Watched {
+    fn new(shown: Arc<Sight>) -> Self {
+        Self {
+            known: Known::default(),
+            shown,
+            watchers: BTreeSet::new(),
+            read_at: None,
+            newcomers: BTreeMap::new(),
+        }
+    }
+
+    /// Whether someone waits for it to be read again, and not only for the first time.
+    fn wants_reread(&self) -> bool {
+        !self.newcomers.is_empty() && self.known.sight().is_some()
+    }
 }
 
 /// An open stream.
@@ -110,6 +133,8 @@ struct Up {
     since: Instant,
     heard: Instant,
     via: Option<MemberId>,
+    /// Whether it goes on where the last reading or the stream before ended: it proves nothing of what lies between.
+    is_seamless: bool,
 }
 
 /// What is under way.
@@ -137,6 +162,7 @@ enum Kind {
 }
 
 struct Done {
+    began: Instant,
     opened: Option<Opened>,
     reading: Reading,
     jobs: BTreeSet<JobId>,
@@ -168,6 +194,8 @@ pub(super) struct View {
     jobs: BTreeMap<JobId, Watched>,
     up: Option<Up>,
     work: Option<Work>,
+    /// Until when everything is known to have been told, by the stream or by a reading of everything.
+    told_until: Option<Instant>,
     /// Lines that came while a job was being read for the first time.
     early: Vec<Transaction>,
     attempts: ExponentialBackoff,
@@ -182,6 +210,8 @@ pub(super) struct View {
     extended_at: Option<Instant>,
     gather: Duration,
     reread_at: Instant,
+    /// When everything is read for newcomers.
+    refresh_at: Option<Instant>,
     versions_at: Option<Instant>,
     versioned_at: Option<Instant>,
     versions_pause: Duration,
@@ -193,6 +223,10 @@ pub(super) struct View {
 pub(super) fn unseen(error: &Error) -> Arc<Sight> {
     let because = if error.is_denied() { Blindness::Denied } else { Blindness::Unreachable };
     Arc::new(Sight::Unseen(Unseen { because, why: error.chain(), hint: error.hint() }))
+}
+
+fn is_unseen(sight: &Sight) -> bool {
+    matches!(sight, Sight::Unseen(_))
 }
 
 fn earliest(a: Option<Instant>, b: Instant) -> Instant {
@@ -226,6 +260,7 @@ impl View {
             jobs: BTreeMap::new(),
             up: None,
             work: None,
+            told_until: None,
             early: Vec::new(),
             trouble: None,
             is_blind: false,
@@ -233,6 +268,7 @@ impl View {
             lost_at: None,
             extend_at: None,
             extended_at: None,
+            refresh_at: None,
             versions_at: None,
             versioned_at: None,
             via: None,
@@ -283,18 +319,27 @@ impl View {
     fn join(&mut self, now: Instant, id: MemberId, member: Member, jobs: BTreeSet<JobId>) {
         for job in jobs {
             if !self.jobs.contains_key(&job) {
-                let known = Known::default();
-                let shown = self.sight(&known);
-                let fresh = Watched { known, shown, watchers: BTreeSet::new() };
-                self.jobs.insert(job.clone(), fresh);
+                self.jobs.insert(job.clone(), Watched::new(self.sight(&Known::default())));
                 if self.up.is_some() {
                     self.extend_at = Some(earliest(self.extend_at, now + self.gather));
                 }
             }
             if let Some(watched) = self.jobs.get_mut(&job) {
                 watched.watchers.insert(id);
+                let true_at = watched.read_at.max(self.told_until.filter(|_| watched.read_at.is_some()));
+                if !self.pace.is_fresh(true_at, now) {
+                    watched.newcomers.insert(id, now);
+                    if watched.wants_reread() {
+                        self.refresh_at = Some(earliest(self.refresh_at, now + self.pace.gather.0));
+                    }
+                }
+                let sight = if watched.newcomers.contains_key(&id) && !is_unseen(&watched.shown) {
+                    looking()
+                } else {
+                    Arc::clone(&watched.shown)
+                };
                 let key = JobKey { namespace: self.key.namespace().clone(), job };
-                member.mailbox.put(member.pass, key, Arc::clone(&watched.shown));
+                member.mailbox.put(member.pass, key, sight);
             }
         }
         self.members.insert(id, member);
@@ -304,6 +349,7 @@ impl View {
         self.members.remove(&id);
         self.jobs.retain(|_, watched| {
             watched.watchers.remove(&id);
+            watched.newcomers.remove(&id);
             !watched.watchers.is_empty()
         });
     }
@@ -327,7 +373,7 @@ impl View {
             due = Some(earliest(due, up.heard + self.pace.silence));
         }
         if self.work.is_none() && !self.jobs.is_empty() {
-            let reread_at = self.up.is_some().then_some(self.reread_at);
+            let reread_at = self.up.is_some().then(|| earliest(self.refresh_at, self.reread_at));
             for instant in
                 [self.connect_at, self.extend_at, reread_at, self.versions_at].into_iter().flatten()
             {
@@ -382,11 +428,17 @@ impl View {
             self.extended_at = Some(now);
             let topics = (!is_covered).then(|| self.topics());
             self.begin(Kind::Extend, unread, topics);
-        } else if self.reread_at <= now {
+        } else if self.reread_at <= now
+            || (is_due(self.refresh_at) && self.jobs.values().any(Watched::wants_reread))
+        {
+            self.refresh_at = None;
             self.reread_at = now + jittered(self.pace.reread);
             // A job read before the stream covers it would count as read, and the stream would never be extended.
             let covered = self.jobs.keys().filter(|job| up.topics.cover(job)).cloned().collect();
             self.begin(Kind::Reread, covered, None);
+        } else if is_due(self.refresh_at) {
+            // Another reading has answered them, or they have gone.
+            self.refresh_at = None;
         } else if is_due(self.versions_at) {
             self.versions_at = None;
             let lacking =
@@ -416,6 +468,7 @@ impl View {
         let namespace = self.key.namespace().clone();
         let first_beat = self.pace.first_beat;
         debug!(view = %self.key, ?kind, n_jobs = jobs.len(), "look");
+        let began = Instant::now();
         let future = Box::pin(async move {
             let mut failure = Failure {
                 error: Error::StreamLost {
@@ -426,7 +479,7 @@ impl View {
             };
             for (via, client) in candidates.map_err(|error| Failure { error, via: None })? {
                 match look(&client, via, &namespace, &scope, topics.clone(), first_beat).await {
-                    Ok((opened, reading)) => return Ok(Box::new(Done { opened, reading, jobs })),
+                    Ok((opened, reading)) => return Ok(Box::new(Done { began, opened, reading, jobs })),
                     Err(error) => failure = Failure { error, via },
                 }
                 if !matches!(failure.error, Error::Unreachable { .. }) {
@@ -465,17 +518,25 @@ impl View {
     }
 
     fn worked(&mut self, now: Instant, kind: Kind, done: Done) {
-        let Done { opened, mut reading, jobs } = done;
+        let Done { began, opened, mut reading, jobs } = done;
         if let Some(Opened { stream, topics, via }) = opened {
-            self.up = Some(Up { stream, topics, since: now, heard: now, via });
+            let was_seamless = self.up.as_ref().is_some_and(|up| up.is_seamless);
+            let is_seamless = was_seamless && self.pace.is_fresh(self.told_until, began);
+            self.up = Some(Up { stream, topics, since: now, heard: now, via, is_seamless });
             self.via = via;
         }
+        if matches!(kind, Kind::Connect | Kind::Reread) {
+            self.told_until = self.told_until.max(Some(began));
+            if let Some(up) = &mut self.up {
+                up.is_seamless = true;
+            }
+        }
         let mut changed = BTreeSet::new();
-        for job in jobs {
-            if let Some(watched) = self.jobs.get_mut(&job)
-                && watched.known.merge(&job, &mut reading)
+        for job in &jobs {
+            if let Some(watched) = self.jobs.get_mut(job)
+                && watched.known.merge(job, &mut reading)
             {
-                changed.insert(job);
+                changed.insert(job.clone());
             }
         }
         for transaction in mem::take(&mut self.early) {
@@ -493,6 +554,9 @@ impl View {
             self.show_all();
         } else {
             self.show(&changed);
+        }
+        if kind != Kind::Versions {
+            self.admit(now, began, &jobs);
         }
         if self.jobs.values().any(|watched| watched.known.sight().is_none()) {
             self.extend_at = Some(earliest(self.extend_at, now + self.gather));
@@ -572,6 +636,9 @@ impl View {
     fn heard(&mut self, now: Instant, beat: Beat) {
         if let Some(up) = &mut self.up {
             up.heard = now;
+            if up.is_seamless {
+                self.told_until = Some(now);
+            }
         }
         let Beat::Transaction(transaction) = beat else { return };
         let is_unread = |update: &Update| {
@@ -622,6 +689,26 @@ impl View {
         }
     }
 
+    /// Shows `jobs` to the newcomers for whom a reading that began at `began` is recent enough.
+    fn admit(&mut self, now: Instant, began: Instant, jobs: &BTreeSet<JobId>) {
+        for job in jobs {
+            let Some(watched) = self.jobs.get_mut(job) else { continue };
+            watched.read_at = Some(began);
+            let is_answered = |joined: &Instant| self.pace.is_fresh(Some(began), *joined);
+            let (answered, waiting) =
+                mem::take(&mut watched.newcomers).into_iter().partition(|(_, joined)| is_answered(joined));
+            watched.newcomers = waiting;
+            let answered: BTreeMap<MemberId, Instant> = answered;
+            let key = JobKey { namespace: self.key.namespace().clone(), job: job.clone() };
+            for member in answered.keys().filter_map(|id| self.members.get(id)) {
+                member.mailbox.put(member.pass, key.clone(), Arc::clone(&watched.shown));
+            }
+        }
+        if self.jobs.values().any(Watched::wants_reread) {
+            self.refresh_at = Some(earliest(self.refresh_at, now + self.pace.gather.0));
+        }
+    }
+
     fn show_all(&mut self) {
         self.show(&self.jobs.keys().cloned().collect());
     }
@@ -635,7 +722,8 @@ impl View {
                 continue;
             }
             let key = JobKey { namespace: self.key.namespace().clone(), job: job.clone() };
-            for member in watched.watchers.iter().filter_map(|id| self.members.get(id)) {
+            let may_see = |id: &&MemberId| is_unseen(&sight) || !watched.newcomers.contains_key(id);
+            for member in watched.watchers.iter().filter(may_see).filter_map(|id| self.members.get(id)) {
                 member.mailbox.put(member.pass, key.clone(), Arc::clone(&sight));
             }
             if let Some(watched) = self.jobs.get_mut(job) {
