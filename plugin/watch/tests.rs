@@ -855,3 +855,18 @@ async fn closing_ends_every_subscription_and_every_stream_and_nothing_else() {
     sleep(Duration::from_secs(1)).await;
     assert_eq!(stage.fake.n_streams(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_dead_stream_did_not_tell_is_read_when_another_takes_its_place() {
+    let stage = stage();
+    let mut early = stage.subscribe("early", None, &["db"]);
+    sees(&mut early, with_status(AllocStatus::Running)).await;
+    sleep(Duration::from_secs(20)).await;
+    stage.fake.quietly(|write| {
+        write.client_update("a1", |allocation| allocation["ClientStatus"] = "failed".into());
+    });
+    let _late = stage.subscribe("late", None, &["cache"]);
+    let began = Instant::now();
+    sees(&mut early, with_status(AllocStatus::Failed)).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "it took {:?}", began.elapsed());
+}

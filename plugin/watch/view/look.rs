@@ -194,6 +194,10 @@ impl View {
         if let Some(Opened { stream, topics, via }) = opened {
             let was_seamless = self.up.as_ref().is_some_and(|up| up.is_seamless);
             let is_seamless = was_seamless && self.pace.is_fresh(self.told_until, began);
+            if !is_seamless {
+                // The stream before it may have been dead for a while: what it would have told is read instead.
+                self.reread_at = now;
+            }
             self.up = Some(Up { stream, topics, since: now, heard: now, via, is_seamless });
             self.via = via;
         }
