@@ -14,6 +14,7 @@ mod deployment;
 mod evaluation;
 mod id;
 mod job;
+mod name;
 mod place;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -24,5 +25,6 @@ pub use deployment::{Deployment, DeploymentGroup, DeploymentStatus};
 pub use evaluation::{Evaluation, EvaluationStatus};
 pub use id::{AllocId, ClientId, DeploymentId, EvalId, JobId, JobKey, JobVersion, Namespace, RaftIndex};
 pub use job::{Group, Job, JobType, Lifecycle, LifecycleHook, TaskSpec, UpdatePolicy};
+pub use name::nearest;
 pub use place::Place;
 pub use sight::{Blindness, JobSight, Sight, Unseen};

@@ -22,7 +22,7 @@ mod wait;
 
 use std::collections::BTreeMap;
 
-pub use problem::{Problem, Problems, nearest};
+pub use problem::{Problem, Problems};
 use serde::{Deserialize, Serialize};
 pub use value::{AtLeast, OnBlocked, OnTimeout, Until};
 pub use wait::{Subject, Wait};

@@ -64,14 +64,3 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
-
-/// The candidate that `wanted` was probably meant to be, if one is near enough to be a slip of the finger.
-pub fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (wanted.chars().count() / 3).max(1);
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(wanted, candidate), candidate))
-        .filter(|(distance, _)| (1..=limit).contains(distance))
-        .min()
-        .map(|(_, candidate)| candidate)
-}

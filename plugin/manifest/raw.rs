@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{AtLeast, OnBlocked, OnTimeout, Problem, Problems, Subject, Until, nearest, value};
-use crate::cluster::{JobId, Namespace};
+use super::{AtLeast, OnBlocked, OnTimeout, Problem, Problems, Subject, Until, value};
+use crate::cluster::{JobId, Namespace, nearest};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -170,12 +170,3 @@ fn the_schema_lists_exactly_what_the_reader_takes() {
     }
     assert_eq!(unknown.matches('`').count(), 2 * (block.attributes.len() + 1), "{unknown}");
 }
-
-#[test]
-fn a_near_name_is_proposed_and_a_far_one_is_not() {
-    assert_eq!(nearest("postgers", ["redis", "postgres"]), Some("postgres"));
-    assert_eq!(nearest("api", ["apt"]), Some("apt"));
-    assert_eq!(nearest("api", ["nginx", "api"]), None);
-    assert_eq!(nearest("abcdef", ["abxxef"]), Some("abxxef"));
-    assert_eq!(nearest("abcdef", ["axxxef"]), None);
-}

@@ -17,8 +17,8 @@ use petgraph::{
 };
 
 use crate::{
-    cluster::{JobKey, Place},
-    manifest::{Manifest, Problem, Problems, nearest},
+    cluster::{JobKey, Place, nearest},
+    manifest::{Manifest, Problem, Problems},
 };
 
 /// A manifest that can be carried out, and the order of its steps.

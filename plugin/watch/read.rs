@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    cluster::{Allocation, Deployment, Evaluation, Job, JobId, Namespace, RaftIndex},
+    cluster::{Allocation, Deployment, Evaluation, Job, JobId, Namespace, RaftIndex, nearest},
     nomad::{Client, Error, JobStub, Read},
 };
 
@@ -95,7 +95,12 @@ pub(super) async fn read(client: &Client, namespace: &Namespace, scope: &Scope) 
         };
         reading.similar = absent
             .into_iter()
-            .map(|job| (job.clone(), similar(job, all.value.iter().map(|stub| &stub.id))))
+            .map(|job| {
+                (
+                    job.clone(),
+                    nearest(job.as_str(), all.value.iter().map(|stub| stub.id.as_str())).map(Into::into),
+                )
+            })
             .collect();
     }
     Ok(reading)
@@ -109,30 +114,4 @@ fn by_job<T>(list: Read<Vec<(JobId, T)>>, scope: &Scope) -> ByJob<T> {
         }
     }
     Read { value, index: list.index }
-}
-
-/// The job of `all` whose ID is nearly `wanted`, if there is one: a slip of the finger, not another word.
-fn similar<'a>(wanted: &JobId, all: impl Iterator<Item = &'a JobId>) -> Option<JobId> {
-    let limit = (wanted.as_str().chars().count() / 4).clamp(1, 3);
-    all.filter(|job| *job != wanted)
-        .map(|job| (strsim::damerau_levenshtein(wanted.as_str(), job.as_str()), job))
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, job)| job.clone())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_near_name_is_similar() {
-        let all: Vec<JobId> = ["postgres", "postgres-setup", "redis", "db"].map(Into::into).into();
-        let near = |wanted: &str| similar(&wanted.into(), all.iter()).map(|job| job.to_string());
-        assert_eq!(near("postgers"), Some("postgres".to_owned()));
-        assert_eq!(near("postgress"), Some("postgres".to_owned()));
-        assert_eq!(near("bd"), Some("db".to_owned()));
-        assert_eq!(near("mysql"), None);
-        assert_eq!(near("nginx"), None);
-    }
 }
