@@ -276,6 +276,8 @@ impl Engine {
 
     fn finish(&mut self, outcome: Outcome, message: String) -> Vec<Action> {
         self.ending = Some(message.clone());
+        // Nobody looks any more; others may share these.
+        self.sights.clear();
         vec![Action::Log(message.clone()), Action::Announce(message), Action::Finish(outcome)]
     }
 

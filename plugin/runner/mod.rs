@@ -17,7 +17,11 @@ mod clock;
 mod commands;
 mod outlook;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -82,7 +86,7 @@ pub enum Ending {
 #[derive(Clone, Debug)]
 pub struct Running {
     commands: Arc<Commands>,
-    status: watch::Receiver<Arc<Status>>,
+    engine: Arc<Mutex<Engine>>,
     ending: watch::Receiver<Option<(Ending, Time)>>,
     clock: Clock,
 }
@@ -105,9 +109,7 @@ impl Running {
 
     /// How the run stands now.
     pub fn status(&self) -> Status {
-        let mut status = Status::clone(&self.status.borrow());
-        status.now = self.clock.now();
-        status
+        locked(&self.engine).status(self.clock.now())
     }
 
     /// How the run ended, if it has.
@@ -147,18 +149,27 @@ pub fn start(
     let Order { plan, place, deadlines } = order;
     let span = info_span!("task", alloc_id = %place.alloc, task = %place.task);
     let engine = Engine::new(plan, place, &deadlines, clock.now());
+    let wants_checks = engine.wants_checks();
+    let engine = Arc::new(Mutex::new(engine));
     let commands = Arc::new(Commands::default());
-    let (publish, status) = watch::channel(Arc::new(engine.status(clock.now())));
     let (end, ending) = watch::channel(None);
-    let checks = engine.wants_checks().then(|| {
+    let checks = wants_checks.then(|| {
         let (answer, checks) = mpsc::channel(1);
         tasks.spawn(ask_for_checks(checker, answer, stop.clone()).instrument(span.clone()));
         checks
     });
-    let run = Run { engine, outlook, notices, commands: Arc::clone(&commands), checks, publish, clock, stop };
+    let run = Run {
+        engine: Arc::clone(&engine),
+        outlook,
+        notices,
+        commands: Arc::clone(&commands),
+        checks,
+        clock,
+        stop,
+    };
     let ended = Ended { tell: Some(end), clock };
     tasks.spawn(async move { ended.by(run.until_it_ends().await) }.instrument(span));
-    Running { commands, status, ending, clock }
+    Running { commands, engine, ending, clock }
 }
 
 /// Tells the ending. Dropped without one, it tells of a panic: that is the only way to get there.
@@ -189,12 +200,12 @@ impl Drop for Ended {
 }
 
 struct Run<O> {
-    engine: Engine,
+    /// Shared with those who ask how the run stands, so that it need not tell after each step.
+    engine: Arc<Mutex<Engine>>,
     outlook: O,
     notices: Arc<dyn Notices>,
     commands: Arc<Commands>,
     checks: Option<mpsc::Receiver<Vec<Check>>>,
-    publish: watch::Sender<Arc<Status>>,
     clock: Clock,
     stop: CancellationToken,
 }
@@ -205,18 +216,20 @@ impl<O: Outlook> Run<O> {
         let mut event = Event::Started;
         loop {
             let now = self.clock.now();
-            let actions = self.engine.step(now, event);
+            let (actions, timeout) = {
+                let mut engine = locked(&self.engine);
+                (engine.step(now, event), engine.next_timeout())
+            };
             let mut ending = None;
             for action in actions {
                 // In order, each of them: the end is told before it comes.
                 ending = self.perform(action).or(ending);
             }
-            self.publish.send_replace(Arc::new(self.engine.status(now)));
             if ending.is_some() {
                 return ending;
             }
 
-            let timeout = self.engine.next_timeout().map(|at| self.clock.instant(at));
+            let timeout = timeout.map(|at| self.clock.instant(at));
             event = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return None,
@@ -256,6 +269,11 @@ impl<O: Outlook> Run<O> {
         }
         None
     }
+}
+
+/// The engine, also after a panic in it: then it tells how things stood.
+fn locked(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
+    engine.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn next_checks(checks: &mut Option<mpsc::Receiver<Vec<Check>>>) -> Option<Vec<Check>> {
