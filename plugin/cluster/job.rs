@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{JobKey, JobVersion, RaftIndex};
+use serde::{Deserialize, Serialize};
+
+use super::{JobKey, JobVersion, Marks, RaftIndex};
 
 /// A registered job in its current version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,12 +28,15 @@ pub struct Job {
     pub is_periodic: bool,
     /// Whether it only launches children when it is dispatched.
     pub is_parameterized: bool,
+    /// The marks of the tree that submitted it; `None` if none did.
+    pub marks: Option<Box<Marks>>,
     /// Its groups by name.
     pub groups: BTreeMap<String, Group>,
 }
 
 /// Nomad's job types.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum JobType {
     /// Long-running, placed anywhere.
     Service,

@@ -14,6 +14,7 @@ mod deployment;
 mod evaluation;
 mod id;
 mod job;
+mod marks;
 mod name;
 mod place;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use deployment::{Deployment, DeploymentGroup, DeploymentStatus};
 pub use evaluation::{Evaluation, EvaluationStatus};
 pub use id::{AllocId, ClientId, DeploymentId, EvalId, JobId, JobKey, JobVersion, Namespace, RaftIndex};
 pub use job::{Group, Job, JobType, Lifecycle, LifecycleHook, TaskSpec, UpdatePolicy};
+pub use marks::{Marks, SpecHash, TreeName};
 pub use name::nearest;
 pub use place::Place;
 pub use sight::{Blindness, JobSight, Sight, Unseen};

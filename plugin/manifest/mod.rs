@@ -14,9 +14,11 @@
 //! What the blocks are called and which attributes they have stands as data in [`schema`]; Nomad's schema is made
 //! from it. Names that point to other blocks are checked by `plan/`, which knows the graph.
 
+pub(crate) mod millis;
 mod problem;
 mod raw;
 pub mod schema;
+mod tree;
 mod value;
 mod wait;
 
@@ -24,7 +26,8 @@ use std::collections::BTreeMap;
 
 pub use problem::{Problem, Problems};
 use serde::{Deserialize, Serialize};
-pub use value::{AtLeast, OnBlocked, OnTimeout, Until};
+pub use tree::{Hook, JobNode, Launch, Moment, Ready, Tree};
+pub use value::{AtLeast, OnBlocked, OnFailure, OnHookFailure, OnTimeout, Retain, Until};
 pub use wait::{Subject, Wait};
 
 /// A task's whole configuration.

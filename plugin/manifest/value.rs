@@ -81,6 +81,40 @@ words!(
     }
 );
 
+words!(
+    /// What happens to the rest of a tree when one of its nodes fails.
+    OnFailure {
+        /// Nothing new is begun; what is under way is let end; then the run fails.
+        Finish = "finish",
+        /// What does not depend on the failed node goes on; then the run fails.
+        Continue = "continue",
+        /// The run fails at once; hook jobs under way are stopped, other jobs are left as they are.
+        Cancel = "cancel",
+    }
+);
+
+words!(
+    /// What the failure of a hook means.
+    OnHookFailure {
+        /// The hook has failed, and with it what waits for it.
+        Fail = "fail",
+        /// It goes on as if the hook had ended well.
+        Continue = "continue",
+    }
+);
+
+words!(
+    /// Which finished jobs of a hook stay registered.
+    Retain {
+        /// Those that failed.
+        Failed = "failed",
+        /// All of them.
+        All = "all",
+        /// None.
+        None = "none",
+    }
+);
+
 /// How many allocations of a group are enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -20,7 +20,7 @@ pub struct Wait {
     /// Whether allocations of older versions count as well.
     pub any_version: bool,
     /// How long to wait, from the start of the task.
-    #[serde(with = "millis")]
+    #[serde(with = "super::millis")]
     pub timeout: Duration,
     /// What happens then.
     pub on_timeout: OnTimeout,
@@ -66,19 +66,4 @@ impl Subject {
 impl Wait {
     /// The time limit where the user gives none.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(5);
-}
-
-/// Durations as whole milliseconds, so that a stored one does not depend on anyone's idea of a struct.
-mod millis {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        u64::deserialize(deserializer).map(Duration::from_millis)
-    }
 }

@@ -1,11 +1,11 @@
 //! From Nomad's JSON to plain data. Nothing here can fail: what is not understood was refused in `wire`.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{JobStub, wire};
 use crate::cluster::{
     AllocStatus, Allocation, Check, CheckStatus, Deployment, DeploymentGroup, DeploymentStatus, Evaluation,
-    EvaluationStatus, Group, Job, JobKey, JobType, JobVersion, Lifecycle, LifecycleHook, RaftIndex,
+    EvaluationStatus, Group, Job, JobKey, JobType, JobVersion, Lifecycle, LifecycleHook, Marks, RaftIndex,
     TaskPhase, TaskSpec, TaskState, UpdatePolicy,
 };
 
@@ -39,6 +39,15 @@ impl From<wire::JobStub> for JobStub {
     }
 }
 
+/// The marks in a job's meta: all of them, or none.
+fn marks(mut meta: BTreeMap<String, String>) -> Option<Marks> {
+    Some(Marks {
+        tree: meta.remove(Marks::TREE)?.into(),
+        node: meta.remove(Marks::NODE)?,
+        spec: meta.remove(Marks::SPEC)?.into(),
+    })
+}
+
 impl From<wire::Job> for Job {
     fn from(job: wire::Job) -> Self {
         let kind = match job.kind {
@@ -58,6 +67,7 @@ impl From<wire::Job> for Job {
             is_periodic: job.periodic.is_some(),
             // A dispatched child still carries the block of its parent.
             is_parameterized: job.parameterized.is_some() && !job.dispatched,
+            marks: marks(job.meta).map(Box::new),
             groups: job
                 .task_groups
                 .into_iter()

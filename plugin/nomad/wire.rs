@@ -46,6 +46,8 @@ pub(super) struct Job {
     pub(super) periodic: Option<IgnoredAny>,
     #[serde(default, rename = "ParameterizedJob")]
     pub(super) parameterized: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) meta: BTreeMap<String, String>,
     #[serde(deserialize_with = "nullable")]
     pub(super) task_groups: Vec<Group>,
 }

@@ -9,8 +9,11 @@
 //!   together with the ones the manifest already has.
 //! * [`Plan::order`] is topological and the same in every run.
 
+mod blueprint;
+
 use std::collections::BTreeSet;
 
+pub use blueprint::Blueprint;
 use petgraph::{
     algo::{kosaraju_scc, toposort},
     graphmap::DiGraphMap,

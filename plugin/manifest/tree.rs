@@ -1,0 +1,132 @@
+//! The blocks of a tree: `job` with its `ready`, `pre` and `post`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{AtLeast, OnBlocked, OnFailure, OnHookFailure, Retain, Until};
+use crate::cluster::{JobId, Namespace};
+
+/// What a manifest with `job` blocks describes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tree {
+    /// What happens to the rest when a node fails.
+    pub on_failure: OnFailure,
+    /// How many nodes may be worked on at the same time; 1 or more.
+    pub max_parallel: u32,
+    /// How long the whole run may take, in milliseconds; `None` is as long as its nodes may.
+    #[serde(with = "super::millis::option")]
+    pub timeout: Option<Duration>,
+    /// The `job` blocks by label.
+    pub jobs: BTreeMap<String, JobNode>,
+    /// The `pre` and `post` blocks of all jobs by label: labels are unique in the whole task.
+    pub hooks: BTreeMap<String, Hook>,
+}
+
+impl Tree {
+    /// [`Tree::max_parallel`] where the user gives none.
+    pub const DEFAULT_MAX_PARALLEL: u32 = 10;
+}
+
+/// A job that must be there and be ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobNode {
+    /// The path of its jobspec, in the task's directory.
+    pub jobspec: String,
+    /// Values for the jobspec's variables, as HCL text.
+    pub vars: BTreeMap<String, String>,
+    /// Where it is registered; `None` is what the jobspec says, and else the task's own.
+    pub namespace: Option<Namespace>,
+    /// The nodes that must be satisfied before it is submitted.
+    pub depends_on: Vec<String>,
+    /// When it counts as ready.
+    pub ready: Ready,
+    /// Jobs with the same word are never updated at the same time.
+    pub exclusive: Option<String>,
+    /// Whether a job that nobody's tree has submitted is taken over.
+    pub adopt: bool,
+}
+
+/// When a submitted job counts as ready: what `wait` can ask of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ready {
+    /// What must be so of it; `None` is the default of its kind.
+    pub until: Option<Until>,
+    /// How many allocations of each awaited group are enough; `None` is all.
+    pub at_least: Option<AtLeast>,
+    /// Only this group of it; `None` is all groups.
+    pub group: Option<String>,
+    /// For how long it must be so without a break, in milliseconds.
+    #[serde(with = "super::millis")]
+    pub stable_for: Duration,
+    /// How long it may take, in milliseconds; `None` is the job's own progress deadline and half a minute.
+    #[serde(with = "super::millis::option")]
+    pub timeout: Option<Duration>,
+    /// What happens when Nomad finds no room for it.
+    pub on_blocked: OnBlocked,
+}
+
+/// A batch job that must run to its end, before or after a job of the tree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hook {
+    /// The job node that it belongs to.
+    pub of: String,
+    /// When it runs.
+    pub moment: Moment,
+    /// What runs.
+    pub launch: Launch,
+    /// Where it is registered or dispatched; `None` is what the jobspec says, and else the task's own.
+    pub namespace: Option<Namespace>,
+    /// Values for the meta of the job that runs. A jobspec's own meta is kept, but for what is given here.
+    pub meta: BTreeMap<String, String>,
+    /// Hooks of the same job and moment that must have ended well before.
+    pub depends_on: Vec<String>,
+    /// How long one attempt may take, in milliseconds.
+    #[serde(with = "super::millis")]
+    pub timeout: Duration,
+    /// How many attempts may follow the first.
+    pub retries: u32,
+    /// What its failure means.
+    pub on_failure: OnHookFailure,
+    /// Which of its finished jobs are kept.
+    pub retain: Retain,
+}
+
+impl Hook {
+    /// [`Hook::timeout`] where the user gives none.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
+}
+
+/// When a hook runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Moment {
+    /// Before its job is created or changed.
+    Pre,
+    /// When its job, created or changed, is ready; before anything that depends on the job.
+    Post,
+}
+
+/// What a hook runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Launch {
+    /// A batch jobspec, under a name of its own for each rollout.
+    Jobspec {
+        /// Its path, in the task's directory.
+        jobspec: String,
+        /// Values for the jobspec's variables, as HCL text.
+        vars: BTreeMap<String, String>,
+    },
+    /// A parameterized job that is registered already, dispatched.
+    Dispatch {
+        /// Its ID.
+        job: JobId,
+        /// What is dispatched with it; empty is none.
+        payload: String,
+    },
+}
