@@ -18,10 +18,12 @@
 //! * Nothing here knows the time.
 
 mod batch;
+mod claim;
 mod longrun;
 mod own_task;
 mod placement;
 
+pub use claim::{Change, Claim, claim};
 pub use own_task::judge as judge_task;
 pub use placement::{Standing, standing};
 
@@ -51,7 +53,7 @@ pub struct Obstacle {
 }
 
 impl Verdict {
-    fn not_yet(text: impl Into<String>) -> Self {
+    pub(crate) fn not_yet(text: impl Into<String>) -> Self {
         Self::NotYet(Obstacle { text: text.into(), is_blocked: false })
     }
 }

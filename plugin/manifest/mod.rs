@@ -36,6 +36,9 @@ pub use wait::{Subject, Wait};
 pub struct Manifest {
     /// The `wait` blocks by label. Boxed, because a map makes room for eleven at once and most gates have one.
     pub waits: BTreeMap<String, Box<Wait>>,
+    /// What the `job` blocks describe; `None` where there are none: then this is a gate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<Box<Tree>>,
 }
 
 impl Manifest {
@@ -67,7 +70,7 @@ impl Manifest {
                     .with_help("name each job the group needs: `wait \"postgres\" {}`"),
             );
         }
-        (Self { waits }, problems)
+        (Self { waits, tree: None }, problems)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The blocks of a tree: `job` with its `ready`, `pre` and `post`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +99,11 @@ pub struct Hook {
 impl Hook {
     /// [`Hook::timeout`] where the user gives none.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
+
+    /// The block as its author wrote it, for messages: `post "setup" of job "postgres"`.
+    pub fn place(&self, label: &str) -> String {
+        format!("{} {label:?} of job {:?}", self.moment, self.of)
+    }
 }
 
 /// When a hook runs.
@@ -109,6 +114,15 @@ pub enum Moment {
     Pre,
     /// When its job, created or changed, is ready; before anything that depends on the job.
     Post,
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pre => "pre",
+            Self::Post => "post",
+        })
+    }
 }
 
 /// What a hook runs.

@@ -1,7 +1,14 @@
 //! Compiles a manifest into a graph of steps.
 //!
-//! A gate's graph has one step for each `wait`; an edge says which wait must hold before the next is looked at.
-//! petgraph stays inside this room.
+//! ```text
+//!   a gate:   wait ──▶ wait            an edge says which must hold before the next is looked at
+//!
+//!   a tree:   db ──▶ db's post hooks ──▶ api's pre hooks ──▶ api ──▶ …
+//!              └──────────────────────────────────────────────▲
+//! ```
+//!
+//! In a tree `depends_on = ["db"]` means the job and its post hooks, and whoever has pre hooks hands what it depends
+//! on down to them. petgraph stays inside this room.
 //!
 //! # Invariants
 //!
@@ -10,10 +17,12 @@
 //! * [`Plan::order`] is topological and the same in every run.
 
 mod blueprint;
+mod naming;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use blueprint::Blueprint;
+pub use naming::{Rollout, hook_job, rollout};
 use petgraph::{
     algo::{kosaraju_scc, toposort},
     graphmap::DiGraphMap,
@@ -21,7 +30,7 @@ use petgraph::{
 
 use crate::{
     cluster::{JobKey, Place, nearest},
-    manifest::{Manifest, Problem, Problems},
+    manifest::{Manifest, Moment, Problem, Problems, Tree},
 };
 
 /// A manifest that can be carried out, and the order of its steps.
@@ -29,6 +38,8 @@ use crate::{
 pub struct Plan {
     manifest: Manifest,
     order: Vec<String>,
+    /// Only for a tree; a gate's waits name what they need themselves.
+    needs: BTreeMap<String, Vec<String>>,
 }
 
 impl Plan {
@@ -40,17 +51,20 @@ impl Plan {
     /// or on each other in a circle.
     pub fn compile(manifest: Manifest, mut problems: Problems) -> Result<Self, Problems> {
         dangling(&manifest, &mut problems);
-        let graph = graph(&manifest);
+        let needs = needs(&manifest);
+        let graph = graph(&needs);
+        let what = if manifest.tree.is_some() { "blocks" } else { "waits" };
         for cycle in cycles(&graph) {
             problems.push(
-                Problem::new("config", format!("these waits depend on each other: {}", cycle.join(" → ")))
+                Problem::new("config", format!("these {what} depend on each other: {}", cycle.join(" → ")))
                     .with_help("take one of the depends_on away"),
             );
         }
         match toposort(&graph, None) {
             Ok(order) if problems.is_empty() => {
                 let order = order.into_iter().map(str::to_owned).collect();
-                Ok(Self { manifest, order })
+                let needs = if manifest.tree.is_some() { needs } else { BTreeMap::new() };
+                Ok(Self { manifest, order, needs })
             }
             Ok(_) | Err(_) => Err(problems),
         }
@@ -66,6 +80,12 @@ impl Plan {
         &self.order
     }
 
+    /// In a tree: the names of the steps that must be satisfied before step `name` begins. A job's own pre hooks are
+    /// among them.
+    pub fn needs(&self, name: &str) -> &[String] {
+        self.needs.get(name).map_or(&[], Vec::as_slice)
+    }
+
     /// The jobs to look at for a task at `place`: its own, and those that are waited for.
     pub fn subjects(&self, place: &Place) -> BTreeSet<JobKey> {
         let awaited = self.manifest.waits.values().filter_map(|wait| wait.subject.job(place));
@@ -73,35 +93,104 @@ impl Plan {
     }
 }
 
-/// Edges lead from what is needed to what needs it. Names that no block has are left out.
+/// The steps that each step needs. Names that no block has are left out.
+fn needs(manifest: &Manifest) -> BTreeMap<String, Vec<String>> {
+    let mut needs: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let tree = manifest.tree.as_deref();
+    for (name, wait) in &manifest.waits {
+        needs.insert(name.clone(), expand(manifest, &wait.depends_on));
+    }
+    for (name, job) in tree.iter().flat_map(|tree| &tree.jobs) {
+        let mut all = expand(manifest, &job.depends_on);
+        all.extend(hooks(tree, name, Moment::Pre).map(str::to_owned));
+        needs.insert(name.clone(), all);
+    }
+    for (name, hook) in tree.iter().flat_map(|tree| &tree.hooks) {
+        let mut all = match hook.moment {
+            Moment::Pre => tree
+                .and_then(|tree| tree.jobs.get(&hook.of))
+                .map_or_else(Vec::new, |job| expand(manifest, &job.depends_on)),
+            Moment::Post => vec![hook.of.clone()],
+        };
+        // A hook that names its own job means the job, and not the hooks around it.
+        let (own, others): (Vec<_>, Vec<_>) =
+            hook.depends_on.iter().cloned().partition(|needed| *needed == hook.of);
+        all.extend(own);
+        all.extend(expand(manifest, &others));
+        needs.insert(name.clone(), all);
+    }
+    for all in needs.values_mut() {
+        all.sort();
+        all.dedup();
+    }
+    needs
+}
+
+/// `names` that are blocks, each job with its post hooks.
+fn expand(manifest: &Manifest, names: &[String]) -> Vec<String> {
+    let tree = manifest.tree.as_deref();
+    let known = names.iter().filter(|name| is_block(manifest, name));
+    known
+        .flat_map(|name| {
+            let posts = hooks(tree, name, Moment::Post).map(str::to_owned);
+            [name.clone()].into_iter().chain(posts)
+        })
+        .collect()
+}
+
+/// The hooks of one job and moment.
+fn hooks<'a>(tree: Option<&'a Tree>, job: &'a str, moment: Moment) -> impl Iterator<Item = &'a str> {
+    tree.into_iter()
+        .flat_map(|tree| &tree.hooks)
+        .filter(move |(_, hook)| hook.of == job && hook.moment == moment)
+        .map(|(name, _)| name.as_str())
+}
+
+fn is_block(manifest: &Manifest, name: &str) -> bool {
+    manifest.waits.contains_key(name)
+        || manifest
+            .tree
+            .as_ref()
+            .is_some_and(|tree| tree.jobs.contains_key(name) || tree.hooks.contains_key(name))
+}
+
+/// Edges lead from what is needed to what needs it.
 ///
 /// Nodes go in backwards: among those that do not depend on each other, petgraph's order is the reverse of that.
-fn graph(manifest: &Manifest) -> DiGraphMap<&str, ()> {
+fn graph(needs: &BTreeMap<String, Vec<String>>) -> DiGraphMap<&str, ()> {
     let mut graph = DiGraphMap::new();
-    for name in manifest.waits.keys().rev() {
+    for name in needs.keys().rev() {
         graph.add_node(name.as_str());
     }
-    for (name, wait) in &manifest.waits {
-        for needed in &wait.depends_on {
-            if let Some((needed, _)) = manifest.waits.get_key_value(needed) {
-                graph.add_edge(needed.as_str(), name.as_str(), ());
-            }
+    for (name, all) in needs {
+        for needed in all {
+            graph.add_edge(needed.as_str(), name.as_str(), ());
         }
     }
     graph
 }
 
 fn dangling(manifest: &Manifest, problems: &mut Problems) {
-    for (name, wait) in &manifest.waits {
-        for needed in &wait.depends_on {
-            if manifest.waits.contains_key(needed) {
-                continue;
-            }
+    let tree = manifest.tree.as_deref();
+    let waits = manifest.waits.iter().map(|(name, wait)| (format!("wait {name:?}"), &wait.depends_on));
+    let jobs = tree
+        .iter()
+        .flat_map(|tree| &tree.jobs)
+        .map(|(name, job)| (format!("job {name:?}"), &job.depends_on));
+    let hooks = tree.iter().flat_map(|tree| &tree.hooks).map(|(name, hook)| (hook.place(name), &hook.depends_on));
+    let names: Vec<&str> = manifest
+        .waits
+        .keys()
+        .chain(tree.iter().flat_map(|tree| tree.jobs.keys().chain(tree.hooks.keys())))
+        .map(String::as_str)
+        .collect();
+    for (place, depends_on) in waits.chain(jobs).chain(hooks) {
+        for needed in depends_on.iter().filter(|needed| !is_block(manifest, needed)) {
             let problem = Problem::new(
-                format!("wait {name:?}"),
+                place.clone(),
                 format!("depends_on names {needed:?}, which is no block of this task"),
             );
-            problems.push(match nearest(needed, manifest.waits.keys().map(String::as_str)) {
+            problems.push(match nearest(needed, names.iter().copied()) {
                 Some(near) => problem.with_help(format!("did you mean {near:?}?")),
                 None => problem,
             });

@@ -1,0 +1,76 @@
+//! Names of hook jobs, which follow from what they are for: who comes back after a crash finds the same name.
+
+use sha2::{Digest, Sha256};
+
+use crate::cluster::{JobId, JobKey, JobVersion, Marks, RaftIndex, SpecHash, TreeName};
+
+/// One bringing into service of one version of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rollout<'a> {
+    /// It is to be submitted, over what was registered at this position; zero for nothing.
+    Over(RaftIndex, &'a SpecHash),
+    /// It was submitted as this version of the job that was created then.
+    Version(RaftIndex, JobVersion),
+}
+
+/// A short name for one rollout of `job` as hook `hook` sees it: the same for the same rollout and the same hook, and
+/// for no others.
+pub fn rollout(tree: &TreeName, hook: &Marks, job: &JobKey, rollout: Rollout<'_>) -> String {
+    let mut digest = Sha256::new();
+    let mut add = |part: &str| {
+        digest.update(part.len().to_le_bytes());
+        digest.update(part);
+    };
+    add(tree.as_str());
+    add(&hook.node);
+    add(hook.spec.as_str());
+    add(&job.to_string());
+    match rollout {
+        Rollout::Over(before, spec) => {
+            add("over");
+            add(&before.to_string());
+            add(spec.as_str());
+        }
+        Rollout::Version(created, version) => {
+            add("version");
+            add(&created.to_string());
+            add(&version.to_string());
+        }
+    }
+    let digest = digest.finalize();
+    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The ID under which a hook runs: `<hook>-<tree>-<rollout>-<attempt>`.
+pub fn hook_job(hook: &str, tree: &TreeName, rollout: &str, attempt: u32) -> JobId {
+    let tree = tree.as_str().rsplit('/').next().unwrap_or_default();
+    format!("{hook}-{tree}-{rollout}-{attempt}").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hook(spec: &str) -> Marks {
+        Marks { tree: "default/shop".into(), node: "setup".to_owned(), spec: spec.into() }
+    }
+
+    #[test]
+    fn the_name_follows_from_what_the_hook_is_for() {
+        let tree = TreeName::from("default/shop");
+        let job = JobKey::new("default", "postgres");
+        let spec = SpecHash::from("aa");
+        let of = |spec: &str, at: Rollout<'_>| rollout(&tree, &hook(spec), &job, at);
+        let name = of("11", Rollout::Over(RaftIndex(7), &spec));
+        assert_eq!(name, of("11", Rollout::Over(RaftIndex(7), &spec)));
+        let others = [
+            of("12", Rollout::Over(RaftIndex(7), &spec)),
+            of("11", Rollout::Over(RaftIndex(8), &spec)),
+            of("11", Rollout::Over(RaftIndex(7), &SpecHash::from("ab"))),
+            of("11", Rollout::Version(RaftIndex(7), JobVersion(0))),
+            of("11", Rollout::Version(RaftIndex(7), JobVersion(1))),
+        ];
+        assert!(others.iter().all(|other| *other != name), "{name}, {others:?}");
+        assert_eq!(hook_job("setup", &tree, "0badcafe", 2).as_str(), "setup-shop-0badcafe-2");
+    }
+}
