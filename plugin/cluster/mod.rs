@@ -20,6 +20,7 @@ mod place;
 #[cfg(test)]
 pub(crate) mod sample;
 mod sight;
+mod version;
 
 pub use allocation::{AllocStatus, Allocation, Check, CheckStatus, TaskPhase, TaskState};
 pub use deployment::{Deployment, DeploymentGroup, DeploymentStatus};
@@ -30,3 +31,4 @@ pub use marks::{Marks, SpecHash, TreeName};
 pub use name::nearest;
 pub use place::Place;
 pub use sight::{Blindness, JobSight, Sight, Unseen};
+pub use version::VersionRecord;

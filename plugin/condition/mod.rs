@@ -22,10 +22,12 @@ mod claim;
 mod longrun;
 mod own_task;
 mod placement;
+mod rollout;
 
 pub use claim::{Change, Claim, claim};
 pub use own_task::judge as judge_task;
 pub use placement::{Standing, standing};
+pub use rollout::{DONE_TAG, Rollout, rollout};
 
 use crate::{
     cluster::{Allocation, EvaluationStatus, Job, JobId, JobSight, JobType, Sight, TaskPhase, Unseen},

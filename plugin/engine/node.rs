@@ -38,10 +38,15 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// How a step stands. The words are the same in task events, logs and commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NodeState {
-    /// Waits for other steps.
+    /// Waits for other steps, or for its turn.
     Blocked {
-        /// Their names.
-        by: Vec<String>,
+        /// For which.
+        why: String,
+    },
+    /// Something is being done for it.
+    Working {
+        /// What.
+        on: String,
     },
     /// Waits for its condition.
     Gated {
@@ -58,6 +63,11 @@ pub enum NodeState {
         /// Why.
         why: String,
     },
+    /// It will not be begun, or not be waited for any longer.
+    Skipped {
+        /// Because of what.
+        why: String,
+    },
 }
 
 impl NodeState {
@@ -65,17 +75,21 @@ impl NodeState {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Blocked { .. } => "blocked",
+            Self::Working { .. } => "working",
             Self::Gated { .. } => "gated",
             Self::Satisfied { .. } => "satisfied",
             Self::Failed { .. } => "failed",
+            Self::Skipped { .. } => "skipped",
         }
     }
 
     /// What is in the way, or in what way its condition holds.
     pub fn detail(&self) -> String {
         match self {
-            Self::Blocked { by } => format!("waits for {}", by.join(", ")),
-            Self::Gated { why } | Self::Failed { why } => why.clone(),
+            Self::Blocked { why } | Self::Gated { why } | Self::Failed { why } | Self::Skipped { why } => {
+                why.clone()
+            }
+            Self::Working { on } => on.clone(),
             Self::Satisfied { how } => how.clone(),
         }
     }
@@ -83,6 +97,11 @@ impl NodeState {
     /// Whether its condition holds.
     pub fn is_satisfied(&self) -> bool {
         matches!(self, Self::Satisfied { .. })
+    }
+
+    /// Whether nothing will become of it any more.
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Self::Failed { .. } | Self::Skipped { .. })
     }
 }
 
@@ -129,6 +148,11 @@ impl Node {
         }
     }
 
+    /// A step whose subject is ours and new: a failure of it is believed as soon as it has settled.
+    pub(super) fn fresh(now: Time, deadline: Time) -> Self {
+        Self { had_hope: true, ..Self::new(now, deadline) }
+    }
+
     /// Brings the state up to date. Returns whether anything of it changed.
     pub(super) fn judge(&mut self, now: Time, evidence: Evidence<'_>) -> bool {
         let deadline = self.effective_deadline(evidence.last_deadline);
@@ -171,6 +195,11 @@ impl Node {
     }
 }
 
+/// What a step waits for, in words.
+pub(super) fn waits_for(names: &[String]) -> String {
+    format!("waits for {}", names.join(", "))
+}
+
 /// The whole truth about a step.
 fn after(now: Time, deadline: Time, is_believed: bool, evidence: Evidence<'_>) -> NodeState {
     let wait = evidence.wait;
@@ -184,7 +213,7 @@ fn after(now: Time, deadline: Time, is_believed: bool, evidence: Evidence<'_>) -
         }
         (true, Verdict::Never(why)) => NodeState::Gated { why },
         (true, Verdict::NotYet(obstacle)) => NodeState::Gated { why: obstacle.text },
-        (false, _) => NodeState::Blocked { by: evidence.missing },
+        (false, _) => NodeState::Blocked { why: waits_for(&evidence.missing) },
     };
     match (is_over, wait.on_timeout) {
         (false, _) => gated,

@@ -148,7 +148,7 @@ pub fn start(
     let clock = Clock::start();
     let Order { plan, place, deadlines } = order;
     let span = info_span!("task", alloc_id = %place.alloc, task = %place.task);
-    let engine = Engine::new(plan, place, &deadlines, clock.now());
+    let engine = Engine::gate(plan, place, &deadlines, clock.now());
     let wants_checks = engine.wants_checks();
     let engine = Arc::new(Mutex::new(engine));
     let commands = Arc::new(Commands::default());
@@ -257,9 +257,10 @@ impl<O: Outlook> Run<O> {
         match action {
             Action::Announce(message) => self.notices.event(&message),
             Action::Log(line) => self.notices.log(&line),
+            Action::Remember(_) | Action::Prepare | Action::Watch(_) | Action::Act(..) => {}
             Action::Finish(outcome) => {
                 let ending = match outcome {
-                    Outcome::Opened => Ending::Opened,
+                    Outcome::Done => Ending::Opened,
                     Outcome::Failed(message) => Ending::Failed { message },
                     Outcome::Stopped => Ending::Stopped,
                 };

@@ -3,12 +3,16 @@
 mod properties;
 mod recovery;
 mod stories;
+mod trees;
+mod world;
+
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    cluster::{JobSight, sample},
+    cluster::{Check, JobKey, JobSight, Sight, sample},
     manifest::Manifest,
 };
 
@@ -53,7 +57,7 @@ impl Simulation {
         let now = Time::from_unix_millis(1_000_000);
         let plan = plan(waits);
         let deadlines = deadlines(&plan, now);
-        let engine = Engine::new(plan, place(), &deadlines, now);
+        let engine = Engine::gate(plan, place(), &deadlines, now);
         let mut run = Self { engine, began: now, now, lines: Vec::new() };
         run.happens("the run begins", Event::Started);
         run.sees("shop", own);
@@ -68,10 +72,14 @@ impl Simulation {
             self.lines.push(match action {
                 Action::Announce(message) => format!("    event   {message}"),
                 Action::Log(line) => format!("    log     {line}"),
+                Action::Remember(_)
+                | Action::Prepare
+                | Action::Watch(_)
+                | Action::Act(..) => panic!("a gate does nothing: {action:?}"),
                 Action::Finish(outcome) => format!(
                     "    finish  {}",
                     match outcome {
-                        Outcome::Opened => "opened",
+                        Outcome::Done => "opened",
                         Outcome::Failed(_) => "failed",
                         Outcome::Stopped => "stopped",
                     }

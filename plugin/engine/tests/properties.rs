@@ -65,7 +65,7 @@ proptest! {
         let began = Time::from_unix_millis(1_000_000);
         let plan = plan(&json!({"a": {}, "b": {"depends_on": ["a"]}, "c": {"timeout": "10m"}}));
         let deadlines = deadlines(&plan, began);
-        let mut engine = Engine::new(plan, place(), &deadlines, began);
+        let mut engine = Engine::gate(plan, place(), &deadlines, began);
         let mut holds = [false; 3];
         let mut stands_well = false;
         let mut now = began;
@@ -84,7 +84,7 @@ proptest! {
                 prop_assert!(steps.len() < 50, "the engine never rests");
             }
             now = until;
-            let was_over = engine.ending.is_some();
+            let was_over = engine.has_ended();
             let event = match news {
                 News::Of(job, sight) => {
                     holds[job] = sight.1;
@@ -102,12 +102,12 @@ proptest! {
                 prop_assert!(last.is_empty(), "actions after the end: {last:?}");
             }
             for action in &last {
-                if let Action::Finish(Outcome::Opened) = action {
+                if let Action::Finish(Outcome::Done) = action {
                     prop_assert!(holds.iter().all(|holds| *holds) && stands_well, "opened early: {holds:?}");
                 }
             }
             for actions in &steps {
-                let opened = actions.iter().any(|action| matches!(action, Action::Finish(Outcome::Opened)));
+                let opened = actions.iter().any(|action| matches!(action, Action::Finish(Outcome::Done)));
                 prop_assert!(!opened, "opened by the clock alone");
             }
             let all = steps.iter().flatten().chain(&last);
@@ -116,12 +116,15 @@ proptest! {
                     Action::Finish(_) => ends += 1,
                     Action::Announce(_) => events += 1,
                     Action::Log(_) => {}
+                    Action::Remember(_) | Action::Prepare | Action::Watch(_) | Action::Act(..) => {
+                        prop_assert!(false, "a gate does nothing: {:?}", action);
+                    }
                 }
             }
             prop_assert!(ends <= 1);
             prop_assert!(events <= 6, "{events} task events");
-            prop_assert!(engine.ending.is_some() || now < began + Duration::from_mins(10), "outlived its last deadline");
-            prop_assert_eq!(engine.ending.is_some(), ends == 1);
+            prop_assert!(engine.has_ended() || now < began + Duration::from_mins(10), "outlived its last deadline");
+            prop_assert_eq!(engine.has_ended(), ends == 1);
             prop_assert_eq!(engine.next_timeout().is_none(), ends == 1);
         }
     }
@@ -132,7 +135,7 @@ proptest! {
         let began = Time::from_unix_millis(1_000_000);
         let plan = plan(&json!({"a": {}, "b": {"timeout": "1m", "on_timeout": "continue"}, "c": {"timeout": "10m"}}));
         let deadlines = deadlines(&plan, began);
-        let mut once = Engine::new(plan, place(), &deadlines, began);
+        let mut once = Engine::gate(plan, place(), &deadlines, began);
         let mut twice = once.clone();
         let mut now = began;
         for (seconds, news) in news {

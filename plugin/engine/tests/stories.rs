@@ -77,7 +77,7 @@ fn a_job_that_is_healthy_already_opens_at_once_with_one_event() {
 fn a_gate_gives_up_at_its_deadline_and_not_before() {
     let mut run = Simulation::gate(&json!({"postgres": {"timeout": "1m"}}));
     run.sees("postgres", deploying(1).with("a", starting).seen()).wait(59);
-    assert!(run.engine.ending.is_none());
+    assert!(!run.engine.has_ended());
     run.wait(1);
     assert_snapshot!(run.transcript(), @"
     0s: the run begins
@@ -128,7 +128,7 @@ fn all_conditions_hold_together_when_the_gate_opens() {
     run.sees("redis", nobody()).sees("postgres", healthy()).wait(20);
     run.sees("postgres", nobody());
     run.sees("redis", healthy()).wait(10);
-    assert!(run.engine.ending.is_none(), "{}", run.transcript());
+    assert!(!run.engine.has_ended(), "{}", run.transcript());
     run.sees("postgres", healthy());
     assert_snapshot!(run.transcript(), @"
     0s: the run begins
@@ -160,7 +160,7 @@ fn what_was_lost_must_come_back_before_the_last_deadline() {
     );
     run.sees("postgres", service(1).with("a", |_| ()).seen()).sees("redis", nobody()).wait(20);
     run.sees("postgres", nobody()).wait(9);
-    assert!(run.engine.ending.is_none());
+    assert!(!run.engine.has_ended());
     run.wait(1);
     assert!(run.transcript().ends_with("finish  failed"), "{}", run.transcript());
 }
@@ -172,7 +172,7 @@ fn a_blind_gate_waits() {
     run.sees("redis", nobody()).sees("postgres", service(1).with("a", |_| ()).seen());
     run.sees("postgres", unseen(Blindness::Unreachable, "cannot reach Nomad"));
     run.sees("redis", service(1).with("a", |_| ()).seen()).wait(60);
-    assert!(run.engine.ending.is_none());
+    assert!(!run.engine.has_ended());
     run.sees("postgres", service(1).with("a", |_| ()).seen());
     assert_snapshot!(run.transcript(), @"
     0s: the run begins
@@ -225,7 +225,7 @@ fn a_failure_that_happens_while_we_watch_ends_the_wait_at_once() {
 fn a_failure_that_stood_when_we_began_is_believed_after_thirty_seconds() {
     let mut run = Simulation::gate(&json!({"migrate": {}}));
     run.sees("migrate", failed_batch()).wait(29);
-    assert!(run.engine.ending.is_none());
+    assert!(!run.engine.has_ended());
     run.wait(1);
     assert_snapshot!(run.transcript(), @"
     0s: the run begins
@@ -257,7 +257,7 @@ fn a_failure_seen_after_a_blind_start_is_not_believed_at_once() {
     let mut run = Simulation::gate(&json!({"migrate": {}}));
     run.sees("migrate", unseen(Blindness::Unreachable, "cannot reach Nomad")).wait(5);
     run.sees("migrate", failed_batch()).wait(29);
-    assert!(run.engine.ending.is_none());
+    assert!(!run.engine.has_ended());
     run.wait(1);
     assert!(run.transcript().ends_with("finish  failed"));
 }
@@ -303,7 +303,7 @@ fn no_room_fails_the_gate_only_when_it_is_told_so() {
 fn a_wait_that_depends_on_another_is_looked_at_later() {
     let mut run = Simulation::gate(&json!({"postgres": {}, "migrate": {"depends_on": ["postgres"]}}));
     run.sees("migrate", failed_batch()).sees("postgres", nobody()).wait(60);
-    assert!(run.engine.ending.is_none());
+    assert!(!run.engine.has_ended());
     run.sees("migrate", batch(1).with("a", |_| ()).seen());
     run.sees("postgres", service(1).with("a", |_| ()).seen());
     assert_snapshot!(run.transcript(), @"
@@ -420,7 +420,7 @@ fn a_gate_that_cannot_see_its_own_job_says_so_in_its_first_event_and_works() {
 fn a_gate_that_does_not_know_where_it_stands_stays_shut() {
     let mut run = Simulation::gate_that_sees(&json!({"postgres": {}}), unseen(Blindness::Looking, "looking"));
     run.sees("postgres", service(1).with("a", |_| ()).seen()).wait(100);
-    assert!(run.engine.ending.is_none());
+    assert!(!run.engine.has_ended());
     run.sees("shop", own_job().seen());
     assert!(run.transcript().ends_with("finish  opened"));
 }
@@ -432,7 +432,7 @@ fn a_gate_that_never_learns_where_it_stands_fails_unless_every_wait_says_to_go_o
         run.sees("a", service(1).with("a", |_| ()).seen())
             .sees("b", service(1).with("a", |_| ()).seen())
             .wait(299);
-        assert!(run.engine.ending.is_none());
+        assert!(!run.engine.has_ended());
         run.wait(1);
         run.lines.last().unwrap().clone()
     };
@@ -549,7 +549,7 @@ fn a_failure_says_what_was_wanted_what_is_in_the_way_and_what_to_do() {
     let end = |waits: &Value, job: &str, sight: Sight| {
         let mut run = Simulation::gate(waits);
         run.happens("seen", Event::Seen(JobKey::new(job, "db"), Arc::new(sight))).wait(100_000);
-        run.engine.ending.unwrap()
+        run.engine.status(run.now).ending.unwrap()
     };
     let elsewhere = json!({"db": {"namespace": "data", "group": "web", "timeout": "1m"}});
     assert_snapshot!(end(&elsewhere, "data", service(1).seen()), @"db: wanted job data/db, group web, healthy, but not within 1m: 0 of 1 healthy; look with `nomad job status -namespace data db`");
@@ -563,7 +563,7 @@ fn a_failure_says_what_was_wanted_what_is_in_the_way_and_what_to_do() {
 fn a_job_that_was_there_and_is_purged_was_stopped() {
     let mut run = Simulation::gate(&json!({"postgres": {"until": "stopped"}}));
     run.sees("postgres", nobody()).wait(5);
-    assert!(run.engine.ending.is_none(), "it was never there");
+    assert!(!run.engine.has_ended(), "it was never there");
     run.sees("postgres", service(1).with("a", |_| ()).seen()).wait(5);
     run.sees("postgres", nobody());
     assert!(run.transcript().ends_with("finish  opened"), "{}", run.transcript());

@@ -1,0 +1,167 @@
+//! What goes into a run, and what comes out of it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::Entry;
+use crate::{
+    cluster::{AllocId, Check, JobKey, JobVersion, Marks, RaftIndex, Sight, VersionRecord},
+    plan::Blueprint,
+};
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The run begins, or goes on in a new process.
+    Started,
+    /// This is what is seen of a job now.
+    Seen(JobKey, Arc<Sight>),
+    /// The checks of the own allocation have these results now.
+    Checked(Vec<Check>),
+    /// The jobspecs of a tree are prepared: by node, what each of them says.
+    Prepared(BTreeMap<String, Blueprint>),
+    /// The jobspecs of a tree cannot be prepared.
+    Unprepared(Trouble),
+    /// This came of an act of this step.
+    Acted(String, Result<Report, Trouble>),
+    /// What the run must remember cannot be written down, and nothing is done before it can; `None`: it can again.
+    Hindered(Option<String>),
+    /// A user opens the gate by hand.
+    Opened {
+        /// Why, in the user's words.
+        reason: String,
+    },
+    /// Nomad stops the task.
+    Stopped,
+    /// Time has passed.
+    Tick,
+}
+
+/// What is to be done, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Tell the user in a task event.
+    Announce(String),
+    /// Write a line into the task's log.
+    Log(String),
+    /// Write this down so that a crash does not lose it, before anything that follows is done.
+    Remember(Entry),
+    /// Have the jobspecs of the tree parsed and checked, as [`Event::Prepared`].
+    Prepare,
+    /// Show these jobs too, as [`Event::Seen`].
+    Watch(BTreeSet<JobKey>),
+    /// Do this for a step, and report it as [`Event::Acted`]. A step has at most one act under way.
+    Act(String, Act),
+    /// The run is over.
+    Finish(Outcome),
+}
+
+/// Something that a shell does with Nomad. Each of them can be done again without a second effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Read the versions of a job: [`Report::Recalled`].
+    Recall {
+        /// The job.
+        key: JobKey,
+    },
+    /// Register the step's job unless it is registered like this: [`Report::Submitted`].
+    Submit {
+        /// The job.
+        key: JobKey,
+        /// The marks it gets.
+        marks: Marks,
+        /// Whether a job without marks is taken over.
+        may_adopt: bool,
+    },
+    /// Have the step's hook run under this ID unless it does or did: [`Report::Launched`] or [`Report::Spent`].
+    Launch {
+        /// The ID that is registered; for a hook that dispatches, the token by which it is known.
+        key: JobKey,
+        /// The marks it gets.
+        marks: Marks,
+        /// The parameterized job to dispatch, if it is one.
+        dispatch: Option<JobKey>,
+    },
+    /// Stop a hook's job, finished or not, so that its result is never taken again; `purge` forgets it altogether:
+    /// [`Report::Done`].
+    Retire {
+        /// The job.
+        key: JobKey,
+        /// Whether Nomad is to forget it.
+        purge: bool,
+    },
+    /// Mark a version as brought into service, its post hooks included: [`Report::Done`].
+    Tag {
+        /// The job.
+        key: JobKey,
+        /// The version.
+        version: JobVersion,
+    },
+    /// Read the end of a failed task's output: [`Report::Tail`].
+    Tail {
+        /// Its job's namespace and ID.
+        key: JobKey,
+        /// Its allocation.
+        alloc: AllocId,
+        /// Its name.
+        task: String,
+    },
+}
+
+/// What came of an act.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// The versions of the job that Nomad keeps, newest first.
+    Recalled(Vec<VersionRecord>),
+    /// The job is registered like this.
+    Submitted(Submission),
+    /// The hook runs, or ran, as this job.
+    Launched(JobKey),
+    /// A hook's job of this ID was there, and its result was taken before.
+    Spent,
+    /// It is done.
+    Done,
+    /// The last lines of a task's output.
+    Tail(String),
+}
+
+/// Why something could not be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// What was wanted, what is in the way, what to do.
+    pub why: String,
+    /// Whether trying again may help.
+    pub is_transient: bool,
+}
+
+/// A job as it was registered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Submission {
+    /// When the job was first registered since it was last purged.
+    pub create_index: RaftIndex,
+    /// Its version.
+    pub version: JobVersion,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything is as it should be: the gate opens, the tree is up.
+    Done,
+    /// The run failed: what was wanted, what stood in the way, what to do.
+    Failed(String),
+    /// Nomad stopped the task.
+    Stopped,
+}
+
+/// How long to wait before the next try, after `tries` of them.
+pub(super) fn backoff(tries: u32) -> Duration {
+    let tenths = 2_u64.saturating_pow(tries.min(7));
+    Duration::from_millis(100 * tenths).min(Duration::from_secs(10))
+}

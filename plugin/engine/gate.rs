@@ -1,0 +1,297 @@
+//! One run of a gate: all waits must hold at the same instant.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    Action, Event, NodeState, NodeStatus, Outcome, Status, Time,
+    announce::Announcer,
+    node::{Evidence, Node},
+    scene::{Scene, asks_for_checks},
+    time::Spoken,
+};
+use crate::{
+    cluster::{JobKey, Place, Sight},
+    condition::{self, Standing},
+    manifest::{OnTimeout, Wait},
+    plan::Plan,
+};
+
+/// One run of a gate.
+#[derive(Clone, Debug)]
+pub(super) struct Gate {
+    plan: Plan,
+    scene: Scene,
+    began: Time,
+    last_deadline: Time,
+    /// Boxed, because a map makes room for eleven at once and most gates have one.
+    nodes: BTreeMap<String, Box<Node>>,
+    standing: Standing,
+    announcer: Announcer,
+    ending: Option<String>,
+}
+
+impl Gate {
+    /// A run that begins, or goes on, at `now`. Steps that `deadlines` does not name are over at once.
+    pub(super) fn new(plan: Plan, place: Place, deadlines: &BTreeMap<String, Time>, now: Time) -> Self {
+        let nodes: BTreeMap<String, Box<Node>> = plan
+            .order()
+            .iter()
+            .map(|name| {
+                let deadline = deadlines.get(name).copied().unwrap_or(now);
+                (name.clone(), Box::new(Node::new(now, deadline)))
+            })
+            .collect();
+        Self {
+            last_deadline: nodes.values().map(|node| node.deadline).max().unwrap_or(now),
+            plan,
+            scene: Scene::new(place),
+            began: now,
+            nodes,
+            standing: Standing::Looking,
+            announcer: Announcer::new(now),
+            ending: None,
+        }
+    }
+
+    /// Takes an event in, at `now`, and says what is to be done about it.
+    pub(super) fn step(&mut self, now: Time, event: Event) -> Vec<Action> {
+        if self.ending.is_some() {
+            return Vec::new();
+        }
+        match event {
+            Event::Opened { reason } => {
+                return self.finish(Outcome::Done, format!("opened by hand: {reason}"));
+            }
+            Event::Stopped => {
+                return self.finish(Outcome::Stopped, format!("stopped; {}", self.summary(now)));
+            }
+            Event::Seen(job, sight) => self.scene.see(job, sight),
+            Event::Checked(checks) => self.scene.check(checks),
+            // A gate does nothing, and so nothing comes of it.
+            Event::Started
+            | Event::Tick
+            | Event::Prepared(_)
+            | Event::Unprepared(_)
+            | Event::Acted(..)
+            | Event::Hindered(_) => {}
+        }
+
+        let was = self.standing.clone();
+        self.standing = condition::standing(&self.scene.place, &self.scene.own_sight(), self.longest());
+        if let Standing::Misplaced(why) = &self.standing {
+            let why = format!("this gate would hold nothing back: {why}");
+            return self.finish(Outcome::Failed(why.clone()), why);
+        }
+        let mut actions = Vec::new();
+        if was != self.standing {
+            actions.extend(self.notes().into_iter().map(Action::Log));
+        }
+        for name in self.plan.order().to_vec() {
+            if let Some(line) = self.judge(now, &name) {
+                actions.push(Action::Log(line));
+            }
+        }
+
+        let failed = self.nodes.iter().find_map(|(name, node)| match &node.state {
+            NodeState::Failed { why } => Some((name.clone(), why.clone())),
+            NodeState::Blocked { .. }
+            | NodeState::Working { .. }
+            | NodeState::Gated { .. }
+            | NodeState::Satisfied { .. }
+            | NodeState::Skipped { .. } => None,
+        });
+        if let Some((name, why)) = failed {
+            let message = self.failure(&name, &why);
+            actions.extend(self.finish(Outcome::Failed(message.clone()), message));
+        } else if self.is_open(now) {
+            let waited = Spoken(now.since(self.began));
+            let how = self.describe(now, |_| true);
+            actions.extend(self.finish(Outcome::Done, format!("open after {waited}: {how}")));
+        } else if self.last_deadline <= now {
+            let message = "wanted to know where it stands before it opens, but its own job could not be seen in time; \
+                           check that the Nomad agent is up: `nomad server members`";
+            actions.extend(self.finish(Outcome::Failed(message.to_owned()), message.to_owned()));
+        } else {
+            actions.extend(self.announce(now));
+        }
+        actions
+    }
+
+    /// When [`Event::Tick`] is due if nothing else happens before.
+    pub(super) fn next_timeout(&self) -> Option<Time> {
+        if self.ending.is_some() {
+            return None;
+        }
+        let waiting = self.nodes.values().filter(|node| !node.state.is_satisfied());
+        waiting
+            .flat_map(|node| [Some(node.effective_deadline(self.last_deadline)), node.believed_at()])
+            .flatten()
+            .chain(self.standing.is_undecided().then_some(self.last_deadline))
+            .chain(self.announcer.due(&self.topic(), self.is_looking()))
+            .min()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ending.is_some()
+    }
+
+    /// Whether the checks of the own allocation are needed to go on.
+    pub(super) fn wants_checks(&self) -> bool {
+        self.ending.is_none() && self.plan.manifest().waits.values().any(|wait| asks_for_checks(wait))
+    }
+
+    /// How the run stands at `now`.
+    pub(super) fn status(&self, now: Time) -> Status {
+        let nodes = self.steps().map(|(name, wait, node)| NodeStatus {
+            name: name.to_owned(),
+            wanted: self.scene.wanted(wait),
+            state: node.state.word(),
+            detail: node.state.detail(),
+            since: node.since,
+            gives_up: (!node.state.is_satisfied()).then(|| node.effective_deadline(self.last_deadline)),
+            on_timeout: wait.on_timeout.word(),
+            depends_on: wait.depends_on.clone(),
+            hint: self.scene.hint(wait),
+        });
+        Status {
+            now,
+            began: self.began,
+            task: super::spoken_task(&self.scene.place),
+            alloc: self.scene.place.alloc.short().to_owned(),
+            nodes: nodes.collect(),
+            notes: self.notes(),
+            ending: self.ending.clone(),
+        }
+    }
+
+    /// Brings one step up to date; a line for the log if that changed anything.
+    fn judge(&mut self, now: Time, name: &str) -> Option<String> {
+        let wait = self.plan.manifest().waits.get(name)?;
+        let node = self.nodes.get(name)?;
+        let sight = self.scene.sight_for(wait);
+        let is_seen = !matches!(*sight, Sight::Unseen(_));
+        let is_present = matches!(*sight, Sight::Present(_));
+        let verdict = self.scene.judge(wait, node.was_seen);
+        let is_missing =
+            |needed: &&String| self.nodes.get(*needed).is_none_or(|needed| !needed.state.is_satisfied());
+        let evidence = Evidence {
+            wait,
+            missing: wait.depends_on.iter().filter(is_missing).cloned().collect(),
+            verdict,
+            is_seen,
+            last_deadline: self.last_deadline,
+        };
+        let node = self.nodes.get_mut(name)?;
+        let has_changed = node.judge(now, evidence);
+        node.was_seen |= is_present;
+        has_changed.then(|| format!("{name}: {}: {}", node.state.word(), node.state.detail()))
+    }
+
+    /// Whether everything holds at this instant.
+    ///
+    /// Where the task stands must be known too, unless the time is over and every wait says to go on then.
+    fn is_open(&self, now: Time) -> bool {
+        let goes_on = self.last_deadline <= now
+            && self.plan.manifest().waits.values().all(|wait| wait.on_timeout == OnTimeout::Continue);
+        (goes_on || !self.standing.is_undecided())
+            && self.nodes.values().all(|node| node.state.is_satisfied())
+    }
+
+    fn finish(&mut self, outcome: Outcome, message: String) -> Vec<Action> {
+        self.ending = Some(message.clone());
+        // Nobody looks any more; others may share these.
+        self.scene.close();
+        vec![Action::Log(message.clone()), Action::Announce(message), Action::Finish(outcome)]
+    }
+
+    fn announce(&mut self, now: Time) -> Option<Action> {
+        let topic = self.topic();
+        let due = self.announcer.due(&topic, self.is_looking())?;
+        if now < due {
+            return None;
+        }
+        let is_first = self.announcer.is_first();
+        self.announcer.tell(now, topic);
+        let mut message = self.describe(now, |node| !node.state.is_satisfied());
+        if is_first {
+            for note in self.notes() {
+                message = format!("{message} | {note}");
+            }
+        }
+        Some(Action::Announce(message))
+    }
+
+    /// What an event would be about, without anything that changes by the clock alone.
+    fn topic(&self) -> String {
+        let parts: Vec<String> =
+            self.nodes.iter().map(|(name, node)| format!("{name}: {}", node.state.detail())).collect();
+        parts.join("\n")
+    }
+
+    /// The chosen steps in one line: `postgres: deployment 7c41f0ab, 1 of 2 healthy; gives up in 4m 10s | …`.
+    fn describe(&self, now: Time, which: impl Fn(&Node) -> bool) -> String {
+        let parts: Vec<String> = self
+            .steps()
+            .filter(|(_, _, node)| which(node))
+            .map(|(name, wait, node)| {
+                let deadline = node.effective_deadline(self.last_deadline);
+                let left = Spoken(deadline.since(now));
+                let end = match wait.on_timeout {
+                    OnTimeout::Fail => "gives up",
+                    OnTimeout::Continue => "goes on without it",
+                };
+                let detail = node.state.detail();
+                if node.state.is_satisfied() {
+                    format!("{name}: {detail}")
+                } else {
+                    format!("{name}: {detail}; {end} in {left}")
+                }
+            })
+            .collect();
+        parts.join(" | ")
+    }
+
+    /// What was wanted, what stands in the way, what to do.
+    fn failure(&self, name: &str, why: &str) -> String {
+        let Some(wait) = self.plan.manifest().waits.get(name) else { return why.to_owned() };
+        let hint = self.scene.hint(wait).map_or_else(String::new, |hint| format!("; {hint}"));
+        format!("{name}: wanted {}, but {why}{hint}", self.scene.wanted(wait))
+    }
+
+    fn summary(&self, now: Time) -> String {
+        let open = self.nodes.values().filter(|node| !node.state.is_satisfied()).count();
+        format!("{open} of {} still awaited after {}", self.nodes.len(), Spoken(now.since(self.began)))
+    }
+
+    fn notes(&self) -> Vec<String> {
+        match &self.standing {
+            Standing::Unknown(_) => vec![
+                "its own job cannot be read, so it cannot tell whether it stands where Nomad waits for it"
+                    .to_owned(),
+            ],
+            Standing::Good(Some(note)) => vec![note.clone()],
+            Standing::Good(None) | Standing::Looking | Standing::Misplaced(_) => Vec::new(),
+        }
+    }
+
+    /// The steps in the order of the plan, with what the user wrote.
+    fn steps(&self) -> impl Iterator<Item = (&str, &Wait, &Node)> {
+        self.plan.order().iter().filter_map(|name| {
+            let wait: &Wait = self.plan.manifest().waits.get(name)?;
+            let node: &Node = self.nodes.get(name)?;
+            Some((name.as_str(), wait, node))
+        })
+    }
+
+    /// Whether some first look is still under way.
+    fn is_looking(&self) -> bool {
+        let mut subjects =
+            self.plan.manifest().waits.values().filter_map(|wait| wait.subject.job(&self.scene.place));
+        self.scene.is_looking_at(&self.scene.place.job)
+            || subjects.any(|job: JobKey| self.scene.is_looking_at(&job))
+    }
+
+    fn longest(&self) -> Duration {
+        self.plan.manifest().waits.values().map(|wait| wait.timeout).max().unwrap_or_default()
+    }
+}

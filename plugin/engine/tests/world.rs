@@ -1,0 +1,264 @@
+//! A cluster for runs of trees: it takes acts as Nomad does, keeps what a run leaves behind, and notes each write.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::{
+    cluster::{
+        AllocStatus, Allocation, JobId, JobType, JobVersion, Marks, RaftIndex, SpecHash, TaskPhase,
+        VersionRecord, sample,
+    },
+    condition::{self, Claim},
+    manifest::Moment,
+    plan::Blueprint,
+};
+
+/// How a job fares after it was registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Under way.
+    Pending,
+    /// A service is healthy, a hook has completed.
+    Good,
+    /// It has failed for good.
+    Bad,
+}
+
+/// A registered job.
+#[derive(Clone, Debug)]
+pub(super) struct Registered {
+    kind: JobType,
+    create_index: u64,
+    job_modify_index: u64,
+    version: u64,
+    marks: Option<Marks>,
+    is_stopped: bool,
+    pub(super) fate: Fate,
+    versions: Vec<VersionRecord>,
+}
+
+/// A write that changed something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// A job of the tree was registered: its node.
+    Job(String),
+    /// A hook was launched: its node, and the job it runs as.
+    Hook(String, JobId),
+}
+
+/// The cluster.
+#[derive(Clone, Debug, Default)]
+pub(super) struct World {
+    index: u64,
+    pub(super) jobs: BTreeMap<JobKey, Registered>,
+    pub(super) written: Vec<Written>,
+}
+
+impl Registered {
+    fn job(&self, key: &JobKey) -> JobSight {
+        let mut sight = sample::job(key.job.as_str(), self.kind, 1);
+        let job = &mut sight.job;
+        job.key = key.clone();
+        job.version = JobVersion(self.version);
+        job.create_index = RaftIndex(self.create_index);
+        job.job_modify_index = RaftIndex(self.job_modify_index);
+        job.is_stopped = self.is_stopped;
+        job.marks = self.marks.clone().map(Box::new);
+        let (version, create_index) = (job.version, RaftIndex(self.create_index + 1));
+        let fate = self.fate;
+        sight.with("a110c000", move |allocation: &mut Allocation| {
+            allocation.job_version = Some(version);
+            allocation.create_index = create_index;
+            match fate {
+                Fate::Pending => {
+                    allocation.status = AllocStatus::Running;
+                    allocation.is_healthy = None;
+                    allocation.tasks.insert("main".to_owned(), sample::task(TaskPhase::Running));
+                }
+                Fate::Good => {}
+                Fate::Bad => {
+                    allocation.status = AllocStatus::Failed;
+                    allocation.is_healthy = Some(false);
+                    allocation.tasks.insert("main".to_owned(), sample::failed_task(3));
+                }
+            }
+        })
+    }
+
+    fn sight(&self, key: &JobKey) -> Sight {
+        let sight = self.job(key);
+        match (self.kind, self.fate) {
+            (JobType::Service, Fate::Bad) => {
+                let version = sight.job.version;
+                let created = sight.job.create_index;
+                sight
+                    .deployed(crate::cluster::DeploymentStatus::Failed, |deployment| {
+                        deployment.job_version = version;
+                        deployment.job_create_index = created;
+                    })
+                    .seen()
+            }
+            _ => sight.seen(),
+        }
+    }
+}
+
+impl World {
+    /// What is seen of a job now.
+    pub(super) fn sight(&self, key: &JobKey) -> Sight {
+        self.jobs.get(key).map_or(Sight::Absent { similar: None }, |job| job.sight(key))
+    }
+
+    fn put(&mut self, key: &JobKey, kind: JobType, marks: Option<Marks>) {
+        self.index += 1;
+        let before = self.jobs.remove(key);
+        let version = before.as_ref().map_or(0, |job| job.version + 1);
+        let create_index = before.as_ref().map_or(self.index, |job| job.create_index);
+        let mut versions = before.map(|job| job.versions).unwrap_or_default();
+        versions.insert(
+            0,
+            VersionRecord {
+                version: JobVersion(version),
+                create_index: RaftIndex(create_index),
+                is_stopped: false,
+                marks: marks.as_ref().map(|marks| (marks.tree.clone(), marks.spec.clone())),
+                tag: None,
+            },
+        );
+        let job = Registered {
+            kind,
+            create_index,
+            job_modify_index: self.index,
+            version,
+            marks,
+            is_stopped: false,
+            fate: Fate::Pending,
+            versions,
+        };
+        self.jobs.insert(key.clone(), job);
+    }
+
+    /// Someone registers a job by hand.
+    pub(super) fn register_by_hand(&mut self, id: &str) {
+        self.put(&JobKey::new("default", id), JobType::Service, None);
+    }
+
+    /// Someone scales a job: a new version of the same spec.
+    pub(super) fn scale(&mut self, key: &JobKey) {
+        let Some(job) = self.jobs.get(key) else { return };
+        let (kind, marks, fate) = (job.kind, job.marks.clone(), job.fate);
+        self.put(key, kind, marks);
+        self.fare(key, fate);
+    }
+
+    /// Someone purges a job.
+    pub(super) fn purge(&mut self, key: &JobKey) {
+        self.index += 1;
+        self.jobs.remove(key);
+    }
+
+    /// Someone stops a job.
+    pub(super) fn stop(&mut self, key: &JobKey) {
+        self.index += 1;
+        let index = self.index;
+        if let Some(job) = self.jobs.get_mut(key).filter(|job| !job.is_stopped) {
+            job.is_stopped = true;
+            job.version += 1;
+            job.job_modify_index = index;
+            let mut version = job.versions[0].clone();
+            version.version = JobVersion(job.version);
+            version.is_stopped = true;
+            version.tag = None;
+            job.versions.insert(0, version);
+        }
+    }
+
+    /// A job comes to this.
+    pub(super) fn fare(&mut self, key: &JobKey, fate: Fate) {
+        self.index += 1;
+        if let Some(job) = self.jobs.get_mut(key).filter(|job| !job.is_stopped) {
+            job.fate = fate;
+        }
+    }
+
+    /// Does what a shell would do with Nomad.
+    pub(super) fn perform(&mut self, name: &str, act: &Act) -> Result<Report, Trouble> {
+        match act {
+            Act::Recall { key } => {
+                Ok(Report::Recalled(self.jobs.get(key).map_or_else(Vec::new, |job| job.versions.clone())))
+            }
+            Act::Submit { key, marks, may_adopt } => {
+                let found = self.jobs.get(key).map(|job| job.job(key).job);
+                match condition::claim(found.as_ref(), marks, *may_adopt) {
+                    Claim::Unchanged => {}
+                    Claim::Create | Claim::Update(_) => {
+                        self.put(key, JobType::Service, Some(marks.clone()));
+                        self.written.push(Written::Job(name.to_owned()));
+                    }
+                    Claim::Foreign(why) => return Err(Trouble { why, is_transient: false }),
+                }
+                let job = &self.jobs[key];
+                let (create_index, version) = (RaftIndex(job.create_index), JobVersion(job.version));
+                Ok(Report::Submitted(Submission { create_index, version }))
+            }
+            Act::Launch { key, marks, dispatch } => {
+                let key = match dispatch {
+                    Some(parent) => JobKey::new("default", format!("{}/dispatch-{}", parent.job, key.job)),
+                    None => key.clone(),
+                };
+                match self.jobs.get(&key) {
+                    Some(job) if job.is_stopped => return Ok(Report::Spent),
+                    Some(_) => {}
+                    None => {
+                        self.put(&key, JobType::Batch, Some(marks.clone()));
+                        self.written.push(Written::Hook(name.to_owned(), key.job.clone()));
+                    }
+                }
+                Ok(Report::Launched(key))
+            }
+            Act::Retire { key, purge } => {
+                self.stop(key);
+                if *purge {
+                    self.purge(key);
+                }
+                Ok(Report::Done)
+            }
+            Act::Tag { key, version } => {
+                for record in self.jobs.get_mut(key).into_iter().flat_map(|job| &mut job.versions) {
+                    record.tag = (record.version == *version).then(|| condition::DONE_TAG.to_owned());
+                }
+                Ok(Report::Done)
+            }
+            Act::Tail { .. } => Ok(Report::Tail("connecting\npsql: no route to host\n".to_owned())),
+        }
+    }
+}
+
+/// A manifest with a tree, as a user writes it.
+pub(super) fn tree_plan(config: &Value) -> Plan {
+    let (manifest, problems) = Manifest::from_msgpack(&rmp_serde::to_vec(config).unwrap());
+    Plan::compile(manifest, problems).unwrap()
+}
+
+/// What is prepared for each node: job nodes are services of their name, hooks batch jobs of theirs.
+pub(super) fn blueprints(plan: &Plan, changed: &BTreeSet<String>) -> BTreeMap<String, Blueprint> {
+    let tree = plan.manifest().tree.as_ref().unwrap();
+    let blueprint = |name: &String, id: &str, kind: JobType| Blueprint {
+        key: JobKey::new("default", id),
+        kind,
+        is_periodic: false,
+        is_parameterized: false,
+        spec: SpecHash::from(if changed.contains(name) { "changed" } else { "as-it-was" }),
+        progress_deadline: Some(Duration::from_mins(10)),
+    };
+    let jobs = tree.jobs.keys().map(|name| (name.clone(), blueprint(name, name, JobType::Service)));
+    let hooks = tree.hooks.keys().map(|name| (name.clone(), blueprint(name, name, JobType::Batch)));
+    jobs.chain(hooks).collect()
+}
+
+/// The names of the hooks of a job.
+pub(super) fn hooks_of(plan: &Plan, job: &str, moment: Moment) -> Vec<String> {
+    let tree = plan.manifest().tree.as_ref().unwrap();
+    let hooks = tree.hooks.iter().filter(|(_, hook)| hook.of == job && hook.moment == moment);
+    hooks.map(|(name, _)| name.clone()).collect()
+}

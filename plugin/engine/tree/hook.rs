@@ -1,0 +1,486 @@
+//! A hook of a tree: a batch job that must run to its end, once for each rollout of its job.
+//!
+//! ```text
+//!             needed, room            launched            ended well        its result stands elsewhere
+//!   Waiting ──────────────▶ Launching ────────▶ Running ────────────▶ Ended ───────────────────────▶ retired
+//!      │ not needed             ▲                  │ failed, hung
+//!      ▼                        │ retries          ▼
+//!    Ended                      └────────────── Failing: read its output, retire it
+//! ```
+//!
+//! # Once
+//!
+//! The ID under which a hook runs follows from the rollout it is for, and its result counts until it is *retired*: its
+//! job is stopped, or purged. That is done only when the result stands elsewhere: a pre hook's in the registration of
+//! its job, a post hook's in the version tag of its job. Whoever comes after a crash finds the one or the other.
+
+use std::time::Duration;
+
+use super::{
+    Around,
+    memory::{Ended, Memory, Try},
+    step::{Acting, Out},
+};
+use crate::{
+    cluster::{AllocId, JobKey, Marks, Sight},
+    condition::{self, Verdict},
+    engine::{
+        Act, Action, NodeState, Report, Time, Trouble,
+        node::{Evidence, Node},
+    },
+    manifest::{Hook, Launch, Moment, OnBlocked, OnHookFailure, OnTimeout, Retain, Subject, Until, Wait},
+    plan::{self, Blueprint},
+};
+
+/// How much of a failed hook's output is told in its report, in lines.
+const TOLD_LINES: usize = 3;
+/// How long launching may be tried in vain.
+const LAUNCH_LIMIT: Duration = Duration::from_mins(5);
+
+/// A hook.
+#[derive(Clone, Debug)]
+pub(super) struct HookStep {
+    pub(super) hook: Hook,
+    pub(super) blueprint: Blueprint,
+    pub(super) marks: Marks,
+    phase: Phase,
+    acting: Acting,
+    /// Whether it has ended because it was not needed.
+    is_needless: bool,
+    launch_until: Option<Time>,
+}
+
+#[derive(Clone, Debug)]
+enum Phase {
+    Waiting,
+    Launching(Try),
+    Running(Box<Running>),
+    Failing { attempt: Try, job: JobKey, why: String, output: Output },
+    Ended(Ended),
+    /// Stopped because the run was cancelled.
+    Cancelled { job: Option<JobKey>, why: String },
+}
+
+/// The output of a failed attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Output {
+    /// Of this task.
+    Of(AllocId, String),
+    /// It was read, or there is none.
+    Read,
+}
+
+#[derive(Clone, Debug)]
+struct Running {
+    attempt: Try,
+    job: JobKey,
+    wait: Wait,
+    node: Node,
+    was_shown: bool,
+}
+
+impl HookStep {
+    pub(super) fn new(
+        now: Time,
+        hook: &Hook,
+        blueprint: Blueprint,
+        marks: Marks,
+        memory: Option<Memory>,
+    ) -> Self {
+        let phase = match memory {
+            Some(Memory::Launching(attempt)) => Phase::Launching(attempt),
+            Some(Memory::Running { attempt, job, deadline }) => {
+                Phase::Running(Box::new(Running::new(now, hook, attempt, job, deadline)))
+            }
+            Some(Memory::Failing { attempt, job, why }) => {
+                Phase::Failing { attempt, job, why, output: Output::Read }
+            }
+            Some(Memory::Ended(ended)) => Phase::Ended(ended),
+            _ => Phase::Waiting,
+        };
+        Self {
+            hook: hook.clone(),
+            blueprint,
+            marks,
+            phase,
+            acting: Acting::default(),
+            is_needless: false,
+            launch_until: None,
+        }
+    }
+
+    /// Brings the step up to date.
+    pub(super) fn advance(&mut self, now: Time, name: &str, around: &Around<'_>, out: &mut Out) -> NodeState {
+        loop {
+            match &mut self.phase {
+                Phase::Waiting => match self.begin(now, name, around, out) {
+                    Some(state) => return state,
+                    None => continue,
+                },
+                Phase::Launching(attempt) => {
+                    if !self.acting.is_under_way()
+                        && let Some(why) = around.cancelled()
+                    {
+                        // If it was launched, its job has the name that the next run looks for.
+                        self.phase = Phase::Cancelled { job: None, why };
+                        continue;
+                    }
+                    let until = *self.launch_until.get_or_insert(now + LAUNCH_LIMIT);
+                    if until <= now && !self.acting.is_under_way() {
+                        let why = self.acting.describe("it could not be launched");
+                        self.end(now, name, false, why, None, out);
+                        continue;
+                    }
+                    let key = JobKey {
+                        namespace: self.blueprint.key.namespace.clone(),
+                        job: plan::hook_job(name, &self.marks.tree, &attempt.rollout, attempt.number),
+                    };
+                    let dispatch = match self.hook.launch {
+                        Launch::Dispatch { .. } => Some(self.blueprint.key.clone()),
+                        Launch::Jobspec { .. } => None,
+                    };
+                    let marks = &self.marks;
+                    let act = || Act::Launch { key, marks: marks.clone(), dispatch };
+                    out.actions.extend(self.acting.begin(now, name, act));
+                    return NodeState::Working { on: self.acting.describe("is being launched") };
+                }
+                Phase::Running(running) => {
+                    if let Some(why) = around.cancelled() {
+                        self.phase = Phase::Cancelled { job: Some(running.job.clone()), why };
+                        continue;
+                    }
+                    match running.judge(now, around) {
+                        NodeState::Satisfied { how } => {
+                            let (job, how) = (running.job.clone(), format!("{}: {how}", running.job.job));
+                            self.end(now, name, true, how, Some(job), out);
+                        }
+                        NodeState::Failed { why } => {
+                            let (attempt, job) = (running.attempt.clone(), running.job.clone());
+                            let output = running.output(around);
+                            let memory = Memory::Failing {
+                                attempt: attempt.clone(),
+                                job: job.clone(),
+                                why: why.clone(),
+                            };
+                            out.remember(now, name, memory);
+                            self.phase = Phase::Failing { attempt, job, why, output };
+                        }
+                        state => return state,
+                    }
+                }
+                Phase::Failing { .. } => {
+                    if let Some(state) = self.wind_up(now, name, out) {
+                        return state;
+                    }
+                }
+                Phase::Ended(_) => return self.ended(now, name, around, out),
+                Phase::Cancelled { job, why } => {
+                    let state = NodeState::Skipped { why: format!("{why}; it was stopped") };
+                    let Some(key) = job.clone() else { return state };
+                    if self.acting.is_hopeless().is_some() {
+                        *job = None;
+                        return state;
+                    }
+                    let act = || Act::Retire { key, purge: false };
+                    out.actions.extend(self.acting.begin(now, name, act));
+                    return state;
+                }
+            }
+        }
+    }
+
+    /// Takes what came of the step's act.
+    pub(super) fn acted(&mut self, now: Time, name: &str, result: Result<Report, Trouble>, out: &mut Out) {
+        let Some(result) = self.acting.end(now, result) else { return };
+        match (&mut self.phase, result) {
+            (Phase::Launching(attempt), Ok(Report::Launched(job))) => {
+                let attempt = attempt.clone();
+                let deadline = now + self.hook.timeout;
+                let memory = Memory::Running { attempt: attempt.clone(), job: job.clone(), deadline };
+                out.remember(now, name, memory);
+                out.actions.push(Action::Watch([job.clone()].into()));
+                self.phase =
+                    Phase::Running(Box::new(Running::new(now, &self.hook, attempt, job, deadline)));
+            }
+            (Phase::Launching(attempt), Ok(Report::Spent)) => {
+                let next = Try { number: attempt.number + 1, ..attempt.clone() };
+                out.remember(now, name, Memory::Launching(next.clone()));
+                self.phase = Phase::Launching(next);
+            }
+            (Phase::Launching(_), Err(why)) => self.end(now, name, false, why, None, out),
+            (Phase::Failing { why, output, .. }, result) if *output != Output::Read => {
+                *output = Output::Read;
+                match result {
+                    Ok(Report::Tail(text)) => {
+                        for line in text.lines() {
+                            out.log(format!("{name}: | {line}"));
+                        }
+                        let lines: Vec<&str> =
+                            text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+                        let told = lines.get(lines.len().saturating_sub(TOLD_LINES)..).unwrap_or_default();
+                        if !told.is_empty() {
+                            *why = format!("{why}; its last words: {}", told.join(" / "));
+                        }
+                    }
+                    Ok(_) => {}
+                    Err(trouble) => *why = format!("{why}; its output cannot be read: {trouble}"),
+                }
+            }
+            (Phase::Failing { .. }, result) => {
+                if let Err(trouble) = result {
+                    out.log(format!("{name}: its job could not be retired: {trouble}"));
+                }
+                self.attempt_is_over(now, name, out);
+            }
+            (Phase::Ended(ended), result) => {
+                if let Err(trouble) = result {
+                    out.log(format!("{name}: its job could not be retired: {trouble}"));
+                }
+                ended.job = None;
+                out.remember(now, name, Memory::Ended(ended.clone()));
+            }
+            (Phase::Cancelled { job, .. }, _) => *job = None,
+            // Nothing else is asked for in these phases.
+            _ => {}
+        }
+    }
+
+    /// Whether it is needed, and its turn. `None` when the step has moved on.
+    fn begin(&mut self, now: Time, name: &str, around: &Around<'_>, out: &mut Out) -> Option<NodeState> {
+        if let Some(why) = around.halted(name) {
+            return Some(NodeState::Skipped { why });
+        }
+        let Some(job) = around.job(&self.hook.of) else {
+            return Some(NodeState::Blocked { why: format!("waits for {}", self.hook.of) });
+        };
+        let rollout = match self.hook.moment {
+            Moment::Pre => {
+                if job.is_submitted() {
+                    self.not_needed(format!("not needed: {} is as it should be", self.hook.of));
+                    return None;
+                }
+                match job.due() {
+                    Some(due) => plan::Rollout::Over(due.before, &job.blueprint.spec),
+                    None => {
+                        return Some(around.blocked(name, |_| true).unwrap_or_else(|| NodeState::Blocked {
+                            why: format!("waits for {}", self.hook.of),
+                        }));
+                    }
+                }
+            }
+            Moment::Post => match job.rollout() {
+                Some(rollout) if rollout.is_done => {
+                    self.not_needed(format!("not needed: it ran for version {} before", rollout.version));
+                    return None;
+                }
+                Some(rollout) => plan::Rollout::Version(rollout.create_index, rollout.version),
+                None => {
+                    return Some(around.blocked(name, |_| true).unwrap_or_else(|| NodeState::Blocked {
+                        why: format!("waits for {}", self.hook.of),
+                    }));
+                }
+            },
+        };
+        if let Some(blocked) = around.blocked(name, |_| true).or_else(|| around.no_room()) {
+            return Some(blocked);
+        }
+        let rollout = plan::rollout(&self.marks.tree, &self.marks, &job.blueprint.key, rollout);
+        let attempt = Try { rollout, number: 1, before: 0 };
+        out.remember(now, name, Memory::Launching(attempt.clone()));
+        self.phase = Phase::Launching(attempt);
+        None
+    }
+
+    /// After a failure: first its output, then its job goes, then the next attempt or the end.
+    fn wind_up(&mut self, now: Time, name: &str, out: &mut Out) -> Option<NodeState> {
+        let Phase::Failing { job, why, output, .. } = &mut self.phase else { return None };
+        if let Some(trouble) = self.acting.is_hopeless() {
+            if *output == Output::Read {
+                out.log(format!("{name}: its job could not be retired: {trouble}"));
+                self.attempt_is_over(now, name, out);
+                return None;
+            }
+            *output = Output::Read;
+            *why = format!("{why}; its output cannot be read: {trouble}");
+        }
+        let state = NodeState::Working { on: self.acting.describe(&format!("has failed: {why}")) };
+        let key = job.clone();
+        let purge = self.hook.retain == Retain::None;
+        let act = match output {
+            Output::Of(alloc, task) => Act::Tail { key, alloc: alloc.clone(), task: task.clone() },
+            Output::Read => Act::Retire { key, purge },
+        };
+        out.actions.extend(self.acting.begin(now, name, || act));
+        Some(state)
+    }
+
+    fn attempt_is_over(&mut self, now: Time, name: &str, out: &mut Out) {
+        let Phase::Failing { attempt, why, job, .. } = &self.phase else { return };
+        let (why, job) = (why.clone(), job.clone());
+        if attempt.before < self.hook.retries {
+            let next =
+                Try { number: attempt.number + 1, before: attempt.before + 1, rollout: attempt.rollout.clone() };
+            out.log(format!("{name}: attempt {} failed: {why}", next.before));
+            out.remember(now, name, Memory::Launching(next.clone()));
+            self.launch_until = None;
+            self.phase = Phase::Launching(next);
+        } else {
+            let times = match attempt.before {
+                0 => String::new(),
+                before => format!(", {} times", before + 1),
+            };
+            self.end(now, name, false, format!("{}{times}: {why}", job.job), None, out);
+        }
+    }
+
+    fn not_needed(&mut self, how: String) {
+        self.is_needless = true;
+        self.phase = Phase::Ended(Ended { is_good: true, how, job: None });
+    }
+
+    fn end(&mut self, now: Time, name: &str, is_good: bool, how: String, job: Option<JobKey>, out: &mut Out) {
+        let ended = match (is_good, self.hook.on_failure) {
+            (true, _) | (false, OnHookFailure::Fail) => Ended { is_good, how, job },
+            (false, OnHookFailure::Continue) => {
+                Ended { is_good: true, how: format!("failed (on_failure = continue): {how}"), job }
+            }
+        };
+        out.remember(now, name, Memory::Ended(ended.clone()));
+        self.phase = Phase::Ended(ended);
+    }
+
+    /// Once its result stands elsewhere, its job is retired.
+    fn ended(&mut self, now: Time, name: &str, around: &Around<'_>, out: &mut Out) -> NodeState {
+        let stands = self.result_stands(around);
+        let Phase::Ended(ended) = &mut self.phase else { return NodeState::Blocked { why: String::new() } };
+        if let Some(key) = ended.job.clone().filter(|_| stands) {
+            if let Some(trouble) = self.acting.is_hopeless() {
+                out.log(format!("{name}: its job could not be retired: {trouble}"));
+                ended.job = None;
+            } else {
+                let purge = self.hook.retain != Retain::All;
+                let act = || Act::Retire { key, purge };
+                out.actions.extend(self.acting.begin(now, name, act));
+            }
+        }
+        let how = ended.how.clone();
+        if ended.is_good { NodeState::Satisfied { how } } else { NodeState::Failed { why: how } }
+    }
+
+    /// Whether the result of the hook can be told without its job.
+    fn result_stands(&self, around: &Around<'_>) -> bool {
+        around.job(&self.hook.of).is_some_and(|job| match self.hook.moment {
+            Moment::Pre => job.is_submitted(),
+            Moment::Post => job.is_tagged(),
+        })
+    }
+
+    /// The job it runs as at this moment.
+    pub(super) fn running(&self) -> Option<&JobKey> {
+        match &self.phase {
+            Phase::Running(running) => Some(&running.job),
+            Phase::Failing { job, .. } => Some(job),
+            Phase::Waiting | Phase::Launching(_) | Phase::Ended(_) | Phase::Cancelled { .. } => None,
+        }
+    }
+
+    /// Whether it takes one of the places of `max_parallel`.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self.phase, Phase::Launching(_) | Phase::Running(_) | Phase::Failing { .. })
+    }
+
+    /// Whether it ran in this run, or of it is known from before.
+    pub(super) fn is_needless(&self) -> bool {
+        self.is_needless
+    }
+
+    /// Whether something remains to be done for it although its state is final.
+    pub(super) fn has_chores(&self, around: &Around<'_>) -> bool {
+        self.acting.is_under_way()
+            || match &self.phase {
+                Phase::Ended(ended) => ended.job.is_some() && self.result_stands(around),
+                Phase::Cancelled { job, .. } => job.is_some(),
+                Phase::Waiting | Phase::Launching(_) | Phase::Running(_) | Phase::Failing { .. } => false,
+            }
+    }
+
+    /// When its act is tried again.
+    pub(super) fn retries_at(&self) -> Option<Time> {
+        self.acting.next_timeout()
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Time> {
+        let own = match &self.phase {
+            Phase::Running(running) => {
+                [Some(running.node.deadline), running.node.believed_at()].into_iter().flatten().min()
+            }
+            Phase::Launching(_) => self.launch_until.filter(|_| !self.acting.is_under_way()),
+            Phase::Waiting | Phase::Failing { .. } | Phase::Ended(_) | Phase::Cancelled { .. } => None,
+        };
+        [own, self.acting.next_timeout()].into_iter().flatten().min()
+    }
+
+    pub(super) fn gives_up(&self) -> Option<Time> {
+        match &self.phase {
+            Phase::Running(running) => Some(running.node.deadline),
+            Phase::Launching(_) => self.launch_until,
+            Phase::Waiting | Phase::Failing { .. } | Phase::Ended(_) | Phase::Cancelled { .. } => None,
+        }
+    }
+}
+
+impl Running {
+    fn new(now: Time, hook: &Hook, attempt: Try, job: JobKey, deadline: Time) -> Self {
+        let wait = Wait {
+            subject: Subject::Job { job: job.job.clone(), namespace: Some(job.namespace.clone()), group: None },
+            until: Some(Until::Complete),
+            at_least: None,
+            any_version: false,
+            timeout: hook.timeout,
+            on_timeout: OnTimeout::Fail,
+            on_blocked: OnBlocked::Wait,
+            depends_on: Vec::new(),
+        };
+        Self { attempt, job, wait, node: Node::fresh(now, deadline), was_shown: false }
+    }
+
+    fn judge(&mut self, now: Time, around: &Around<'_>) -> NodeState {
+        let sight = around.scene.sight_of(&self.job);
+        let id = &self.job.job;
+        let verdict = match sight.as_ref() {
+            Sight::Absent { .. } if self.was_shown => {
+                return NodeState::Failed { why: format!("{id} was purged by someone else") };
+            }
+            Sight::Absent { .. } => Verdict::not_yet(format!("Nomad does not show {id} yet")),
+            Sight::Unseen(_) => condition::judge(&self.wait, &sight, true),
+            Sight::Present(present) => {
+                self.was_shown = true;
+                match condition::judge(&self.wait, &sight, true) {
+                    Verdict::NotYet(_) if present.job.is_stopped => {
+                        return NodeState::Failed { why: format!("{id} was stopped by someone else") };
+                    }
+                    verdict => verdict,
+                }
+            }
+        };
+        let (last_deadline, is_seen) = (self.node.deadline, self.was_shown);
+        self.node
+            .judge(now, Evidence { wait: &self.wait, missing: Vec::new(), verdict, is_seen, last_deadline });
+        self.node.state.clone()
+    }
+
+    /// The task whose output tells why the attempt failed: one that failed, or else one that runs still.
+    fn output(&self, around: &Around<'_>) -> Output {
+        let sight = around.scene.sight_of(&self.job);
+        let Sight::Present(present) = sight.as_ref() else { return Output::Read };
+        let newest = present.allocations.values().max_by_key(|allocation| {
+            (allocation.tasks.values().any(|task| task.has_failed), allocation.create_index)
+        });
+        let task = newest.and_then(|allocation| {
+            let failed = allocation.tasks.iter().find(|(_, task)| task.has_failed);
+            let (task, _) = failed.or_else(|| allocation.tasks.first_key_value())?;
+            Some((allocation.id.clone(), task.clone()))
+        });
+        task.map_or(Output::Read, |(alloc, task)| Output::Of(alloc, task))
+    }
+}

@@ -1,0 +1,537 @@
+//! A job of a tree: from the first look to ready, and its post hooks' tag.
+//!
+//! ```text
+//!             needs satisfied           pre hooks, room         registered
+//!   Waiting ──────────────────▶ Due ──────────────────▶ Submitting ─────▶ Submitted ──▶ ready
+//!      │ it is so already                                                    ▲
+//!      └─────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! A ready job whose condition is lost goes back to *gated*, with its whole time limit to come back: what depends on it
+//! and was not begun waits, and the run does not end well before it is ready again.
+
+use std::time::Duration;
+
+use super::{
+    Around,
+    memory::{Cause, Due, Memory, Submitted},
+    step::{Acting, Out},
+};
+use crate::{
+    cluster::{DeploymentStatus, JobSight, Marks, Sight},
+    condition::{self, Change, Claim, Obstacle, Verdict},
+    engine::{
+        Act, NodeState, Report, Time,
+        node::{Evidence, Node},
+        time::Spoken,
+    },
+    manifest::{JobNode, Moment, OnTimeout, Subject, Wait},
+    plan::Blueprint,
+};
+
+/// How long a job that must be looked at may stay out of sight before its step fails.
+const LOOK_LIMIT: Duration = Duration::from_mins(5);
+/// What a job may take longer than its own progress deadline: Nomad tells of a failure with a delay.
+const GRACE: Duration = Duration::from_secs(30);
+/// Nomad's own progress deadline where there is none to read.
+const USUAL_PROGRESS: Duration = Duration::from_mins(10);
+
+/// A job.
+#[derive(Clone, Debug)]
+pub(super) struct JobStep {
+    pub(super) blueprint: Blueprint,
+    pub(super) marks: Marks,
+    pub(super) exclusive: Option<String>,
+    /// When it counts as ready.
+    pub(super) wait: Wait,
+    may_adopt: bool,
+    stable_for: Duration,
+    limit: Duration,
+    phase: Phase,
+    acting: Acting,
+}
+
+#[derive(Clone, Debug)]
+enum Phase {
+    /// Waits for what it depends on; and until when it may be out of sight.
+    Waiting {
+        look_until: Option<Time>,
+    },
+    Due(Due),
+    Submitting {
+        due: Due,
+        deadline: Time,
+    },
+    Submitted(Box<Held>),
+    Failed {
+        why: String,
+    },
+}
+
+/// A registered job, and how it fares.
+#[derive(Clone, Debug)]
+struct Held {
+    memory: Submitted,
+    node: Node,
+    /// Whether this version, or a later one, has been seen.
+    was_shown: bool,
+    /// Whether it was ready at any time of this run.
+    was_ready: bool,
+    /// Since when its condition holds without a break.
+    met_since: Option<Time>,
+    tag: Tag,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tag {
+    None,
+    UnderWay,
+    Done,
+    /// It could not be set; the hooks' jobs stay, so that the next run finds their results.
+    GivenUp,
+}
+
+impl JobStep {
+    pub(super) fn new(
+        now: Time,
+        node: &JobNode,
+        blueprint: Blueprint,
+        marks: Marks,
+        memory: Option<Memory>,
+    ) -> Self {
+        let ready = &node.ready;
+        let progress = blueprint.progress_deadline.unwrap_or(USUAL_PROGRESS);
+        let limit = ready.timeout.unwrap_or(progress + GRACE);
+        let wait = Wait {
+            subject: Subject::Job {
+                job: blueprint.key.job.clone(),
+                namespace: Some(blueprint.key.namespace.clone()),
+                group: ready.group.clone(),
+            },
+            until: ready.until,
+            at_least: ready.at_least,
+            any_version: false,
+            timeout: limit,
+            on_timeout: OnTimeout::Fail,
+            on_blocked: ready.on_blocked,
+            depends_on: Vec::new(),
+        };
+        let phase = match memory {
+            Some(Memory::Due(due)) => Phase::Due(due),
+            Some(Memory::Submitting { due, deadline }) => Phase::Submitting { due, deadline },
+            Some(Memory::Submitted(memory)) => Phase::Submitted(Box::new(Held::new(now, memory))),
+            Some(Memory::Failed { why }) => Phase::Failed { why },
+            _ => Phase::Waiting { look_until: None },
+        };
+        Self {
+            blueprint,
+            marks,
+            exclusive: node.exclusive.clone(),
+            wait,
+            may_adopt: node.adopt,
+            stable_for: ready.stable_for,
+            limit,
+            phase,
+            acting: Acting::default(),
+        }
+    }
+
+    /// Brings the step up to date.
+    pub(super) fn advance(&mut self, now: Time, name: &str, around: &Around<'_>, out: &mut Out) -> NodeState {
+        loop {
+            match &mut self.phase {
+                Phase::Failed { why } => return NodeState::Failed { why: why.clone() },
+                Phase::Waiting { .. } => {
+                    if let Some(state) = self.look(now, name, around, out) {
+                        return state;
+                    }
+                }
+                Phase::Due(due) => {
+                    let due = *due;
+                    if let Some(why) = around.halted(name) {
+                        return NodeState::Skipped { why };
+                    }
+                    if let Some(blocked) = around.blocked(name, |_| true) {
+                        return blocked;
+                    }
+                    if let Some(other) = self.exclusive.as_deref().and_then(|word| around.holder_of(word)) {
+                        return NodeState::Blocked {
+                            why: format!("waits until {other} is ready, which has the same `exclusive`"),
+                        };
+                    }
+                    if let Some(full) = around.no_room() {
+                        return full;
+                    }
+                    let deadline = now + self.limit;
+                    out.remember(now, name, Memory::Submitting { due, deadline });
+                    self.phase = Phase::Submitting { due, deadline };
+                }
+                Phase::Submitting { deadline, .. } => {
+                    let deadline = *deadline;
+                    if !self.acting.is_under_way() && let Some(why) = around.cancelled() {
+                        return NodeState::Skipped {
+                            why: format!("{why}; it may have been submitted, and is not waited for"),
+                        };
+                    }
+                    if deadline <= now && !self.acting.is_under_way() {
+                        let trouble = self.acting.describe("it could not be submitted");
+                        let why = format!("not within {}: {trouble}", Spoken(self.limit));
+                        self.fail(now, name, why, out);
+                        continue;
+                    }
+                    let act = || Act::Submit {
+                        key: self.blueprint.key.clone(),
+                        marks: self.marks.clone(),
+                        may_adopt: self.may_adopt,
+                    };
+                    out.actions.extend(self.acting.begin(now, name, act));
+                    return NodeState::Working { on: self.acting.describe("is being submitted") };
+                }
+                Phase::Submitted(_) => match self.hold(now, name, around, out) {
+                    Ok(state) => return state,
+                    Err(why) => self.fail(now, name, why, out),
+                },
+            }
+        }
+    }
+
+    /// Takes what came of the step's act.
+    pub(super) fn acted(
+        &mut self,
+        now: Time,
+        name: &str,
+        result: Result<Report, crate::engine::Trouble>,
+        out: &mut Out,
+    ) {
+        let Some(result) = self.acting.end(now, result) else { return };
+        match (&mut self.phase, result) {
+            (Phase::Submitting { due, .. }, Ok(Report::Submitted(submission))) => {
+                let cause = Some(due.why);
+                let deadline = now + self.limit;
+                self.submitted(now, name, Submitted { submission, cause, deadline, rollout: None }, out);
+            }
+            (Phase::Submitting { .. }, Err(why)) => self.fail(now, name, why, out),
+            (Phase::Submitted(held), Ok(Report::Recalled(versions))) => {
+                match condition::rollout(&versions, &self.marks) {
+                    Some(rollout) => {
+                        held.memory.rollout = Some(rollout);
+                        if rollout.is_done {
+                            held.tag = Tag::Done;
+                        }
+                        out.remember(now, name, Memory::Submitted(held.memory.clone()));
+                    }
+                    None => self.fail(now, name, "it was changed by someone else".to_owned(), out),
+                }
+            }
+            (Phase::Submitted(held), Ok(_)) if held.tag == Tag::UnderWay => held.tag = Tag::Done,
+            (Phase::Submitted(held), Err(why)) if held.tag == Tag::UnderWay => {
+                held.tag = Tag::GivenUp;
+                out.log(format!("{name}: its version cannot be tagged, so its post hooks will run again: {why}"));
+            }
+            (Phase::Submitted(_), Err(why)) => self.fail(now, name, why, out),
+            // Nothing else is asked for in these phases.
+            _ => {}
+        }
+    }
+
+    /// The first look, and what follows from it. `None` when the step has moved on.
+    fn look(&mut self, now: Time, name: &str, around: &Around<'_>, out: &mut Out) -> Option<NodeState> {
+        let sight = around.scene.sight_of(&self.blueprint.key);
+        let claimed = match sight.as_ref() {
+            Sight::Unseen(_) => None,
+            Sight::Absent { .. } => Some((condition::claim(None, &self.marks, self.may_adopt), None)),
+            Sight::Present(sight) => {
+                Some((condition::claim(Some(&sight.job), &self.marks, self.may_adopt), Some(&sight.job)))
+            }
+        };
+        // Told at once, before anything is written, and not when its turn comes.
+        if let Some((Claim::Foreign(why), _)) = claimed {
+            self.fail(now, name, why, out);
+            return None;
+        }
+        if let Some(why) = around.halted(name) {
+            return Some(NodeState::Skipped { why });
+        }
+        let is_pre = |needed: &str| around.is_hook_of(needed, name, Moment::Pre);
+        if let Some(blocked) = around.blocked(name, |needed| !is_pre(needed)) {
+            return Some(blocked);
+        }
+        if !around.has_looked {
+            return Some(NodeState::Blocked { why: "looks at all jobs of the tree first".to_owned() });
+        }
+        let Some((claim, job)) = claimed else {
+            let verdict = around.scene.judge(&self.wait, false);
+            let why = match verdict {
+                Verdict::NotYet(Obstacle { text, .. }) | Verdict::Met(text) | Verdict::Never(text) => text,
+            };
+            let Phase::Waiting { look_until } = &mut self.phase else { return None };
+            let until = *look_until.get_or_insert(now + LOOK_LIMIT);
+            if until <= now {
+                let why = format!("it could not be looked at within {}: {why}", Spoken(LOOK_LIMIT));
+                self.fail(now, name, why, out);
+                return None;
+            }
+            return Some(NodeState::Blocked { why });
+        };
+        let why = match claim {
+            Claim::Unchanged => {
+                let job = job?;
+                let submission = crate::engine::Submission {
+                    create_index: job.create_index,
+                    version: job.version,
+                };
+                let deadline = now + self.limit;
+                self.submitted(now, name, Submitted { submission, cause: None, deadline, rollout: None }, out);
+                return None;
+            }
+            Claim::Create => Cause::Created,
+            Claim::Update(Change::Changed) => Cause::Updated,
+            Claim::Update(Change::Stopped) => Cause::Restarted,
+            Claim::Update(Change::Adopted) => Cause::Adopted,
+            Claim::Foreign(_) => return None,
+        };
+        let due = Due { before: job.map(|job| job.job_modify_index).unwrap_or_default(), why };
+        if around.has_hooks(name, Moment::Pre) {
+            out.remember(now, name, Memory::Due(due));
+        }
+        self.phase = Phase::Due(due);
+        None
+    }
+
+    fn submitted(&mut self, now: Time, name: &str, memory: Submitted, out: &mut Out) {
+        out.remember(now, name, Memory::Submitted(memory.clone()));
+        self.phase = Phase::Submitted(Box::new(Held::new(now, memory)));
+    }
+
+    fn fail(&mut self, now: Time, name: &str, why: String, out: &mut Out) {
+        out.remember(now, name, Memory::Failed { why: why.clone() });
+        self.phase = Phase::Failed { why };
+    }
+
+    /// Judges a registered job; the error is why it has failed.
+    fn hold(
+        &mut self,
+        now: Time,
+        name: &str,
+        around: &Around<'_>,
+        out: &mut Out,
+    ) -> Result<NodeState, String> {
+        let Phase::Submitted(held) = &mut self.phase else { return Err(String::new()) };
+        let is_over = around.halt.is_some() && held.node.state.is_satisfied();
+        if !is_over {
+            let verdict = held.verdict(&self.wait, &self.marks, around)?;
+            let verdict = held.stable(now, self.stable_for, verdict);
+            if held.node.state.is_satisfied() && !matches!(verdict, Verdict::Met(_)) {
+                held.node = Node::fresh(now, now + self.limit);
+            }
+            if let Some(why) = around.cancelled().filter(|_| !matches!(verdict, Verdict::Met(_))) {
+                return Ok(NodeState::Skipped { why: format!("{why}; it is submitted, and not waited for") });
+            }
+            let last_deadline = held.node.deadline;
+            let is_seen = held.was_shown;
+            held.node.judge(
+                now,
+                Evidence { wait: &self.wait, missing: Vec::new(), verdict, is_seen, last_deadline },
+            );
+        }
+        if let NodeState::Failed { why } = &held.node.state {
+            return Err(why.clone());
+        }
+        if !held.node.state.is_satisfied() {
+            return Ok(held.node.state.clone());
+        }
+        held.was_ready = true;
+        if around.has_hooks(name, Moment::Post) && (around.halt.is_none() || held.memory.rollout.is_some()) {
+            let key = &self.blueprint.key;
+            match held.memory.rollout {
+                None => {
+                    if let Some(trouble) = self.acting.is_hopeless() {
+                        return Err(format!("its versions cannot be read: {trouble}"));
+                    }
+                    let act = || Act::Recall { key: key.clone() };
+                    out.actions.extend(self.acting.begin(now, name, act));
+                }
+                Some(rollout) if held.tag != Tag::Done && held.tag != Tag::GivenUp => {
+                    if around.have_ended_well(name, Moment::Post) {
+                        if let Some(trouble) = self.acting.is_hopeless() {
+                            held.tag = Tag::GivenUp;
+                            out.log(format!(
+                                "{name}: its version cannot be tagged, so its post hooks will run again: {trouble}"
+                            ));
+                        } else {
+                            held.tag = Tag::UnderWay;
+                            let act = || Act::Tag { key: key.clone(), version: rollout.version };
+                            out.actions.extend(self.acting.begin(now, name, act));
+                        }
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+        let how = held.node.state.detail();
+        let cause = held.memory.cause.map_or("unchanged", Cause::word);
+        Ok(NodeState::Satisfied { how: format!("{cause}, version {}: {how}", held.memory.submission.version) })
+    }
+
+    /// What it will be, or was, submitted over; `None` while that is not decided, or when it is not submitted at all.
+    pub(super) fn due(&self) -> Option<Due> {
+        match &self.phase {
+            Phase::Due(due) | Phase::Submitting { due, .. } => Some(*due),
+            Phase::Waiting { .. } | Phase::Submitted(_) | Phase::Failed { .. } => None,
+        }
+    }
+
+    /// Whether it is registered as the tree wants it.
+    pub(super) fn is_submitted(&self) -> bool {
+        matches!(self.phase, Phase::Submitted(_))
+    }
+
+    /// Why this run submitted it, if it did.
+    pub(super) fn cause(&self) -> Option<Cause> {
+        match &self.phase {
+            Phase::Submitted(held) => held.memory.cause,
+            Phase::Waiting { .. } | Phase::Due(_) | Phase::Submitting { .. } | Phase::Failed { .. } => None,
+        }
+    }
+
+    /// The rollout that its post hooks are for, once it is known.
+    pub(super) fn rollout(&self) -> Option<condition::Rollout> {
+        match &self.phase {
+            Phase::Submitted(held) => held.memory.rollout,
+            Phase::Waiting { .. } | Phase::Due(_) | Phase::Submitting { .. } | Phase::Failed { .. } => None,
+        }
+    }
+
+    /// Whether its version says that its post hooks have run.
+    pub(super) fn is_tagged(&self) -> bool {
+        matches!(&self.phase, Phase::Submitted(held) if held.tag == Tag::Done)
+    }
+
+    /// Whether it takes one of the places of `max_parallel`: it is being brought into service by this run.
+    pub(super) fn is_busy(&self) -> bool {
+        match &self.phase {
+            Phase::Submitting { .. } => true,
+            Phase::Submitted(held) => held.memory.cause.is_some() && !held.was_ready,
+            Phase::Waiting { .. } | Phase::Due(_) | Phase::Failed { .. } => false,
+        }
+    }
+
+    /// Whether something remains to be done for it although its state is final.
+    pub(super) fn has_chores(&self) -> bool {
+        self.acting.is_under_way()
+            || matches!(&self.phase, Phase::Submitted(held) if held.tag == Tag::UnderWay)
+    }
+
+    /// Whether anything is known of it beyond that it is wanted.
+    pub(super) fn is_known(&self) -> bool {
+        matches!(self.phase, Phase::Submitted(_) | Phase::Failed { .. })
+    }
+
+    /// Whether its tag is set, or given up.
+    pub(super) fn is_tag_settled(&self) -> bool {
+        matches!(&self.phase, Phase::Submitted(held) if matches!(held.tag, Tag::Done | Tag::GivenUp))
+    }
+
+    /// When its act is tried again.
+    pub(super) fn retries_at(&self) -> Option<Time> {
+        self.acting.next_timeout()
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Time> {
+        let own = match &self.phase {
+            Phase::Waiting { look_until } => *look_until,
+            Phase::Submitting { deadline, .. } => Some(*deadline).filter(|_| !self.acting.is_under_way()),
+            Phase::Submitted(held) if !held.node.state.is_satisfied() => {
+                let stable = held.met_since.map(|since| since + self.stable_for);
+                [Some(held.node.deadline), held.node.believed_at(), stable].into_iter().flatten().min()
+            }
+            Phase::Due(_) | Phase::Submitted(_) | Phase::Failed { .. } => None,
+        };
+        [own, self.acting.next_timeout()].into_iter().flatten().min()
+    }
+
+    pub(super) fn gives_up(&self) -> Option<Time> {
+        match &self.phase {
+            Phase::Submitting { deadline, .. } => Some(*deadline),
+            Phase::Submitted(held) => Some(held.node.deadline),
+            Phase::Waiting { look_until } => *look_until,
+            Phase::Due(_) | Phase::Failed { .. } => None,
+        }
+    }
+}
+
+impl Held {
+    fn new(now: Time, memory: Submitted) -> Self {
+        let deadline = memory.deadline;
+        // What we submitted is new; what was there before may be failing since long, and someone may be at it.
+        let node = if memory.cause.is_some() { Node::fresh(now, deadline) } else { Node::new(now, deadline) };
+        Self { memory, node, was_shown: false, was_ready: false, met_since: None, tag: Tag::None }
+    }
+
+    /// How it fares, if it is still what was submitted; the error says what happened to it.
+    fn verdict(&mut self, wait: &Wait, marks: &Marks, around: &Around<'_>) -> Result<Verdict, String> {
+        let submission = &self.memory.submission;
+        let not_shown = || Verdict::not_yet(format!("Nomad does not show version {} yet", submission.version));
+        let Subject::Job { job, namespace: Some(namespace), .. } = &wait.subject else {
+            return Ok(not_shown());
+        };
+        let key = crate::cluster::JobKey { namespace: namespace.clone(), job: job.clone() };
+        let sight = around.scene.sight_of(&key);
+        match sight.as_ref() {
+            Sight::Unseen(_) => Ok(condition::judge(wait, &sight, true)),
+            Sight::Absent { .. } if self.was_shown => Err("it was purged by someone else".to_owned()),
+            Sight::Absent { .. } => Ok(not_shown()),
+            Sight::Present(present) => {
+                let job = &present.job;
+                if job.create_index > submission.create_index {
+                    return Err("it was purged and registered anew by someone else".to_owned());
+                }
+                if job.create_index < submission.create_index || job.version < submission.version {
+                    return Ok(not_shown());
+                }
+                self.was_shown = true;
+                let is_ours = job
+                    .marks
+                    .as_deref()
+                    .is_some_and(|found| found.tree == marks.tree && found.spec == marks.spec);
+                if is_ours { Ok(condition::judge(wait, &sight, true)) } else { Err(overtaken(present, self)) }
+            }
+        }
+    }
+
+    /// A condition that must hold for a while has not come true before that.
+    fn stable(&mut self, now: Time, stable_for: Duration, verdict: Verdict) -> Verdict {
+        let Verdict::Met(how) = verdict else {
+            self.met_since = None;
+            return verdict;
+        };
+        let since = *self.met_since.get_or_insert(now);
+        if self.node.state.is_satisfied() || now.since(since) >= stable_for {
+            return Verdict::Met(how);
+        }
+        let left = Spoken(stable_for.saturating_sub(now.since(since)));
+        Verdict::not_yet(format!("{how}; must stay so for {left} more"))
+    }
+}
+
+/// Why a version that is not ours stands in the place of ours.
+fn overtaken(sight: &JobSight, held: &Held) -> String {
+    let submission = &held.memory.submission;
+    let failed = sight.deployments.values().find(|deployment| {
+        deployment.job_version == submission.version
+            && deployment.job_create_index == submission.create_index
+            && deployment.status == DeploymentStatus::Failed
+    });
+    match failed {
+        Some(deployment) => format!(
+            "version {}: deployment {} failed: {}",
+            submission.version,
+            deployment.id.short(),
+            deployment.description
+        ),
+        None => format!(
+            "version {} was replaced by version {}, which this tree did not submit",
+            submission.version, sight.job.version
+        ),
+    }
+}

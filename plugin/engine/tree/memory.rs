@@ -1,0 +1,163 @@
+//! What a run of a tree must not forget: written down before it acts, and when it knows what came of it.
+//!
+//! What is not in here is found in the cluster: whose a job is and from what it was made stands in its marks, that its
+//! post hooks have run in its version tag, and what became of a hook in the hook's own job, whose ID follows from what
+//! it is for. So a run that has lost its memory repeats nothing; what it loses are its time limits and its report.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    cluster::{JobKey, RaftIndex},
+    condition::Rollout,
+    engine::{Submission, Time},
+};
+
+/// One line of memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Entry {
+    /// The run began.
+    Began {
+        /// When.
+        at: Time,
+    },
+    /// A step came so far.
+    Step {
+        /// Its name.
+        name: String,
+        /// When.
+        at: Time,
+        /// How far.
+        memory: Memory,
+    },
+    /// The run is over.
+    Ended {
+        /// When.
+        at: Time,
+        /// How.
+        message: String,
+    },
+}
+
+/// How far a step has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Memory {
+    /// A wait has begun.
+    Wait {
+        /// When its time is over.
+        deadline: Time,
+    },
+    /// A job will be submitted when its pre hooks have run.
+    Due(Due),
+    /// A job is being submitted: it may be registered already, or not yet.
+    Submitting {
+        /// Over what.
+        due: Due,
+        /// When its time is over.
+        deadline: Time,
+    },
+    /// A job is registered as the tree wants it.
+    Submitted(Submitted),
+    /// A job has failed.
+    Failed {
+        /// Why.
+        why: String,
+    },
+    /// A hook is being launched: its job may be registered already, or not yet.
+    Launching(Try),
+    /// A hook was launched.
+    Running {
+        /// Which attempt.
+        attempt: Try,
+        /// The job that runs.
+        job: JobKey,
+        /// When its time is over.
+        deadline: Time,
+    },
+    /// An attempt of a hook has failed.
+    Failing {
+        /// Which attempt.
+        attempt: Try,
+        /// The job that ran.
+        job: JobKey,
+        /// Why.
+        why: String,
+    },
+    /// A hook is over for this rollout.
+    Ended(Ended),
+}
+
+/// What a job is submitted over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Due {
+    /// The last change of what is registered now; zero for nothing.
+    pub before: RaftIndex,
+    /// Why it is submitted.
+    pub why: Cause,
+}
+
+/// Why a job is submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// There was none.
+    Created,
+    /// Its jobspec has changed.
+    Updated,
+    /// It was stopped.
+    Restarted,
+    /// It was nobody's.
+    Adopted,
+}
+
+impl Cause {
+    /// In a word.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Restarted => "started again",
+            Self::Adopted => "adopted",
+        }
+    }
+}
+
+/// A job that is registered as the tree wants it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Submitted {
+    /// As what.
+    pub submission: Submission,
+    /// Why this run submitted it; `None`: it was so before.
+    pub cause: Option<Cause>,
+    /// When it must be ready.
+    pub deadline: Time,
+    /// The rollout it belongs to, once that was asked for. Only jobs with post hooks need it.
+    pub rollout: Option<Rollout>,
+}
+
+/// One attempt to run a hook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Try {
+    /// What it is for: a part of the job's ID.
+    pub rollout: String,
+    /// Its number, from 1: the last part of the job's ID. Attempts of earlier runs count too.
+    pub number: u32,
+    /// How many attempts of this run came before it.
+    pub before: u32,
+}
+
+/// How a hook ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ended {
+    /// Whether what waits for it may go on.
+    pub is_good: bool,
+    /// In what way, or why not.
+    pub how: String,
+    /// Its job, if that must still be retired.
+    pub job: Option<JobKey>,
+}

@@ -1,0 +1,226 @@
+//! What a run of a tree says of itself: its events, its status, its ending.
+
+use super::{
+    Tree,
+    memory::Cause,
+    step::{Step, Work},
+};
+use crate::{
+    engine::{Action, NodeState, NodeStatus, Status, Time, scene, time::Spoken},
+    manifest::Launch,
+};
+
+/// How many steps an event names; the status has all of them.
+const NAMED: usize = 4;
+
+impl Tree {
+    pub(in crate::engine) fn status(&self, now: Time) -> Status {
+        let nodes = self.in_order().map(|step| NodeStatus {
+            name: step.name.clone(),
+            wanted: self.wanted(step),
+            state: step.state.word(),
+            detail: step.state.detail(),
+            since: step.since,
+            gives_up: (!step.state.is_satisfied() && !step.state.is_lost())
+                .then(|| step.gives_up())
+                .flatten(),
+            on_timeout: "fail",
+            depends_on: self.shown_needs(step),
+            hint: self.hint(step),
+        });
+        Status {
+            now,
+            began: self.began,
+            task: crate::engine::spoken_task(&self.scene.place),
+            alloc: self.scene.place.alloc.short().to_owned(),
+            nodes: nodes.collect(),
+            notes: self.notes(),
+            ending: self.ending.clone(),
+        }
+    }
+
+    /// A task event, when one is due.
+    pub(super) fn announce(&mut self, now: Time) -> Option<Action> {
+        let topic = self.topic();
+        if now < self.announcer.due(&topic, !self.is_set_up())? {
+            return None;
+        }
+        self.announcer.tell(now, topic);
+        let mut message = self.progress(now);
+        for note in self.notes() {
+            message = format!("{message} | {note}");
+        }
+        Some(Action::Announce(message))
+    }
+
+    /// What an event would be about, without anything that changes by the clock alone.
+    pub(super) fn topic(&self) -> String {
+        let parts: Vec<String> =
+            self.in_order().map(|step| format!("{}: {}", step.name, step.state.word())).collect();
+        parts.join("\n")
+    }
+
+    /// How far it has come, and what is under way, in one line.
+    fn progress(&self, now: Time) -> String {
+        let done = self.steps.values().filter(|step| step.state.is_satisfied()).count();
+        let mut parts = vec![format!("{done} of {} satisfied", self.steps.len())];
+        let open = || {
+            self.in_order().filter(|step| {
+                matches!(
+                    step.state,
+                    NodeState::Working { .. } | NodeState::Gated { .. } | NodeState::Failed { .. }
+                )
+            })
+        };
+        for step in open().take(NAMED) {
+            let end = match step.gives_up().filter(|_| !step.state.is_lost()) {
+                Some(at) => format!("; gives up in {}", Spoken(at.since(now))),
+                None => String::new(),
+            };
+            parts.push(format!("{}: {}{end}", step.name, step.state.detail()));
+        }
+        let more = open().count().saturating_sub(NAMED);
+        if more > 0 {
+            parts.push(format!("and {more} more"));
+        }
+        if open().next().is_none()
+            && let Some(step) = self.in_order().find(|step| matches!(step.state, NodeState::Blocked { .. }))
+        {
+            parts.push(format!("{}: {}", step.name, step.state.detail()));
+        }
+        parts.join(" | ")
+    }
+
+    /// What a run that ended well has done.
+    pub(super) fn success(&self, now: Time) -> String {
+        let mut created: Vec<&str> = Vec::new();
+        let mut changed: Vec<&str> = Vec::new();
+        let (mut unchanged, mut hooks) = (0_usize, 0_usize);
+        for step in self.in_order() {
+            match &step.work {
+                Work::Job(job) => match job.cause() {
+                    Some(Cause::Created) => created.push(&step.name),
+                    Some(Cause::Updated | Cause::Restarted | Cause::Adopted) => changed.push(&step.name),
+                    None => unchanged += 1,
+                },
+                Work::Hook(hook) if !hook.is_needless() => hooks += 1,
+                Work::Hook(_) | Work::Wait(_) | Work::Unprepared => {}
+            }
+        }
+        let mut parts = Vec::new();
+        if !created.is_empty() {
+            parts.push(format!("created {}", listed(&created)));
+        }
+        if !changed.is_empty() {
+            parts.push(format!("updated {}", listed(&changed)));
+        }
+        if unchanged > 0 {
+            parts.push(format!("{unchanged} unchanged"));
+        }
+        if hooks > 0 {
+            parts.push(format!("{hooks} {} run", if hooks == 1 { "hook" } else { "hooks" }));
+        }
+        format!("done after {}: {}", Spoken(now.since(self.began)), parts.join(", "))
+    }
+
+    /// What failed and why, what was skipped because of what, and what runs.
+    pub(super) fn failure(&self, now: Time) -> String {
+        let mut parts = Vec::new();
+        for step in self.in_order() {
+            if let NodeState::Failed { why } = &step.state {
+                let hint = self.hint(step).map_or_else(String::new, |hint| format!("; {hint}"));
+                parts.push(format!("{}: wanted {}, but {why}{hint}", step.name, self.wanted(step)));
+            }
+        }
+        if parts.is_empty() {
+            parts.extend(self.halt.as_ref().map(|halt| halt.why.clone()));
+        }
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+        for step in self.in_order() {
+            if let NodeState::Skipped { why } = &step.state {
+                match reasons.iter_mut().find(|(reason, _)| reason == why) {
+                    Some((_, names)) => names.push(&step.name),
+                    None => reasons.push((why, vec![&step.name])),
+                }
+            }
+        }
+        parts.extend(reasons.iter().map(|(why, names)| format!("skipped {why}: {}", listed(names))));
+        let good: Vec<&str> = self
+            .in_order()
+            .filter(|step| matches!(step.work, Work::Job(_)) && step.state.is_satisfied())
+            .map(|step| step.name.as_str())
+            .collect();
+        if !good.is_empty() {
+            parts.push(format!("ready: {}", listed(&good)));
+        }
+        format!("failed after {}: {}", Spoken(now.since(self.began)), parts.join(" | "))
+    }
+
+    pub(super) fn stopped_message(&self, now: Time) -> String {
+        let done = self.steps.values().filter(|step| step.state.is_satisfied()).count();
+        format!(
+            "stopped; {done} of {} satisfied after {}; the jobs are left as they are",
+            self.steps.len(),
+            Spoken(now.since(self.began))
+        )
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let hindered = self.hindered.iter().map(|why| {
+            format!("the journal cannot be written, and nothing is begun before it can: {why}")
+        });
+        let trouble = match &self.phase {
+            super::Phase::Preparing(acting, _) => acting.trouble.clone(),
+            super::Phase::Running | super::Phase::Stopping(_) => None,
+        };
+        let halt = self.halt.iter().map(|halt| format!("nothing new is begun: {}", halt.why));
+        hindered.chain(trouble).chain(halt).collect()
+    }
+
+    fn in_order(&self) -> impl Iterator<Item = &Step> {
+        self.plan.order().iter().filter_map(|name| self.steps.get(name))
+    }
+
+    /// What a step depends on, as its author wrote it: for hooks, the job they belong to.
+    fn shown_needs(&self, step: &Step) -> Vec<String> {
+        self.plan.needs(&step.name).to_vec()
+    }
+
+    /// What is awaited, for people.
+    fn wanted(&self, step: &Step) -> String {
+        match &step.work {
+            Work::Unprepared => "its jobspec".to_owned(),
+            Work::Wait(wait) => self.scene.wanted(&wait.wait),
+            Work::Job(job) => self.scene.wanted(&job.wait),
+            Work::Hook(hook) => {
+                let what = match &hook.hook.launch {
+                    Launch::Jobspec { jobspec, .. } => format!("hook {jobspec}"),
+                    Launch::Dispatch { job, .. } => format!("hook {job}, dispatched,"),
+                };
+                format!("{what} complete")
+            }
+        }
+    }
+
+    fn hint(&self, step: &Step) -> Option<String> {
+        match &step.work {
+            Work::Unprepared => None,
+            Work::Wait(wait) => self.scene.hint(&wait.wait),
+            Work::Job(job) if job.is_known() => self.scene.hint(&job.wait),
+            Work::Job(_) => None,
+            Work::Hook(hook) => hook
+                .running()
+                .map(|job| format!("look with `nomad job status {}{}`", scene::in_namespace(job), job.job)),
+        }
+    }
+}
+
+/// Some names, and how many more.
+fn listed(names: &[&str]) -> String {
+    const MOST: usize = 12;
+    let shown = names.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MOST) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}

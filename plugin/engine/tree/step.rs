@@ -1,0 +1,118 @@
+//! What all steps of a tree have in common: a state to show, and at most one act under way.
+
+use super::{hook::HookStep, job::JobStep, memory::Memory, wait::WaitStep};
+use crate::engine::{Act, Action, Entry, NodeState, Report, Time, Trouble, event::backoff};
+
+/// A step.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    pub(super) name: String,
+    /// Its place in the plan's order.
+    pub(super) position: usize,
+    pub(super) state: NodeState,
+    /// Since when it has been in a state of this name.
+    pub(super) since: Time,
+    pub(super) work: Work,
+}
+
+/// What a step is about.
+#[derive(Clone, Debug)]
+pub(super) enum Work {
+    /// A jobspec that is not prepared yet.
+    Unprepared,
+    Wait(Box<WaitStep>),
+    Job(Box<JobStep>),
+    Hook(Box<HookStep>),
+}
+
+/// The act of a step: whether it is under way, and when to try again.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Acting {
+    is_under_way: bool,
+    tries: u32,
+    retry_at: Option<Time>,
+    /// Why the last try came to nothing.
+    pub(super) trouble: Option<String>,
+}
+
+/// After so many tries in vain an act without a time limit of its own is given up: about a minute.
+const ENOUGH: u32 = 10;
+
+impl Acting {
+    /// Whether something is being done at this moment.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.is_under_way
+    }
+
+    /// Begins an act, unless one is under way or it is too early to try again.
+    pub(super) fn begin(&mut self, now: Time, name: &str, act: impl FnOnce() -> Act) -> Option<Action> {
+        if self.is_under_way || self.retry_at.is_some_and(|at| now < at) {
+            return None;
+        }
+        self.is_under_way = true;
+        self.retry_at = None;
+        Some(Action::Act(name.to_owned(), act()))
+    }
+
+    /// Takes what came of the act. `None` when it will be tried again.
+    pub(super) fn end(
+        &mut self,
+        now: Time,
+        result: Result<Report, Trouble>,
+    ) -> Option<Result<Report, String>> {
+        self.is_under_way = false;
+        match result {
+            Ok(report) => {
+                *self = Self::default();
+                Some(Ok(report))
+            }
+            Err(Trouble { why, is_transient: true }) => {
+                self.tries += 1;
+                self.retry_at = Some(now + backoff(self.tries));
+                self.trouble = Some(why);
+                None
+            }
+            Err(Trouble { why, is_transient: false }) => {
+                *self = Self::default();
+                Some(Err(why))
+            }
+        }
+    }
+
+    /// Whether it was tried often enough; then it is forgotten.
+    pub(super) fn is_hopeless(&mut self) -> Option<String> {
+        if self.tries < ENOUGH || self.is_under_way {
+            return None;
+        }
+        std::mem::take(self).trouble
+    }
+
+    /// When it is to be tried again.
+    pub(super) fn next_timeout(&self) -> Option<Time> {
+        self.retry_at
+    }
+
+    /// What is being done, and what is in its way.
+    pub(super) fn describe(&self, what: &str) -> String {
+        match &self.trouble {
+            Some(trouble) => format!("{what}; tries again: {trouble}"),
+            None => what.to_owned(),
+        }
+    }
+}
+
+/// What steps hand out while they advance.
+#[derive(Debug, Default)]
+pub(super) struct Out {
+    pub(super) actions: Vec<Action>,
+}
+
+impl Out {
+    pub(super) fn remember(&mut self, now: Time, name: &str, memory: Memory) {
+        self.actions.push(Action::Remember(Entry::Step { name: name.to_owned(), at: now, memory }));
+    }
+
+    pub(super) fn log(&mut self, line: String) {
+        self.actions.push(Action::Log(line));
+    }
+}
