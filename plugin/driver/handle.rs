@@ -10,17 +10,25 @@
 //! * A refusal is safe: Nomad then starts the task anew.
 //! * Deadlines are instants, not durations: a recovery does not begin them anew.
 //!
-//! The format is fixed by `fixtures/handle-v1.msgpack`. A change of it needs a new version number, and the old one
-//! stays readable for as long as an agent of that time may be updated.
+//! | version | holds | fixed by |
+//! |---|---|---|
+//! | 1 | waits and their deadlines | `fixtures/handle-v1.msgpack` |
+//! | 2 | a tree too | `fixtures/handle-v2.msgpack` |
+//!
+//! A change of the format needs a new version number, and the old ones stay readable for as long as an agent of their
+//! time may be updated.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{engine::Time, manifest::Manifest};
+use crate::{
+    engine::Time,
+    manifest::{Manifest, Wait},
+};
 
-/// The one version there is.
-const VERSION: u32 = 1;
+/// The version that is written.
+const VERSION: u32 = 2;
 
 /// The state of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +37,7 @@ pub(super) struct Handle {
     version: u32,
     /// What the user wrote.
     pub(super) manifest: Manifest,
-    /// When each step's time is over.
+    /// When each wait's time is over. May be empty for a tree, which keeps its instants in its journal.
     pub(super) deadlines: BTreeMap<String, Time>,
 }
 
@@ -40,7 +48,7 @@ pub(super) enum Error {
     #[error("this task's stored state cannot be read")]
     Unreadable(#[source] rmp_serde::decode::Error),
     /// A version that this dtree does not know.
-    #[error("this task's stored state has version {0}, and this dtree only knows version {VERSION}")]
+    #[error("this task's stored state has version {0}, and this dtree knows the versions 1 to {VERSION}")]
     Version(u32),
     /// It can be read, but a gate that went by it could open early.
     #[error("this task's stored state contradicts itself: {0}")]
@@ -63,6 +71,37 @@ struct Versioned {
     version: u32,
 }
 
+/// A state of version 1: that of a gate before there were trees.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FirstHandle {
+    version: u32,
+    manifest: FirstManifest,
+    deadlines: BTreeMap<String, Time>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FirstManifest {
+    waits: BTreeMap<String, Box<Wait>>,
+}
+
+/// Reads what a writer of `T` wrote, and nothing else.
+fn exactly<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    let state: T = rmp_serde::from_slice(bytes).map_err(Error::Unreadable)?;
+    // Catches what serde forgives: absent keys of optional values, more behind the end.
+    if rmp_serde::to_vec_named(&state).ok().as_deref() != Some(bytes) {
+        return Err(Error::Contradiction("its version would have been written in another way"));
+    }
+    Ok(state)
+}
+
+impl From<FirstHandle> for Handle {
+    fn from(FirstHandle { version: _, manifest: FirstManifest { waits }, deadlines }: FirstHandle) -> Self {
+        Self::new(Manifest { waits, tree: None }, deadlines)
+    }
+}
+
 impl Handle {
     pub(super) fn new(manifest: Manifest, deadlines: BTreeMap<String, Time>) -> Self {
         Self { version: VERSION, manifest, deadlines }
@@ -76,20 +115,29 @@ impl Handle {
     /// Reads what Nomad kept.
     pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         let Versioned { version } = rmp_serde::from_slice(bytes).map_err(Error::Unreadable)?;
-        if version != VERSION {
-            return Err(Error::Version(version));
+        let handle = match version {
+            1 => exactly::<FirstHandle>(bytes)?.into(),
+            VERSION => exactly::<Self>(bytes)?,
+            other => return Err(Error::Version(other)),
+        };
+        handle.check()?;
+        Ok(handle)
+    }
+
+    /// Refuses a state by which a gate could open early, or a tree end before it did anything.
+    fn check(&self) -> Result<(), Error> {
+        let Self { version: _, manifest: Manifest { waits, tree }, deadlines } = self;
+        match tree {
+            None if waits.is_empty() => return Err(Error::Contradiction("it waits for nothing")),
+            Some(tree) if tree.jobs.is_empty() => {
+                return Err(Error::Contradiction("it has a tree without a job"));
+            }
+            Some(_) if deadlines.is_empty() => return Ok(()),
+            None | Some(_) => {}
         }
-        let handle: Self = rmp_serde::from_slice(bytes).map_err(Error::Unreadable)?;
-        // Catches what serde forgives: absent keys of optional values, more behind the end.
-        if handle.to_bytes().ok().as_deref() != Some(bytes) {
-            return Err(Error::Contradiction("this version would have written it in another way"));
-        }
-        if handle.manifest.waits.is_empty() {
-            return Err(Error::Contradiction("it waits for nothing"));
-        }
-        if !handle.manifest.waits.keys().eq(handle.deadlines.keys()) {
+        if !waits.keys().eq(deadlines.keys()) {
             return Err(Error::Contradiction("its waits and its deadlines are not the same"));
         }
-        Ok(handle)
+        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 //! | in HCL | helper | msgpack |
 //! |---|---|---|
 //! | `name = "x"` | [`attr`] | the value, or nil |
+//! | `name = { key = "x" }`, or as a block | [`map`] | map, or nil |
 //! | at most one `name { … }` | [`block`] | map, or nil |
 //! | any number of `name "label" { … }` | [`labelled`] | map by label, in no order |
 //! | a body | [`object`] | map with every key |
@@ -10,9 +11,10 @@
 //! # Invariants
 //!
 //! * Nothing under a labelled block has type `any`: that panics the whole agent.
+//! * Nothing has a default here: what is absent arrives as nil, and the reader alone knows what that means.
 //! * There is no `map(…)`, which no jobspec can satisfy, and no unknown type, which fails every allocation.
 
-use super::pb::hclspec::{Attr, Block, BlockMap, Object, Spec, spec};
+use super::pb::hclspec::{Attr, Block, BlockAttrs, BlockMap, Object, Spec, spec};
 use crate::manifest::schema::{self, Kind};
 
 fn spec(block: spec::Block) -> Spec {
@@ -22,6 +24,15 @@ fn spec(block: spec::Block) -> Spec {
 /// `name = value`, of a type expression's type.
 fn attr(name: &str, kind: &str, required: bool) -> Spec {
     spec(spec::Block::Attr(Attr { name: name.to_owned(), r#type: kind.to_owned(), required }))
+}
+
+/// `name = { key = "text" }`, also written without the `=`.
+fn map(name: &str) -> Spec {
+    spec(spec::Block::BlockAttrs(BlockAttrs {
+        name: name.to_owned(),
+        r#type: "string".to_owned(),
+        required: false,
+    }))
 }
 
 /// A body with these names.
@@ -45,25 +56,29 @@ fn labelled(name: &str, label: &str, nested: Spec) -> Spec {
 
 /// The body of a task's `config { … }`.
 pub(super) fn task_config() -> Spec {
-    manifest(schema::MANIFEST)
+    body(schema::MANIFEST)
 }
 
-fn manifest(blocks: &[schema::Block]) -> Spec {
-    object(blocks.iter().map(|block| {
-        let attributes = block.attributes.iter();
-        let body = object(
-            attributes.map(|attribute| (attribute.name, attr(attribute.name, kind(attribute.kind), false))),
-        );
-        (block.name, labelled(block.name, block.label, body))
-    }))
-}
-
-fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Text => "string",
-        Kind::Bool => "bool",
-        Kind::TextList => "list(string)",
-    }
+fn body(body: schema::Body) -> Spec {
+    let attributes = body.attributes.iter().map(|attribute| {
+        let spec = match attribute.kind {
+            Kind::Text => attr(attribute.name, "string", false),
+            Kind::Bool => attr(attribute.name, "bool", false),
+            Kind::Number => attr(attribute.name, "number", false),
+            Kind::TextList => attr(attribute.name, "list(string)", false),
+            Kind::TextMap => map(attribute.name),
+        };
+        (attribute.name, spec)
+    });
+    let blocks = body.blocks.iter().map(|inner| {
+        let nested = self::body(inner.body);
+        let spec = match inner.label {
+            Some(label) => labelled(inner.name, label, nested),
+            None => block(inner.name, nested),
+        };
+        (inner.name, spec)
+    });
+    object(attributes.chain(blocks))
 }
 
 /// The body of `plugin "dtree" { config { … } }`, which `settings` reads.
@@ -89,6 +104,9 @@ mod tests {
                 }
             }
             spec::Block::Attr(attr) => writeln!(text, "{indent}{} = {}", attr.name, attr.r#type).unwrap(),
+            spec::Block::BlockAttrs(map) => {
+                writeln!(text, "{indent}{} = map of {}", map.name, map.r#type).unwrap();
+            }
             spec::Block::BlockValue(block) => {
                 writeln!(text, "{indent}{} {{", block.name).unwrap();
                 outline(block.nested.as_ref().unwrap(), depth + 1, text);
@@ -106,6 +124,7 @@ mod tests {
     fn outline_name(spec: &Spec) -> Option<&str> {
         match spec.block.as_ref()? {
             spec::Block::Attr(attr) => Some(&attr.name),
+            spec::Block::BlockAttrs(map) => Some(&map.name),
             spec::Block::BlockValue(block) => Some(&block.name),
             spec::Block::BlockMap(block) => Some(&block.name),
             _ => None,
@@ -121,6 +140,51 @@ mod tests {
     #[test]
     fn a_task_takes_what_the_manifest_lists() {
         insta::assert_snapshot!(outlined(&task_config()), @"
+        job <name> {
+          adopt = bool
+          depends_on = list(string)
+          exclusive = string
+          jobspec = string
+          namespace = string
+          post <name> {
+            depends_on = list(string)
+            dispatch = string
+            jobspec = string
+            meta = map of string
+            namespace = string
+            on_failure = string
+            payload = string
+            retain = string
+            retries = number
+            timeout = string
+            vars = map of string
+          }
+          pre <name> {
+            depends_on = list(string)
+            dispatch = string
+            jobspec = string
+            meta = map of string
+            namespace = string
+            on_failure = string
+            payload = string
+            retain = string
+            retries = number
+            timeout = string
+            vars = map of string
+          }
+          ready {
+            at_least = string
+            group = string
+            on_blocked = string
+            stable_for = string
+            timeout = string
+            until = string
+          }
+          vars = map of string
+        }
+        max_parallel = number
+        on_failure = string
+        timeout = string
         wait <name> {
           any_version = bool
           at_least = string
@@ -149,21 +213,25 @@ mod tests {
 
     #[test]
     fn every_kind_is_a_type_that_nomad_knows() {
-        const BLOCKS: &[schema::Block] = &[schema::Block {
-            name: "b",
-            label: "l",
-            attributes: &[
-                schema::Attribute { name: "t", kind: Kind::Text, meaning: "" },
-                schema::Attribute { name: "u", kind: Kind::Bool, meaning: "" },
-                schema::Attribute { name: "v", kind: Kind::TextList, meaning: "" },
-            ],
-        }];
-        insta::assert_snapshot!(outlined(&manifest(BLOCKS)), @r"
-        b <l> {
-          t = string
-          u = bool
-          v = list(string)
+        const fn of(name: &'static str, kind: Kind) -> schema::Attribute {
+            schema::Attribute { name, kind, meaning: "" }
         }
+        const BODY: schema::Body = schema::Body {
+            attributes: &[
+                of("t", Kind::Text),
+                of("u", Kind::Bool),
+                of("v", Kind::TextList),
+                of("w", Kind::Number),
+                of("x", Kind::TextMap),
+            ],
+            blocks: &[],
+        };
+        insta::assert_snapshot!(outlined(&body(BODY)), @"
+        t = string
+        u = bool
+        v = list(string)
+        w = number
+        x = map of string
         ");
     }
 }

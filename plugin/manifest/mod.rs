@@ -1,4 +1,4 @@
-//! What the user wrote: the `wait` blocks of a gate, checked and typed.
+//! What the user wrote: the `wait` blocks of a gate, the `job` blocks of a tree, checked and typed.
 //!
 //! ```text
 //!   config {}  ── msgpack ──▶ raw ──▶ checked values ──▶ Manifest + Problems
@@ -15,6 +15,7 @@
 //! from it. Names that point to other blocks are checked by `plan/`, which knows the graph.
 
 pub(crate) mod millis;
+mod path;
 mod problem;
 mod raw;
 pub mod schema;
@@ -24,6 +25,7 @@ mod wait;
 
 use std::collections::BTreeMap;
 
+pub use path::TaskPath;
 pub use problem::{Problem, Problems};
 use serde::{Deserialize, Serialize};
 pub use tree::{Hook, JobNode, Launch, Moment, Ready, Tree};
@@ -36,8 +38,7 @@ pub use wait::{Subject, Wait};
 pub struct Manifest {
     /// The `wait` blocks by label. Boxed, because a map makes room for eleven at once and most gates have one.
     pub waits: BTreeMap<String, Box<Wait>>,
-    /// What the `job` blocks describe; `None` where there are none: then this is a gate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The `job` blocks and what is said of all of them; `None` where there are none: then it is a gate.
     pub tree: Option<Box<Tree>>,
 }
 
@@ -55,22 +56,13 @@ impl Manifest {
                 return (Self::default(), problems);
             }
         };
-        let waits: BTreeMap<String, Box<Wait>> = raw
-            .wait
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(label, wait)| {
-                let wait = wait.check(&label, &mut problems);
-                (label, Box::new(wait))
-            })
-            .collect();
-        if waits.is_empty() && problems.is_empty() {
-            problems.push(
-                Problem::new("config", "nothing to wait for")
-                    .with_help("name each job the group needs: `wait \"postgres\" {}`"),
-            );
+        let manifest = raw.check(&mut problems);
+        if manifest.waits.is_empty() && manifest.tree.is_none() && problems.is_empty() {
+            problems.push(Problem::new("config", "nothing to wait for and nothing to submit").with_help(
+                "name each job the group needs: `wait \"postgres\" {}`, or each to submit: `job \"postgres\" { jobspec = \"local/postgres.nomad.hcl\" }`",
+            ));
         }
-        (Self { waits, tree: None }, problems)
+        (manifest, problems)
     }
 }
 

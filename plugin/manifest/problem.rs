@@ -44,6 +44,11 @@ impl Problems {
         self.0.push(problem);
     }
 
+    /// Adds all of `others` behind its own.
+    pub fn append(&mut self, mut others: Self) {
+        self.0.append(&mut others.0);
+    }
+
     /// Whether the manifest is good.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,18 +1,30 @@
 //! The blocks and attributes of a manifest as data: the one list that Nomad's schema, the reader and the
 //! documentation's tables follow.
 
-/// A kind of labelled block that may stand any number of times.
+/// What may stand between braces.
+#[derive(Clone, Copy, Debug)]
+pub struct Body {
+    /// What is given with `=`.
+    pub attributes: &'static [Attribute],
+    /// What is given with braces.
+    pub blocks: &'static [Block],
+}
+
+/// A kind of block.
 #[derive(Clone, Copy, Debug)]
 pub struct Block {
     /// The word before the label.
     pub name: &'static str,
-    /// What the label is, as Nomad's messages call it.
-    pub label: &'static str,
+    /// What the label is, as Nomad's messages call it: such a block may stand any number of times, with another label
+    /// each. `None` for a block that has none and may stand once.
+    pub label: Option<&'static str>,
+    /// What it is for, in the words of the documentation.
+    pub meaning: &'static str,
     /// What may stand inside.
-    pub attributes: &'static [Attribute],
+    pub body: Body,
 }
 
-/// An attribute of a block. Every one is optional.
+/// An attribute of a block.
 #[derive(Clone, Copy, Debug)]
 pub struct Attribute {
     /// Its name.
@@ -30,18 +42,45 @@ pub enum Kind {
     Text,
     /// `true` or `false`.
     Bool,
+    /// A number, or the text of one.
+    Number,
     /// A list of strings.
     TextList,
+    /// Strings by name, as `name = { … }` or as `name { … }`.
+    TextMap,
+}
+
+const fn attribute(name: &'static str, kind: Kind, meaning: &'static str) -> Attribute {
+    Attribute { name, kind, meaning }
 }
 
 const fn text(name: &'static str, meaning: &'static str) -> Attribute {
-    Attribute { name, kind: Kind::Text, meaning }
+    attribute(name, Kind::Text, meaning)
 }
 
 /// The body of `config {}`.
-pub const MANIFEST: &[Block] = &[Block {
-    name: "wait",
-    label: "name",
+pub const MANIFEST: Body = Body {
+    attributes: &[
+        text("on_failure", "finish, continue or cancel: what happens to the rest when a node fails"),
+        attribute(
+            "max_parallel",
+            Kind::Number,
+            "how many nodes are worked on at the same time; 10 if absent",
+        ),
+        text("timeout", "how long the whole run may take; as long as its nodes if absent"),
+    ],
+    blocks: &[
+        Block { name: "wait", label: Some("name"), meaning: "something that must be so", body: WAIT },
+        Block {
+            name: "job",
+            label: Some("name"),
+            meaning: "a job that must be there and be ready",
+            body: JOB,
+        },
+    ],
+};
+
+const WAIT: Body = Body {
     attributes: &[
         text("job", "the job to wait for; the label if absent"),
         text("namespace", "the job's namespace; the task's own if absent"),
@@ -49,18 +88,74 @@ pub const MANIFEST: &[Block] = &[Block {
         text("task", "a task of the own allocation instead of a job"),
         text("until", "running, healthy, complete, failed, finished, stopped or absent"),
         text("at_least", "how many allocations of each group: \"2\", or \"50%\""),
-        Attribute {
-            name: "any_version",
-            kind: Kind::Bool,
-            meaning: "count allocations of older versions of the job too",
-        },
+        attribute("any_version", Kind::Bool, "count allocations of older versions of the job too"),
         text("timeout", "how long to wait; 5m if absent"),
         text("on_timeout", "fail or continue"),
         text("on_blocked", "wait or fail, while Nomad finds no room for the job"),
-        Attribute {
-            name: "depends_on",
-            kind: Kind::TextList,
-            meaning: "other waits that must hold before this one is looked at",
+        attribute("depends_on", Kind::TextList, "other waits that must hold before this one is looked at"),
+    ],
+    blocks: &[],
+};
+
+const JOB: Body = Body {
+    attributes: &[
+        text("jobspec", "the path of its jobspec in the task's directory; required"),
+        attribute("vars", Kind::TextMap, "values for the jobspec's variables"),
+        text("namespace", "where it is registered; what the jobspec says if absent, else the task's own"),
+        attribute(
+            "depends_on",
+            Kind::TextList,
+            "the jobs and waits that must be satisfied before it is submitted",
+        ),
+        text("exclusive", "jobs with the same word are never updated at the same time"),
+        attribute("adopt", Kind::Bool, "take over a job that no tree has submitted"),
+    ],
+    blocks: &[
+        Block { name: "ready", label: None, meaning: "when it counts as ready", body: READY },
+        Block {
+            name: "pre",
+            label: Some("name"),
+            meaning: "a batch job that runs before it is created or changed",
+            body: HOOK,
+        },
+        Block {
+            name: "post",
+            label: Some("name"),
+            meaning: "a batch job that runs when it, created or changed, is ready",
+            body: HOOK,
         },
     ],
-}];
+};
+
+const READY: Body = Body {
+    attributes: &[
+        text("until", "running, healthy, complete or finished"),
+        text("at_least", "how many allocations of each group: \"2\", or \"50%\""),
+        text("group", "only this group of the job"),
+        text("stable_for", "for how long it must be so without a break; 0s if absent"),
+        text("timeout", "how long it may take; the job's progress deadline and half a minute if absent"),
+        text("on_blocked", "wait or fail, while Nomad finds no room for the job"),
+    ],
+    blocks: &[],
+};
+
+const HOOK: Body = Body {
+    attributes: &[
+        text("jobspec", "the path of a batch jobspec in the task's directory; this or dispatch"),
+        text("dispatch", "the ID of a parameterized job that is registered; this or jobspec"),
+        attribute("vars", Kind::TextMap, "values for the jobspec's variables"),
+        attribute("meta", Kind::TextMap, "values for the meta of the job that runs"),
+        text("payload", "what is dispatched with the job"),
+        text("namespace", "where it runs; what the jobspec says if absent, else the task's own"),
+        attribute(
+            "depends_on",
+            Kind::TextList,
+            "hooks of the same job and moment that must have ended well before",
+        ),
+        text("timeout", "how long one attempt may take; 10m if absent"),
+        attribute("retries", Kind::Number, "how many attempts may follow the first; 0 if absent"),
+        text("on_failure", "fail or continue"),
+        text("retain", "failed, all or none: which of its finished jobs stay registered"),
+    ],
+    blocks: &[],
+};

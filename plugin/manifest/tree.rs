@@ -27,6 +27,8 @@ pub struct Tree {
 impl Tree {
     /// [`Tree::max_parallel`] where the user gives none.
     pub const DEFAULT_MAX_PARALLEL: u32 = 10;
+    /// The most that [`Tree::max_parallel`] can be: as many nodes as a tree may have.
+    pub const MAX_PARALLEL: u32 = 1000;
 }
 
 /// A job that must be there and be ready.
@@ -104,6 +106,9 @@ impl Hook {
     pub fn place(&self, label: &str) -> String {
         format!("{} {label:?} of job {:?}", self.moment, self.of)
     }
+
+    /// The most that [`Hook::retries`] can be: what fails a hundred times fails for another reason than chance.
+    pub const MAX_RETRIES: u32 = 100;
 }
 
 /// When a hook runs.

@@ -157,11 +157,21 @@ const LONGEST: Duration = Duration::from_hours(30 * 24);
 ///
 /// A sentence that says what is wrong with it.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text)
-        .map_err(|_| format!("\"{text}\" is not a duration; write it like \"90s\", \"5m\" or \"1h30m\""))?;
+    let duration = duration_or_none(text)?;
     if duration < Duration::from_millis(1) {
         return Err(format!("\"{text}\" leaves no time to wait; write \"1s\" or more"));
     }
+    Ok(duration)
+}
+
+/// Reads a duration such as `"10s"`, or `"0s"` for none.
+///
+/// # Errors
+///
+/// A sentence that says what is wrong with it.
+pub(super) fn duration_or_none(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text)
+        .map_err(|_| format!("\"{text}\" is not a duration; write it like \"90s\", \"5m\" or \"1h30m\""))?;
     if duration > LONGEST {
         return Err(format!("\"{text}\" is more than 30 days"));
     }

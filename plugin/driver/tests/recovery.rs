@@ -87,6 +87,7 @@ async fn state_that_is_not_understood_is_refused_and_can_be_destroyed_and_starte
         Some(state(half)),
         Some(state(&longer)),
         Some(named(json!({}))),
+        Some(named(json!({"version": 3, "manifest": {"waits": {}, "tree": null}, "deadlines": {}}))),
         Some(named(json!({"version": 2, "manifest": {"waits": {}}, "deadlines": {}}))),
         Some(named(json!({"version": 1}))),
         Some(named(json!({"version": 1, "manifest": {"waits": {}}, "deadlines": {}}))),
@@ -102,12 +103,13 @@ async fn state_that_is_not_understood_is_refused_and_can_be_destroyed_and_starte
     this task's handle has no configuration
     this task's stored state cannot be read: IO error while reading marker: failed to fill whole buffer
     this task's stored state cannot be read: wrong msgpack marker Reserved
-    this task's stored state cannot be read: IO error while reading marker: failed to fill whole buffer
-    this task's stored state contradicts itself: this version would have written it in another way
+    this task's stored state cannot be read: IO error while reading data: unexpected end of file
+    this task's stored state contradicts itself: its version would have been written in another way
     this task's stored state cannot be read: missing field `version`
-    this task's stored state has version 2, and this dtree only knows version 1
+    this task's stored state has version 3, and this dtree knows the versions 1 to 2
+    this task's stored state contradicts itself: its version would have been written in another way
     this task's stored state cannot be read: missing field `manifest`
-    this task's stored state contradicts itself: this version would have written it in another way
+    this task's stored state contradicts itself: its version would have been written in another way
     this task's stored state cannot be read: unknown field `more`, expected one of `version`, `manifest`, `deadlines`
     this task's stored state cannot be read: array had incorrect length, expected 1
     ");
@@ -135,15 +137,47 @@ fn first_handle() -> Handle {
         },
         "redis": {"at_least": "2", "until": "complete"},
     }});
-    let (manifest, problems) = Manifest::from_msgpack(&rmp_serde::to_vec_named(&config).unwrap());
-    assert!(problems.is_empty(), "{problems}");
     let deadlines =
         [("own", 1_795_158_842_042), ("postgres", 1_795_164_242_042), ("redis", 1_795_158_842_042)];
-    let deadlines = deadlines.map(|(name, at)| (name.to_owned(), Time::from_unix_millis(at)));
-    Handle::new(manifest, deadlines.into())
+    handle_of(&config, &deadlines)
+}
+
+/// What a handle of version 2 says: every kind of value that a tree has.
+fn second_handle() -> Handle {
+    let config = json!({
+        "on_failure": "cancel", "max_parallel": 7, "timeout": "30m",
+        "wait": {"redis": {"at_least": "2"}},
+        "job": {
+            "postgres": {
+                "jobspec": "local/postgres.nomad.hcl", "vars": {"port": "5432"}, "namespace": "data",
+                "depends_on": ["redis"], "exclusive": "db", "adopt": true,
+                "ready": {
+                    "until": "running", "at_least": "50%", "group": "db", "stable_for": "10s",
+                    "timeout": "2m", "on_blocked": "fail",
+                },
+                "pre": {"check": {
+                    "jobspec": "local/check.nomad.hcl", "vars": {"x": "1"}, "meta": {"k": "v"},
+                    "namespace": "ops", "timeout": "1m", "retries": 2, "on_failure": "continue",
+                    "retain": "none",
+                }},
+                "post": {"setup": {"dispatch": "setup", "payload": "text", "depends_on": ["other"]}},
+            },
+            "api": {"jobspec": "local/api.nomad.hcl", "depends_on": ["postgres"]},
+        },
+    });
+    handle_of(&config, &[("redis", 1_795_158_842_042)])
+}
+
+fn handle_of(config: &Value, deadlines: &[(&str, u64)]) -> Handle {
+    let (manifest, problems) = Manifest::from_msgpack(&rmp_serde::to_vec_named(config).unwrap());
+    assert!(problems.is_empty(), "{problems}");
+    let deadlines =
+        deadlines.iter().map(|(name, at)| ((*name).to_owned(), Time::from_unix_millis(*at))).collect();
+    Handle::new(manifest, deadlines)
 }
 
 const FIRST_BYTES: &[u8] = include_bytes!("../fixtures/handle-v1.msgpack");
+const SECOND_BYTES: &[u8] = include_bytes!("../fixtures/handle-v2.msgpack");
 
 #[test]
 fn the_first_handle_is_still_read() {
@@ -151,22 +185,67 @@ fn the_first_handle_is_still_read() {
 }
 
 #[test]
-fn the_first_handle_is_still_written() {
-    assert_eq!(first_handle().to_bytes().unwrap(), FIRST_BYTES);
+fn the_second_handle_is_still_read() {
+    assert_eq!(Handle::from_bytes(SECOND_BYTES).unwrap(), second_handle());
+}
+
+#[test]
+fn the_second_handle_is_still_written() {
+    assert_eq!(second_handle().to_bytes().unwrap(), SECOND_BYTES);
+}
+
+#[test]
+fn a_tree_needs_no_deadlines_in_its_handle_and_a_gate_does() {
+    let Handle { manifest, .. } = second_handle();
+    let tree = Handle::new(manifest, BTreeMap::new());
+    assert_eq!(Handle::from_bytes(&tree.to_bytes().unwrap()).unwrap(), tree);
+    let Handle { manifest, .. } = first_handle();
+    let gate = Handle::new(manifest, BTreeMap::new());
+    assert!(Handle::from_bytes(&gate.to_bytes().unwrap()).is_err());
+
+    let mut of_others = second_handle();
+    of_others.deadlines.insert("postgres".to_owned(), Time::from_unix_millis(1));
+    assert!(Handle::from_bytes(&of_others.to_bytes().unwrap()).is_err());
+    let mut without_jobs = second_handle();
+    without_jobs.manifest.tree.as_mut().unwrap().jobs.clear();
+    assert!(Handle::from_bytes(&without_jobs.to_bytes().unwrap()).is_err());
+}
+
+/// Every key of every map in `state`, as a path of keys and positions.
+fn keys(state: &Value) -> Vec<String> {
+    let inner = |name: String, state: &Value| {
+        let below = keys(state).into_iter().map(|path| format!("/{name}{path}")).collect::<Vec<_>>();
+        [format!("/{name}")].into_iter().chain(below)
+    };
+    match state {
+        Value::Object(map) => map.iter().flat_map(|(key, state)| inner(key.clone(), state)).collect(),
+        Value::Array(list) => {
+            let below = list.iter().enumerate();
+            below.flat_map(|(n, state)| inner(n.to_string(), state).skip(1)).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// serde takes an absent optional value for `None`: a wait in the wrong namespace, or for fewer groups.
 #[test]
 fn a_handle_without_one_of_its_keys_is_refused() {
-    let state: Value = rmp_serde::from_slice(FIRST_BYTES).unwrap();
-    let keys: Vec<String> =
-        state["manifest"]["waits"]["postgres"].as_object().unwrap().keys().cloned().collect();
-    assert!(keys.len() > 5);
-    for key in keys {
-        let mut state = state.clone();
-        state["manifest"]["waits"]["postgres"].as_object_mut().unwrap().remove(&key);
-        let bytes = rmp_serde::to_vec_named(&state).unwrap();
-        assert!(Handle::from_bytes(&bytes).is_err(), "without {key}");
+    for bytes in [FIRST_BYTES, SECOND_BYTES] {
+        let state: Value = rmp_serde::from_slice(bytes).unwrap();
+        // What the user named may be absent: a wait, a job, a hook, a variable, a key of the meta.
+        let names = ["waits", "deadlines", "jobs", "hooks", "vars", "meta"];
+        let keys: Vec<String> = keys(&state)
+            .into_iter()
+            .filter(|path| !path.rsplit('/').nth(1).is_some_and(|map| names.contains(&map)))
+            .collect();
+        assert!(keys.len() > 20, "{keys:?}");
+        for path in keys {
+            let mut state = state.clone();
+            let (map, key) = path.rsplit_once('/').unwrap();
+            state.pointer_mut(map).unwrap().as_object_mut().unwrap().remove(key).unwrap();
+            let bytes = rmp_serde::to_vec_named(&state).unwrap();
+            assert!(Handle::from_bytes(&bytes).is_err(), "without {path}");
+        }
+        assert!(bytes.iter().enumerate().all(|(n, _)| Handle::from_bytes(&bytes[..n]).is_err()));
     }
-    assert!(FIRST_BYTES.iter().enumerate().all(|(n, _)| Handle::from_bytes(&FIRST_BYTES[..n]).is_err()));
 }

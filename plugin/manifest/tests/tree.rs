@@ -1,0 +1,249 @@
+//! Trees: what users can write of jobs and hooks, and what they are told when it is wrong.
+
+use std::time::Duration;
+
+use insta::assert_snapshot;
+use serde_json::json;
+
+use super::{problems, read};
+use crate::manifest::{
+    AtLeast, Hook, JobNode, Launch, Moment, OnBlocked, OnFailure, OnHookFailure, Ready, Retain, Tree, Until,
+};
+
+fn map(key: &str, value: &str) -> std::collections::BTreeMap<String, String> {
+    [(key.to_owned(), value.to_owned())].into()
+}
+
+fn tree(config: &serde_json::Value) -> Tree {
+    let (manifest, problems) = read(config);
+    assert_eq!(problems.to_string(), "no problem");
+    *manifest.tree.unwrap()
+}
+
+#[test]
+fn a_bare_tree_has_the_defaults() {
+    let config = json!({"wait": {}, "job": {"api": {
+        "jobspec": "local/api.hcl", "vars": null, "ready": null, "pre": {"check": {"jobspec": "x"}}, "post": {},
+    }}, "max_parallel": null});
+    let expected = Tree {
+        on_failure: OnFailure::Finish,
+        max_parallel: 10,
+        timeout: None,
+        jobs: [(
+            "api".to_owned(),
+            JobNode {
+                jobspec: "local/api.hcl".to_owned(),
+                vars: [].into(),
+                namespace: None,
+                depends_on: vec![],
+                ready: Ready {
+                    until: None,
+                    at_least: None,
+                    group: None,
+                    stable_for: Duration::ZERO,
+                    timeout: None,
+                    on_blocked: OnBlocked::Wait,
+                },
+                exclusive: None,
+                adopt: false,
+            },
+        )]
+        .into(),
+        hooks: [(
+            "check".to_owned(),
+            Hook {
+                of: "api".to_owned(),
+                moment: Moment::Pre,
+                launch: Launch::Jobspec { jobspec: "x".to_owned(), vars: [].into() },
+                namespace: None,
+                meta: [].into(),
+                depends_on: vec![],
+                timeout: Duration::from_mins(10),
+                retries: 0,
+                on_failure: OnHookFailure::Fail,
+                retain: Retain::Failed,
+            },
+        )]
+        .into(),
+    };
+    assert_eq!(tree(&config), expected);
+}
+
+#[test]
+fn every_attribute_of_a_tree_arrives() {
+    let config = json!({
+        "on_failure": "cancel", "max_parallel": 7, "timeout": "30m",
+        "wait": {"redis": {}},
+        "job": {"postgres": {
+            "jobspec": "/local/postgres.hcl", "vars": {"port": "5432"}, "namespace": "data",
+            "depends_on": ["redis"], "exclusive": "db", "adopt": true,
+            "ready": {
+                "until": "running", "at_least": "50%", "group": "db", "stable_for": "10s", "timeout": "2m",
+                "on_blocked": "fail",
+            },
+            "pre": {"check": {
+                "jobspec": "local/check.hcl", "vars": {"x": "1"}, "meta": {"k": "v"}, "namespace": "ops",
+                "depends_on": ["other"], "timeout": "1m", "retries": "2", "on_failure": "continue",
+                "retain": "all",
+            }},
+            "post": {"team/setup": {"dispatch": "setup", "payload": "text", "meta": {"m.n": ""}, "retries": 3.0}},
+        }},
+    });
+    let (manifest, problems) = read(&config);
+    assert_eq!(problems.to_string(), "no problem");
+    assert_eq!(manifest.waits.keys().collect::<Vec<_>>(), ["redis"]);
+    let tree = *manifest.tree.unwrap();
+    assert_eq!((tree.on_failure, tree.max_parallel), (OnFailure::Cancel, 7));
+    assert_eq!(tree.timeout, Some(Duration::from_mins(30)));
+    let expected = JobNode {
+        jobspec: "/local/postgres.hcl".to_owned(),
+        vars: map("port", "5432"),
+        namespace: Some("data".into()),
+        depends_on: vec!["redis".to_owned()],
+        ready: Ready {
+            until: Some(Until::Running),
+            at_least: Some(AtLeast::Percent(50)),
+            group: Some("db".to_owned()),
+            stable_for: Duration::from_secs(10),
+            timeout: Some(Duration::from_mins(2)),
+            on_blocked: OnBlocked::Fail,
+        },
+        exclusive: Some("db".to_owned()),
+        adopt: true,
+    };
+    assert_eq!(tree.jobs["postgres"], expected);
+    let expected = Hook {
+        of: "postgres".to_owned(),
+        moment: Moment::Pre,
+        launch: Launch::Jobspec { jobspec: "local/check.hcl".to_owned(), vars: map("x", "1") },
+        namespace: Some("ops".into()),
+        meta: map("k", "v"),
+        depends_on: vec!["other".to_owned()],
+        timeout: Duration::from_mins(1),
+        retries: 2,
+        on_failure: OnHookFailure::Continue,
+        retain: Retain::All,
+    };
+    assert_eq!(tree.hooks["check"], expected);
+    let post = &tree.hooks["team/setup"];
+    assert_eq!(post.launch, Launch::Dispatch { job: "setup".into(), payload: "text".to_owned() });
+    assert_eq!((post.moment, post.retries, &post.meta), (Moment::Post, 3, &map("m.n", "")));
+}
+
+#[test]
+fn all_problems_of_a_tree_are_told_at_once() {
+    let config = json!({
+        "on_failure": "finnish", "max_parallel": 0, "timeout": "0s",
+        "wait": {"redis": {"until": "helthy"}},
+        "job": {
+            "": {"jobspec": ""},
+            "api": {
+                "vars": {"good": "1", "a b": "2"}, "namespace": "*", "exclusive": "", "ready": {
+                    "until": "absent", "at_least": "0", "group": "a b", "stable_for": "31d", "timeout": "soon",
+                    "on_blocked": "giveup",
+                },
+                "pre": {
+                    "a b": {"jobspec": "../x", "retries": 101, "on_failure": "contniue", "retain": "some"},
+                    "": {"dispatch": "", "meta": {"dtree_tree": "x", "": ""}, "payload": "x".repeat(16_385)},
+                },
+                "post": {
+                    "x".repeat(65): {"jobspec": "/etc/x", "timeout": "0s", "retries": 1.5},
+                },
+            },
+            "db": {"jobspec": "local/db.hcl", "ready": {"until": "runing"}},
+        },
+    });
+    assert_snapshot!(problems(&config), @r#"
+    32 problems:
+    pre "" of job "api": job "" has the same label (wait, job, pre and post share their labels in a task: rename one)
+    wait "redis": until = "helthy" is none of running, healthy, complete, failed, finished, stopped, absent (did you mean "healthy"?)
+    config: on_failure = "finnish" is none of finish, continue, cancel (did you mean "finish"?)
+    config: max_parallel = 0 is no whole number from 1 to 1000
+    config: timeout = "0s" leaves no time to wait; write "1s" or more
+    job "": the label is empty
+    job "": jobspec = "" names no file; write a path in the task's directory, like "local/x.nomad.hcl"
+    job "api": jobspec is missing (write the path of its jobspec: `jobspec = "local/api.nomad.hcl"`)
+    job "api": vars has "a b", which no variable is called: letters, digits, `_` and `-`, and no digit first
+    job "api": namespace = "*" cannot be one: up to 128 letters, digits and dashes, and one namespace only
+    job "api": exclusive is empty
+    ready of job "api": until = "absent" makes no sense of a job that was just submitted (write one of running, healthy, complete, finished)
+    ready of job "api": at_least = "0" is neither a number from 1 on, like "2", nor a share from 1% to 100%, like "50%"
+    ready of job "api": group = "a b" has a blank in it, which no name in Nomad has
+    ready of job "api": stable_for = "31d" is more than 30 days
+    ready of job "api": timeout = "soon" is not a duration; write it like "90s", "5m" or "1h30m"
+    ready of job "api": on_blocked = "giveup" is none of wait, fail
+    pre "" of job "api": the label is empty
+    pre "" of job "api": payload has 16385 bytes, and Nomad dispatches no more than 16384
+    pre "" of job "api": dispatch is empty
+    pre "" of job "api": meta has a key without a name
+    pre "" of job "api": meta has "dtree_tree", but keys with dtree_ are dtree's own marks
+    pre "a b" of job "api": the label = "a b" becomes part of a job's ID: write it with letters, digits, `-`, `_`, `.` and `/` only
+    pre "a b" of job "api": jobspec = "../x" leads out of the task's directory; let a template or artifact block bring the file to "local/"
+    pre "a b" of job "api": retries = 101 is no whole number from 0 to 100
+    pre "a b" of job "api": on_failure = "contniue" is none of fail, continue (did you mean "continue"?)
+    pre "a b" of job "api": retain = "some" is none of failed, all, none
+    post "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" of job "api": the label has 65 characters, and at most 64 fit into a job's ID
+    post "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" of job "api": jobspec = "/etc/x" is not in the task's directory, of which "/local/", "/secrets/" and "/alloc/" can be read; let a template or artifact block bring the file to "local/"
+    post "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" of job "api": timeout = "0s" leaves no time to wait; write "1s" or more
+    post "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" of job "api": retries = 1.5 is no whole number from 0 to 100
+    ready of job "db": until = "runing" is none of running, healthy, complete, finished (did you mean "running"?)
+    "#);
+}
+
+#[test]
+fn contradictions_of_a_hook_are_named_as_a_pair() {
+    let config = json!({"job": {"api": {"jobspec": "x", "pre": {
+        "both": {"jobspec": "x", "dispatch": "y"},
+        "dispatched": {"dispatch": "y", "vars": {"a": "1"}},
+        "neither": {},
+        "nothing": {"payload": ""},
+        "run": {"jobspec": "x", "payload": ""},
+    }}}});
+    assert_snapshot!(problems(&config), @r#"
+    5 problems:
+    pre "both" of job "api": jobspec and dispatch contradict each other: one runs a jobspec, the other a job that is registered already
+    pre "dispatched" of job "api": vars and dispatch contradict each other: a registered job has no variables any more; give it meta
+    pre "neither" of job "api": has nothing to run (write the path of a batch jobspec, `jobspec = "local/neither.nomad.hcl"`, or the ID of a parameterized job, `dispatch = "neither"`)
+    pre "nothing" of job "api": has nothing to run (write the path of a batch jobspec, `jobspec = "local/nothing.nomad.hcl"`, or the ID of a parameterized job, `dispatch = "nothing"`)
+    pre "run" of job "api": payload and jobspec contradict each other: only a dispatched job takes one
+    "#);
+}
+
+#[test]
+fn one_label_for_two_blocks_is_told_with_both_places() {
+    let config = json!({
+        "wait": {"redis": {}},
+        "job": {
+            "api": {"jobspec": "x", "pre": {"api": {"jobspec": "x"}, "seed": {"jobspec": "x"}}},
+            "db": {"jobspec": "x", "pre": {"both": {"jobspec": "x"}}, "post": {"both": {"jobspec": "x"}}},
+            "redis": {"jobspec": "x", "post": {"seed": {"jobspec": "x"}}},
+        },
+    });
+    assert_snapshot!(problems(&config), @r#"
+    4 problems:
+    pre "api" of job "api": job "api" has the same label (wait, job, pre and post share their labels in a task: rename one)
+    post "both" of job "db": pre "both" of job "db" has the same label (wait, job, pre and post share their labels in a task: rename one)
+    job "redis": wait "redis" has the same label (wait, job, pre and post share their labels in a task: rename one)
+    post "seed" of job "redis": pre "seed" of job "api" has the same label (wait, job, pre and post share their labels in a task: rename one)
+    "#);
+}
+
+#[test]
+fn what_is_said_of_a_tree_needs_one() {
+    let config = json!({"wait": {"a": {}}, "on_failure": "finish", "max_parallel": 3, "timeout": "1h"});
+    assert_snapshot!(problems(&config), @"
+    3 problems:
+    config: on_failure is about a tree of jobs, and there is no `job` block (take it away; what it means for one wait is written into the `wait` block)
+    config: max_parallel is about a tree of jobs, and there is no `job` block (take it away; what it means for one wait is written into the `wait` block)
+    config: timeout is about a tree of jobs, and there is no `job` block (take it away; what it means for one wait is written into the `wait` block)
+    ");
+}
+
+#[test]
+fn a_gate_is_not_larger_for_the_trees_there_are() {
+    let (gate, problems) = read(&json!({"wait": {"a": {}}}));
+    assert!(problems.is_empty(), "{problems}");
+    assert_eq!(gate.tree, None);
+    let without = size_of_val(&gate.waits);
+    assert_eq!(size_of_val(&gate), without + size_of::<usize>());
+}
