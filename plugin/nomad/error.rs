@@ -378,4 +378,48 @@ mod tests {
         ");
         assert!(error.is_transient() && !error.is_denied());
     }
+
+    #[test]
+    fn a_refusal_is_told_from_a_lost_leader_by_its_words() {
+        let refused = |status, said: &str| Error::Refused {
+            wanted: "register job `db`".to_owned(),
+            status,
+            said: said.to_owned(),
+        };
+        // What agents were seen to say, alone and after having passed the request on.
+        for lost in [
+            "EOF",
+            "rpc error: EOF",
+            "rpc error: failed to get conn: dial tcp 127.0.0.1:24647: connect: connection refused",
+            "rpc error: failed to get conn: rpc error: lead thread didn't get connection",
+            "No cluster leader",
+            "rpc error: rpc error: No cluster leader",
+            "No path to region",
+        ] {
+            assert!(refused(500, lost).is_unsettled(), "{lost}");
+            assert!(!refused(400, lost).is_unsettled(), "{lost}");
+        }
+        for settled in [
+            "rpc error: parameterized job not found",
+            "Dispatch request included unpermitted metadata keys: [zz]",
+            "rpc error: job \"db\" version 9 not found",
+            "Missing job task groups",
+            "",
+        ] {
+            assert!(!refused(500, settled).is_unsettled(), "{settled}");
+        }
+        for status in [429, 502, 503, 504] {
+            assert!(refused(status, "").is_unsettled(), "{status}");
+        }
+        for conflict in [
+            "Enforcing job modify index 0: job already exists",
+            "rpc error: Enforcing job modify index 3: job exists with conflicting job modify index: 89",
+            "rpc error: rpc error: Enforcing job modify index 3: job does not exist",
+        ] {
+            assert!(refused(500, conflict).is_conflict() && refused(500, conflict).is_unsettled());
+        }
+        assert!(!refused(500, "not Enforcing job modify index").is_conflict());
+        let lost = Error::StreamLost { address: String::new(), how: String::new() };
+        assert!(lost.is_unsettled() && !lost.is_conflict());
+    }
 }

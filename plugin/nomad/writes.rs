@@ -27,6 +27,8 @@ use crate::cluster::{AllocId, JobKey, JobVersion, Marks, Namespace, RaftIndex};
 const MAX_PROBLEMS: usize = 4 << 10;
 /// What Nomad puts before what it says against a job's text.
 const UNPARSED: &str = "Failed to parse job: ";
+/// What Nomad says of the log of a task that it has not started.
+const NO_LOGS_YET: &str = "not started yet";
 /// A job and a tag that nobody has: to remove it needs the right to submit jobs, and changes nothing.
 const NOBODYS: (&str, &str) = ("dtree-may-i-submit", "dtree-may-i-submit");
 
@@ -184,8 +186,11 @@ impl Client {
     }
 
     /// Gives a version a name, which keeps Nomad from forgetting it. A version has one name at a time: a name it had
-    /// is replaced. `name` may not hold a slash. The version's specification and its allocations stay as they are,
-    /// but a job registered anew over a named version gets a new version, even if nothing else differs.
+    /// is replaced. `name` may not hold a slash.
+    ///
+    /// The version's specification and its allocations stay as they are. But Nomad compares names too: a job
+    /// registered again over its named current version gets a new one, and if it is a batch job it runs again, even
+    /// if nothing differs, unless its `VersionTag` is registered with it.
     ///
     /// # Errors
     ///
@@ -213,7 +218,8 @@ impl Client {
         }
     }
 
-    /// The end of what a task has written: at most `bytes` bytes, what is no UTF-8 replaced.
+    /// The end of what a task has written: at most `bytes` bytes, what is no UTF-8 replaced. Empty when it has not
+    /// begun.
     ///
     /// # Errors
     ///
@@ -234,6 +240,9 @@ impl Client {
             stream.name()
         );
         let answer = self.ask(&target, &wanted).await?;
+        if answer.head.status() == StatusCode::NOT_FOUND && said(&answer.body).contains(NO_LOGS_YET) {
+            return Ok(String::new());
+        }
         let Answer { body, .. } = self.allowed(answer, &wanted, namespace, Capability::ReadLogs)?;
         // The task may have written on while it was read.
         let written = body.beginning(body.len());
