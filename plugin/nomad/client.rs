@@ -1,11 +1,12 @@
 //! What dtree asks Nomad, one method a question.
 
-use hyper::{HeaderMap, StatusCode};
-use serde::de::DeserializeOwned;
+use bytes::Bytes;
+use hyper::{HeaderMap, Method, StatusCode};
+use serde::{Serialize, de::DeserializeOwned};
 use tracing::debug;
 
 use super::{
-    Endpoint, Error, EventStream, Token, Topics,
+    Capability, Endpoint, Error, EventStream, Token, Topics,
     chunks::Chunks,
     convert,
     query::{encode, filtered, within},
@@ -195,7 +196,7 @@ impl Client {
             let token: Read<wire::AclToken> = decode(answer, wanted)?;
             return Ok(token.value.accessor_id != NO_ACLS);
         }
-        match self.refusal(&answer, wanted, &Namespace::from("default")) {
+        match self.refusal(&answer, wanted, &Namespace::from("default"), Capability::Read) {
             denied if denied.is_denied() => Ok(true),
             other if other.is_transient() => Err(other),
             // A workload identity is no ACL token: 404.
@@ -226,16 +227,35 @@ impl Client {
         let status = opened.response.status();
         if !status.is_success() {
             let answer = self.question(&target, wanted).finish(opened).await?;
-            return Err(self.refusal(&answer, wanted, namespace));
+            return Err(self.refusal(&answer, wanted, namespace, Capability::Read));
         }
         Ok(EventStream::new(self.endpoint.to_string(), wanted.to_owned(), namespace.clone(), opened))
     }
 
     fn question<'a>(&'a self, target: &'a str, wanted: &'a str) -> Question<'a> {
-        Question { endpoint: &self.endpoint, token: self.token.as_ref(), target, wanted }
+        let (endpoint, token) = (&self.endpoint, self.token.as_ref());
+        Question { endpoint, token, method: Method::GET, target, body: Bytes::new(), wanted }
     }
 
-    async fn ask(&self, target: &str, wanted: &str) -> Result<Answer, Error> {
+    /// Sends `body` as JSON, or nothing where there is none.
+    pub(super) async fn send<B: Serialize + Sync>(
+        &self,
+        method: Method,
+        target: &str,
+        body: Option<&B>,
+        wanted: &str,
+    ) -> Result<Answer, Error> {
+        debug!(endpoint = %self.endpoint, %method, target, "request");
+        let body = match body {
+            Some(body) => serde_json::to_vec(body)
+                .map_err(|source| Error::Garbled { wanted: wanted.to_owned(), source })?
+                .into(),
+            None => Bytes::new(),
+        };
+        Question { method, body, ..self.question(target, wanted) }.ask().await
+    }
+
+    pub(super) async fn ask(&self, target: &str, wanted: &str) -> Result<Answer, Error> {
         debug!(endpoint = %self.endpoint, target, "request");
         self.question(target, wanted).ask().await
     }
@@ -256,18 +276,29 @@ impl Client {
         })
     }
 
-    /// The answer, if Nomad did what it was asked to.
+    /// The answer, if Nomad let us see what it was asked for.
     fn succeed(&self, answer: Answer, wanted: &str, namespace: &Namespace) -> Result<Answer, Error> {
+        self.allowed(answer, wanted, namespace, Capability::Read)
+    }
+
+    /// The answer, if Nomad did what it was asked to, for which it wants `capability`.
+    pub(super) fn allowed(
+        &self,
+        answer: Answer,
+        wanted: &str,
+        namespace: &Namespace,
+        capability: Capability,
+    ) -> Result<Answer, Error> {
         if answer.head.status().is_success() {
             Ok(answer)
         } else {
-            Err(self.refusal(&answer, wanted, namespace))
+            Err(self.refusal(&answer, wanted, namespace, capability))
         }
     }
 
     /// What a refusal means. Nomad's own way of denying differs between the Task API, its HTTP server and its
     /// servers' answers.
-    fn refusal(&self, answer: &Answer, wanted: &str, namespace: &Namespace) -> Error {
+    fn refusal(&self, answer: &Answer, wanted: &str, namespace: &Namespace, capability: Capability) -> Error {
         let status = answer.head.status();
         let said = said(&answer.body);
         let wanted = wanted.to_owned();
@@ -281,22 +312,23 @@ impl Client {
             return Error::Unidentified { wanted, asker: self.asker.clone(), has_token, said };
         }
         if lacks_right {
-            return Error::Denied { wanted, namespace: namespace.clone(), asker: self.asker.clone() };
+            let (namespace, asker) = (namespace.clone(), self.asker.clone());
+            return Error::Denied { wanted, namespace, capability, asker };
         }
         Error::Refused { wanted, status: status.as_u16(), said }
     }
 }
 
-/// The first line of an error's text.
-fn said(body: &Chunks) -> String {
-    String::from_utf8_lossy(&body.beginning(4 * MAX_SAID))
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .chars()
-        .take(MAX_SAID)
-        .collect()
+/// The first line of an error's text, or the points of a list, which Nomad writes one a line below a count.
+pub(super) fn said(body: &Chunks) -> String {
+    let text = body.beginning(4 * MAX_SAID);
+    let text = String::from_utf8_lossy(&text);
+    let mut lines = text.lines().map(str::trim);
+    let first = lines.next().unwrap_or_default();
+    let points: Vec<&str> = lines.filter_map(|line| line.strip_prefix("* ")).collect();
+    let whole =
+        if first.ends_with("occurred:") && !points.is_empty() { points.join("; ") } else { first.to_owned() };
+    whole.chars().take(MAX_SAID).collect()
 }
 
 /// The position an answer is as new as. Zero, which makes nothing look outdated, when Nomad does not say.
@@ -306,7 +338,7 @@ fn index(headers: &HeaderMap) -> RaftIndex {
     RaftIndex(index.unwrap_or_default())
 }
 
-fn decode<T: DeserializeOwned>(answer: Answer, wanted: &str) -> Result<Read<T>, Error> {
+pub(super) fn decode<T: DeserializeOwned>(answer: Answer, wanted: &str) -> Result<Read<T>, Error> {
     let index = index(answer.head.headers());
     let value = serde_json::from_reader(answer.body)
         .map_err(|source| Error::Garbled { wanted: wanted.to_owned(), source })?;

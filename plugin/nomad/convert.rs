@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{JobStub, wire};
+use super::{JobStub, VersionStub, wire};
 use crate::cluster::{
     AllocStatus, Allocation, Check, CheckStatus, Deployment, DeploymentGroup, DeploymentStatus, Evaluation,
     EvaluationStatus, Group, Job, JobKey, JobType, JobVersion, Lifecycle, LifecycleHook, Marks, RaftIndex,
@@ -35,6 +35,19 @@ impl From<wire::JobStub> for JobStub {
             create_index: RaftIndex(stub.create_index),
             modify_index: RaftIndex(stub.modify_index),
             job_modify_index: RaftIndex(stub.spec_modify_index),
+        }
+    }
+}
+
+impl From<wire::Version> for VersionStub {
+    fn from(version: wire::Version) -> Self {
+        Self {
+            version: JobVersion(version.number),
+            create_index: RaftIndex(version.create_index),
+            job_modify_index: RaftIndex(version.spec_modify_index),
+            is_stopped: version.stop,
+            marks: marks(version.meta),
+            tag: version.tag.map(|tag| (tag.name, tag.description)),
         }
     }
 }

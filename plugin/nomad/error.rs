@@ -63,6 +63,8 @@ pub enum Error {
         wanted: String,
         /// Where.
         namespace: Namespace,
+        /// The right that is missing.
+        capability: Capability,
         /// Who asked; `None` for the plugin itself.
         asker: Option<Asker>,
     },
@@ -85,7 +87,7 @@ pub enum Error {
         wanted: String,
         /// The HTTP status.
         status: u16,
-        /// Nomad's reason, first line only.
+        /// Nomad's reason in one line.
         said: String,
     },
     /// The answer is not what Nomad's API promises.
@@ -105,6 +107,81 @@ pub enum Error {
         /// The limit in bytes.
         limit: usize,
     },
+}
+
+/// A right in a namespace, as ACL policies name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capability {
+    /// `list-jobs` and `read-job`: to look.
+    Read,
+    /// `submit-job`: to register, stop and tag jobs, and to have their text read.
+    SubmitJob,
+    /// `dispatch-job`: to start a run of a parameterized job.
+    DispatchJob,
+    /// `read-logs`: to read what tasks have written.
+    ReadLogs,
+}
+
+impl Capability {
+    /// The line of a policy that grants it, and reading, without which it is of little use.
+    fn rule(self, namespace: &Namespace) -> String {
+        let more = self.name().map(|name| format!(", \"{name}\"")).unwrap_or_default();
+        format!("namespace \"{namespace}\" {{ capabilities = [\"list-jobs\", \"read-job\"{more}] }}")
+    }
+
+    /// Its name where it is more than reading.
+    fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Read => None,
+            Self::SubmitJob => Some("submit-job"),
+            Self::DispatchJob => Some("dispatch-job"),
+            Self::ReadLogs => Some("read-logs"),
+        }
+    }
+
+    /// A name for the policy: one each, so that none replaces another.
+    fn policy(self) -> &'static str {
+        match self {
+            Self::Read => "gate-read",
+            Self::SubmitJob => "tree-submit",
+            Self::DispatchJob => "tree-dispatch",
+            Self::ReadLogs => "tree-logs",
+        }
+    }
+}
+
+/// What precedes the words of a server that an agent has passed a request on to, once for each passing on.
+const PASSED_ON: &str = "rpc error: ";
+/// What Nomad says when a job is not as the writer thought it was.
+const CONFLICT: &str = "Enforcing job modify index";
+/// What agents and servers say, with status 500, when a request got lost between them or had no leader to go to.
+const LOST_BETWEEN_SERVERS: [&str; 21] = [
+    "No cluster leader",
+    "No path to region",
+    "No known servers",
+    "no servers",
+    "connection refused",
+    "connection reset",
+    "broken pipe",
+    "use of closed network connection",
+    "no route to host",
+    "failed to get conn",
+    "lead thread didn't get connection",
+    "i/o timeout",
+    "session shutdown",
+    "stream closed",
+    "keepalive timeout",
+    "leadership lost",
+    "leadership transfer in progress",
+    "node is not the leader",
+    "Not ready to serve consistent reads",
+    "timed out enqueuing operation",
+    "raft is already shutdown",
+];
+
+/// Whether `said` is about the way to the leader and not about what was asked for.
+fn is_lost_between_servers(said: &str) -> bool {
+    said.ends_with("EOF") || LOST_BETWEEN_SERVERS.iter().any(|words| said.contains(words))
 }
 
 /// Who asked, in a sentence.
@@ -130,6 +207,43 @@ impl Error {
         }
     }
 
+    /// Whether a write that came to this may have been carried out nevertheless, or may be when it is tried again:
+    /// whoever wrote reads back before he decides. Otherwise Nomad has refused it, and will again.
+    ///
+    /// Nomad answers nearly every refusal with 500, so its words are what tells one from a lost leader. A conflict
+    /// counts as well: the write before, thought lost, may be what is in the way.
+    pub fn is_unsettled(&self) -> bool {
+        match self {
+            Self::Unreachable { .. }
+            | Self::TimedOut { .. }
+            | Self::StreamLost { .. }
+            // It was done; only what Nomad said of it is lost.
+            | Self::Garbled { .. }
+            | Self::TooLong { .. }
+            | Self::Refused { status: 429 | 502..=504, .. } => true,
+            Self::Refused { status: 500, said, .. } => self.is_conflict() || is_lost_between_servers(said),
+            Self::Refused { .. }
+            | Self::BadAddress { .. }
+            | Self::TokenFile { .. }
+            | Self::Denied { .. }
+            | Self::Unidentified { .. } => false,
+        }
+    }
+
+    /// Whether a job was not registered because it is not what the writer thought it was: somebody, perhaps the
+    /// writer himself, has changed it, made it or taken it away in the meantime.
+    pub fn is_conflict(&self) -> bool {
+        self.refusal().is_some_and(|said| said.starts_with(CONFLICT))
+    }
+
+    /// What a server has said to refuse, without what the agents between have put before it.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        match self {
+            Self::Refused { said, .. } => Some(said.trim_start_matches(PASSED_ON)),
+            _ => None,
+        }
+    }
+
     /// Whether Nomad was reached and does not let this token see what was asked for.
     pub fn is_denied(&self) -> bool {
         match self {
@@ -148,18 +262,19 @@ impl Error {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Denied { namespace, asker: Some(asker), .. } => {
+            Self::Denied { namespace, capability, asker: Some(asker), .. } => {
                 let JobKey { namespace: own, job } = &asker.job;
                 Some(format!(
-                    "write a policy file with the line\n  \
-                     namespace \"{namespace}\" {{ capabilities = [\"list-jobs\", \"read-job\"] }}\n\
+                    "write a policy file with the line\n  {}\n\
                      and attach it to the job; it takes effect at once:\n  \
-                     nomad acl policy apply -namespace {own} -job {job} gate-read FILE"
+                     nomad acl policy apply -namespace {own} -job {job} {} FILE",
+                    capability.rule(namespace),
+                    capability.policy()
                 ))
             }
-            Self::Denied { namespace, asker: None, .. } => Some(format!(
-                "give the plugin's token a policy with the line\n  \
-                 namespace \"{namespace}\" {{ capabilities = [\"list-jobs\", \"read-job\"] }}"
+            Self::Denied { namespace, capability, asker: None, .. } => Some(format!(
+                "give the plugin's token a policy with the line\n  {}",
+                capability.rule(namespace)
             )),
             Self::Unidentified { asker: Some(asker), has_token: false, .. } => Some(format!(
                 "add to task `{}` of job `{}`:\n  identity {{\n    file = true\n  }}",
@@ -219,6 +334,7 @@ mod tests {
         let error = Error::Denied {
             wanted: "read job `postgres`".to_owned(),
             namespace: "data".into(),
+            capability: Capability::Read,
             asker: Some(asker()),
         };
         insta::assert_snapshot!(shown(&error), @r#"
@@ -261,5 +377,49 @@ mod tests {
         hint: check that the agent and its servers are up: `nomad server members`
         ");
         assert!(error.is_transient() && !error.is_denied());
+    }
+
+    #[test]
+    fn a_refusal_is_told_from_a_lost_leader_by_its_words() {
+        let refused = |status, said: &str| Error::Refused {
+            wanted: "register job `db`".to_owned(),
+            status,
+            said: said.to_owned(),
+        };
+        // What agents were seen to say, alone and after having passed the request on.
+        for lost in [
+            "EOF",
+            "rpc error: EOF",
+            "rpc error: failed to get conn: dial tcp 127.0.0.1:24647: connect: connection refused",
+            "rpc error: failed to get conn: rpc error: lead thread didn't get connection",
+            "No cluster leader",
+            "rpc error: rpc error: No cluster leader",
+            "No path to region",
+        ] {
+            assert!(refused(500, lost).is_unsettled(), "{lost}");
+            assert!(!refused(400, lost).is_unsettled(), "{lost}");
+        }
+        for settled in [
+            "rpc error: parameterized job not found",
+            "Dispatch request included unpermitted metadata keys: [zz]",
+            "rpc error: job \"db\" version 9 not found",
+            "Missing job task groups",
+            "",
+        ] {
+            assert!(!refused(500, settled).is_unsettled(), "{settled}");
+        }
+        for status in [429, 502, 503, 504] {
+            assert!(refused(status, "").is_unsettled(), "{status}");
+        }
+        for conflict in [
+            "Enforcing job modify index 0: job already exists",
+            "rpc error: Enforcing job modify index 3: job exists with conflicting job modify index: 89",
+            "rpc error: rpc error: Enforcing job modify index 3: job does not exist",
+        ] {
+            assert!(refused(500, conflict).is_conflict() && refused(500, conflict).is_unsettled());
+        }
+        assert!(!refused(500, "not Enforcing job modify index").is_conflict());
+        let lost = Error::StreamLost { address: String::new(), how: String::new() };
+        assert!(lost.is_unsettled() && !lost.is_conflict());
     }
 }

@@ -1,4 +1,4 @@
-//! Nomad's HTTP API, as far as dtree reads it: over TCP and over the Task API's Unix socket.
+//! Nomad's HTTP API, as far as dtree uses it: over TCP and over the Task API's Unix socket.
 //!
 //! ```text
 //!   Client ──▶ transport ──▶ one connection per request
@@ -30,8 +30,10 @@ mod stream;
 mod tests;
 mod transport;
 mod wire;
+mod writes;
 
 pub use client::{Asker, Client, JobStub, Read};
 pub use endpoint::{Endpoint, Token};
-pub use error::Error;
+pub use error::{Capability, Error};
 pub use stream::{Beat, EventStream, Topics, Transaction, Update};
+pub use writes::{LogStream, VersionStub};

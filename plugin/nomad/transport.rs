@@ -11,12 +11,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::{
-    Request, Response,
+    Method, Request, Response,
     body::{Body as _, Incoming},
     client::conn::http1,
-    header::{ACCEPT, HOST, HeaderValue},
+    header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue},
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -42,15 +42,18 @@ pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 /// A connection that carries one request.
-pub(super) type Connection = http1::Connection<TokioIo<Box<dyn Io>>, Empty<Bytes>>;
+pub(super) type Connection = http1::Connection<TokioIo<Box<dyn Io>>, Full<Bytes>>;
 
 /// A request: where, with what right, for what.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Question<'a> {
     pub(super) endpoint: &'a Endpoint,
     pub(super) token: Option<&'a Token>,
+    pub(super) method: Method,
     /// Path and query, already encoded.
     pub(super) target: &'a str,
+    /// JSON; empty where nothing is sent. It is given back as soon as it has been sent.
+    pub(super) body: Bytes,
     /// A verb phrase for messages: "read job `api`".
     pub(super) wanted: &'a str,
 }
@@ -67,7 +70,7 @@ pub(super) struct Opened {
     /// `None` once it has ended; what it brought may still wait in the response.
     pub(super) connection: Option<Connection>,
     /// Kept because a connection without a sender ends when it can.
-    pub(super) _sender: http1::SendRequest<Empty<Bytes>>,
+    pub(super) _sender: http1::SendRequest<Full<Bytes>>,
 }
 
 /// Moves a connection on, and forgets it when it has ended. Its error, if any, is also its response's.
@@ -102,22 +105,22 @@ impl Opened {
 
 impl Question<'_> {
     /// Asks, and reads the whole answer.
-    pub(super) async fn ask(self) -> Result<Answer, Error> {
+    pub(super) async fn ask(&self) -> Result<Answer, Error> {
         let whole = async { self.collect(self.connect().await?).await };
         timeout(TIMEOUT, whole).await.unwrap_or_else(|_elapsed| Err(self.timed_out()))
     }
 
     /// Reads the rest of an answer that was opened.
-    pub(super) async fn finish(self, opened: Opened) -> Result<Answer, Error> {
+    pub(super) async fn finish(&self, opened: Opened) -> Result<Answer, Error> {
         timeout(TIMEOUT, self.collect(opened)).await.unwrap_or_else(|_elapsed| Err(self.timed_out()))
     }
 
     /// Asks, and returns as soon as the answer's head is there.
-    pub(super) async fn open(self) -> Result<Opened, Error> {
+    pub(super) async fn open(&self) -> Result<Opened, Error> {
         timeout(TIMEOUT, self.connect()).await.unwrap_or_else(|_elapsed| Err(self.timed_out()))
     }
 
-    async fn connect(self) -> Result<Opened, Error> {
+    async fn connect(&self) -> Result<Opened, Error> {
         let io: Box<dyn Io> = match self.endpoint {
             Endpoint::Tcp { host, port } => {
                 let socket =
@@ -150,25 +153,30 @@ impl Question<'_> {
         Ok(Opened { response, connection, _sender: sender })
     }
 
-    fn request(self) -> Result<Request<Empty<Bytes>>, Error> {
+    fn request(&self) -> Result<Request<Full<Bytes>>, Error> {
         let secret = match (self.token, self.endpoint) {
             (Some(token), _) => Some(token.secret()),
             (None, Endpoint::Unix(_)) => Some(PLACEHOLDER),
             (None, Endpoint::Tcp { .. }) => None,
         };
-        let mut request = Request::get(self.target)
+        let mut request = Request::builder()
+            .method(self.method.clone())
+            .uri(self.target)
             .header(HOST, self.endpoint.authority())
             .header(ACCEPT, "application/json");
+        if !self.body.is_empty() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
         if let Some(secret) = secret {
             let mut value =
                 HeaderValue::from_str(secret).map_err(|e| self.unreachable(io::Error::other(e)))?;
             value.set_sensitive(true);
             request = request.header("X-Nomad-Token", value);
         }
-        request.body(Empty::new()).map_err(|error| self.unreachable(io::Error::other(error)))
+        request.body(Full::new(self.body.clone())).map_err(|error| self.unreachable(io::Error::other(error)))
     }
 
-    async fn collect(self, mut opened: Opened) -> Result<Answer, Error> {
+    async fn collect(&self, mut opened: Opened) -> Result<Answer, Error> {
         let mut body = Chunks::default();
         while let Some(data) = poll_fn(|context| opened.poll_data(context)).await {
             let data = data.map_err(|error| self.broken(error))?;

@@ -1,4 +1,4 @@
-//! Nomad's JSON, only the fields that dtree reads.
+//! Nomad's JSON, only the fields that dtree reads or writes.
 //!
 //! A field without which nothing can be said is required, and a word that is not in one of the enums here is an
 //! error: an answer that is half understood must never pass for good news. Nomad writes empty lists and maps as
@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 
 /// Reads `null` as the default.
 fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
@@ -348,6 +348,101 @@ pub(super) enum CheckStatus {
 pub(super) struct AclToken {
     #[serde(rename = "AccessorID")]
     pub(super) accessor_id: String,
+}
+
+/// The answer of `/v1/job/:id/versions`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Versions {
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) versions: Vec<Version>,
+}
+
+/// A version of a job, in short.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Version {
+    #[serde(rename = "Version")]
+    pub(super) number: u64,
+    pub(super) create_index: u64,
+    #[serde(rename = "JobModifyIndex")]
+    pub(super) spec_modify_index: u64,
+    pub(super) stop: bool,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) meta: BTreeMap<String, String>,
+    #[serde(default, rename = "VersionTag")]
+    pub(super) tag: Option<VersionTag>,
+}
+
+/// A name that a user has given to a version.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct VersionTag {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) description: String,
+}
+
+/// The answer of `/v1/validate/job`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Validation {
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) validation_errors: Vec<String>,
+    #[serde(default)]
+    pub(super) error: String,
+}
+
+/// The answer to a dispatch.
+#[derive(Debug, Deserialize)]
+pub(super) struct Dispatched {
+    #[serde(rename = "DispatchedJobID")]
+    pub(super) job: String,
+}
+
+/// The body that asks to read a job's text.
+#[derive(Debug, Serialize)]
+pub(super) struct Parse<'a> {
+    #[serde(rename = "JobHCL")]
+    pub(super) hcl: &'a str,
+    #[serde(rename = "Canonicalize")]
+    pub(super) canonicalize: bool,
+    #[serde(rename = "Variables")]
+    pub(super) variables: &'a str,
+}
+
+/// The body that asks to judge a job.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Validate<'a> {
+    pub(super) job: &'a serde_json::Value,
+}
+
+/// The body that registers a job.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Register<'a> {
+    pub(super) job: &'a serde_json::Value,
+    pub(super) enforce_index: bool,
+    pub(super) job_modify_index: u64,
+}
+
+/// The body that starts a run of a parameterized job.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Dispatch<'a> {
+    pub(super) meta: &'a BTreeMap<String, String>,
+    /// In base 64.
+    pub(super) payload: String,
+    pub(super) idempotency_token: &'a str,
+}
+
+/// The body that names a version.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Tag<'a> {
+    pub(super) version: u64,
+    pub(super) description: &'a str,
 }
 
 /// A line of the event stream, without what its events carry.

@@ -1,5 +1,7 @@
 //! The client against a fake Nomad, and against JSON that a real one sent.
 
+mod writes;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::json;
@@ -225,7 +227,7 @@ async fn a_garbled_line_ends_the_stream_with_an_error() {
 
 #[test]
 fn a_deployment_that_a_real_nomad_sent_is_read() {
-    let deployment: super::wire::Deployment = serde_json::from_value(json!({
+    let deployment: crate::nomad::wire::Deployment = serde_json::from_value(json!({
         "CreateIndex":13,"CreateTime":1_795_180_103_583_837_834_u64,"EvalPriority":50,"ID":"7d08d980-1425-94f6-9e27-7ea4a03bb4c7",
         "IsMultiregion":false,"JobCreateIndex":12,"JobID":"up/ü","JobModifyIndex":12,"JobSpecModifyIndex":12,"JobVersion":0,
         "ModifyIndex":20,"ModifyTime":0,"Namespace":"default","Status":"successful","StatusDescription":"Deployment completed successfully",
@@ -240,7 +242,7 @@ fn a_deployment_that_a_real_nomad_sent_is_read() {
 
 #[test]
 fn an_allocation_stub_that_a_real_nomad_sent_is_read() {
-    let stub: super::wire::Allocation = serde_json::from_value(json!({
+    let stub: crate::nomad::wire::Allocation = serde_json::from_value(json!({
         "ClientDescription":"Tasks are running","ClientStatus":"running","CreateIndex":13,"DeploymentStatus":{"Canary":false,"Healthy":true,"ModifyIndex":18,
         "Timestamp":"2026-11-20T13:08:25.594585452Z"},"DesiredDescription":"","DesiredStatus":"run","EvalID":"7915b309","FollowupEvalID":"",
         "ID":"6ae2164c-5067-8ddc-590f-c787a64365fc","JobID":"up/ü","JobType":"service","JobVersion":0,"ModifyIndex":18,"Name":"up/ü.g[0]","Namespace":"default",
@@ -264,7 +266,7 @@ fn an_allocation_stub_that_a_real_nomad_sent_is_read() {
 
 #[test]
 fn a_failed_placement_is_told_in_one_line() {
-    let evaluation: super::wire::Evaluation = serde_json::from_value(json!({
+    let evaluation: crate::nomad::wire::Evaluation = serde_json::from_value(json!({
         "ID":"392ecb78","JobID":"big","Status":"blocked","TriggeredBy":"queued-allocs","CreateIndex":51,"ModifyIndex":51,
         "FailedTGAllocs":{"g":{"ConstraintFiltered":{"missing drivers":2},"DimensionExhausted":{"memory":1},"NodesEvaluated":3,"QuotaExhausted":null}}
     }))
@@ -284,7 +286,7 @@ fn checks_are_told_apart_by_whom_they_are_for() {
         job[index] = json!(5);
     }
     let read = |job: &serde_json::Value| -> crate::cluster::Job {
-        serde_json::from_value::<super::wire::Job>(job.clone()).unwrap().into()
+        serde_json::from_value::<crate::nomad::wire::Job>(job.clone()).unwrap().into()
     };
     let group = |job: &serde_json::Value| read(job).groups["g"].clone();
     assert!(!group(&job).has_checks);

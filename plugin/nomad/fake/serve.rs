@@ -1,0 +1,290 @@
+//! What the fake answers.
+
+use std::{
+    convert::Infallible,
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use hyper::{
+    Method, Request, Response,
+    body::{Frame, Incoming},
+};
+use serde_json::{Value, json};
+use tokio::{sync::mpsc, time};
+use tokio_stream::{StreamExt as _, wrappers::UnboundedReceiverStream};
+
+use super::{Answer, Seen, State, Stream};
+
+pub(super) type Body = BoxBody<Bytes, Infallible>;
+
+/// A request, taken apart.
+pub(super) struct Asked {
+    pub(super) method: Method,
+    pub(super) path: String,
+    /// In order; keys may come more than once.
+    pub(super) query: Vec<(String, String)>,
+    pub(super) namespace: String,
+    pub(super) token: String,
+    pub(super) body: Bytes,
+}
+
+impl Asked {
+    /// The first value of a key of the query.
+    pub(super) fn parameter(&self, key: &str) -> Option<&str> {
+        self.query.iter().find(|(other, _)| other == key).map(|(_, value)| value.as_str())
+    }
+
+    /// The body as JSON; `null` when there is none, or none that can be read.
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+}
+
+pub(super) fn plain(status: u16, index: u64, body: impl Into<Bytes>) -> Response<Body> {
+    Response::builder()
+        .status(status)
+        .header("X-Nomad-Index", index)
+        .body(Full::new(body.into()).boxed())
+        .unwrap()
+}
+
+/// Answers a request; an error breaks the connection.
+pub(super) async fn serve(
+    state: Arc<Mutex<State>>,
+    socket: PathBuf,
+    request: Request<Incoming>,
+) -> io::Result<Response<Body>> {
+    let gone = || Err(io::Error::from(io::ErrorKind::ConnectionAborted));
+    let asked = taken_apart(request).await;
+    let answer = {
+        let mut state = state.lock().unwrap();
+        let Asked { path, token, .. } = &asked;
+        state.requests.push(Seen { path: path.clone(), token: token.clone(), socket: socket.clone() });
+        state.scripted(&asked)
+    };
+    match &answer {
+        Some(Answer::Text(status, text)) => return Ok(plain(*status, 0, text.clone())),
+        Some(Answer::Huge(length)) => {
+            let chunk = Bytes::from(vec![b' '; 1 << 20]);
+            let chunks = tokio_stream::iter((0..=length >> 20).map(move |_| Ok(Frame::data(chunk.clone()))));
+            return Ok(Response::new(BodyExt::boxed(StreamBody::new(chunks))));
+        }
+        Some(Answer::Late(delay)) => time::sleep(*delay).await,
+        Some(Answer::Gone) => return gone(),
+        Some(Answer::AppliedThen(..) | Answer::AppliedThenGone) | None => {}
+    }
+    let truth = state.lock().unwrap().answer(socket, &asked);
+    match answer {
+        Some(Answer::AppliedThen(status, text)) => Ok(plain(status, 0, text)),
+        Some(Answer::AppliedThenGone) => gone(),
+        _ => Ok(truth),
+    }
+}
+
+async fn taken_apart(request: Request<Incoming>) -> Asked {
+    let query: Vec<(String, String)> = request
+        .uri()
+        .query()
+        .unwrap_or_default()
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(key, value)| (key.to_owned(), unescape(value)))
+        .collect();
+    let namespace =
+        query.iter().find(|(key, _)| key == "namespace").map_or("default", |(_, value)| value).to_owned();
+    Asked {
+        method: request.method().clone(),
+        path: request.uri().path().to_owned(),
+        query,
+        namespace,
+        token: request.headers().get("X-Nomad-Token").map_or("", |token| token.to_str().unwrap()).to_owned(),
+        body: request
+            .into_body()
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes)
+            .unwrap_or_default(),
+    }
+}
+
+impl State {
+    /// What is to be answered instead of the truth, if anything.
+    fn scripted(&mut self, asked: &Asked) -> Option<Answer> {
+        let fits = |script: &super::Script| {
+            if script.is_next_write {
+                asked.method != Method::GET && asked.path == script.path
+            } else {
+                asked.path.starts_with(&script.path)
+            }
+        };
+        let at = self.answers.iter().position(fits)?;
+        Some(if self.answers[at].is_next_write {
+            self.answers.remove(at).answer
+        } else {
+            self.answers[at].answer.clone()
+        })
+    }
+
+    /// The truth.
+    fn answer(&mut self, socket: PathBuf, asked: &Asked) -> Response<Body> {
+        let Asked { path, namespace, token, .. } = asked;
+        if token.is_empty() {
+            return plain(401, 0, "Unauthorized");
+        }
+        if self.acls && !self.allowed.iter().any(|(known, _)| known == token) {
+            return plain(500, 0, "Server error authenticating request\n");
+        }
+        if path == "/v1/event/stream" {
+            return stream(self, socket, namespace, token, &asked.query);
+        }
+        if path == "/v1/acl/token/self" {
+            return if self.acls {
+                plain(404, 0, "ACL token not found")
+            } else {
+                plain(200, 0, r#"{"AccessorID":"acls-disabled"}"#)
+            };
+        }
+        if let Some(name) = path.strip_prefix("/v1/namespace/") {
+            let name = unescape(name);
+            return if !self.is_allowed(token, &name) {
+                plain(403, 0, "Permission denied")
+            } else if self.no_namespaces.contains(&name) {
+                plain(404, 0, "Namespace not found")
+            } else {
+                plain(200, self.index, json!({ "Name": name }).to_string())
+            };
+        }
+        if !self.is_allowed(token, namespace) {
+            return plain(403, 0, "Permission denied");
+        }
+        if asked.method == Method::GET { self.read(asked) } else { self.carry_out(asked) }
+    }
+
+    fn read(&self, asked: &Asked) -> Response<Body> {
+        let Asked { path, namespace, .. } = asked;
+        let filter = asked.parameter("filter");
+        let list = |things: &mut dyn Iterator<Item = &Value>| {
+            let fits = |thing: &&Value| {
+                thing["Namespace"] == namespace.as_str() && filter.is_none_or(|f| passes(thing, f))
+            };
+            let things: Vec<&Value> = things.filter(fits).collect();
+            plain(200, self.index, json!(things).to_string())
+        };
+        match path.as_str() {
+            "/v1/jobs" => list(&mut self.jobs.values()),
+            "/v1/allocations" => {
+                // As Nomad does: lists leave these out.
+                let stub = |allocation: &Value| {
+                    let mut stub = allocation.clone();
+                    stub.as_object_mut().unwrap().remove("AllocModifyIndex");
+                    stub
+                };
+                let stubs: Vec<Value> = self.allocations.values().map(stub).collect();
+                list(&mut stubs.iter())
+            }
+            "/v1/deployments" => list(&mut self.deployments.values()),
+            "/v1/evaluations" => list(&mut self.evaluations.values()),
+            _ => {
+                if let Some(alloc) = path.strip_prefix("/v1/client/fs/logs/") {
+                    return self.read_log(asked, &unescape(alloc));
+                }
+                let parts: Vec<String> =
+                    path.strip_prefix("/v1/job/").unwrap_or_default().split('/').map(unescape).collect();
+                match parts.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+                    [""] => plain(404, 0, "Invalid path"),
+                    [id] => match self.jobs.get(&(namespace.clone(), (*id).to_owned())) {
+                        Some(job) => plain(200, self.index, job.to_string()),
+                        None => plain(404, self.index, "job not found"),
+                    },
+                    [id, "versions"] => match self.versions(namespace, id) {
+                        versions if versions.is_empty() => plain(404, self.index, "job versions not found"),
+                        versions => plain(200, self.index, json!({ "Versions": versions }).to_string()),
+                    },
+                    _ => plain(404, 0, "Invalid path"),
+                }
+            }
+        }
+    }
+
+    /// All versions of a job, the newest first.
+    pub(super) fn versions(&self, namespace: &str, id: &str) -> Vec<&Value> {
+        let key = (namespace.to_owned(), id.to_owned());
+        self.jobs.get(&key).into_iter().chain(self.history.get(&key).into_iter().flatten().rev()).collect()
+    }
+
+    fn read_log(&self, asked: &Asked, alloc: &str) -> Response<Body> {
+        if !self.allocations.contains_key(alloc) {
+            return plain(404, 0, format!("Unknown allocation \"{alloc}\""));
+        }
+        if !self.may_write(&asked.token, &asked.namespace) {
+            return plain(403, 0, "Permission denied");
+        }
+        let parameter = |key| asked.parameter(key).unwrap_or_default().to_owned();
+        assert_eq!((parameter("plain").as_str(), parameter("origin").as_str()), ("true", "end"));
+        let task = parameter("task");
+        let Some(log) = self.logs.get(&(alloc.to_owned(), task.clone(), parameter("type"))) else {
+            return plain(404, 0, format!("task \"{task}\" not started yet. No logs available"));
+        };
+        let from = log.len().saturating_sub(parameter("offset").parse().unwrap());
+        plain(200, 0, log.as_bytes()[from..].to_vec())
+    }
+}
+
+fn stream(
+    state: &mut State,
+    socket: PathBuf,
+    namespace: &str,
+    token: &str,
+    query: &[(String, String)],
+) -> Response<Body> {
+    let topics = query.iter().filter(|(key, _)| key == "topic").map(|(_, value)| {
+        let (topic, key) = value.split_once(':').unwrap_or((value.as_str(), "*"));
+        (topic.to_owned(), key.to_owned())
+    });
+    let (lines, queue) = mpsc::unbounded_channel();
+    if state.is_allowed(token, namespace) {
+        if !state.is_mute {
+            drop(lines.send(Bytes::from_static(b"{}\n")));
+        }
+        state.streams.push(Stream {
+            topics: topics.collect(),
+            namespace: namespace.to_owned(),
+            token: token.to_owned(),
+            socket,
+            lines,
+        });
+    } else {
+        // As Nomad does: 200, then nothing, and the end only some seconds later.
+        state.denied.push(lines);
+    }
+    let body = StreamBody::new(UnboundedReceiverStream::new(queue).map(|line| Ok(Frame::data(line))));
+    Response::new(BodyExt::boxed(body))
+}
+
+/// Whether `thing` passes a filter of the form `Field == "a" or Field == "b"`.
+fn passes(thing: &Value, filter: &str) -> bool {
+    filter.split(" or ").any(|term| {
+        let (field, wanted) = term.split_once(" == ").unwrap();
+        let wanted: String = serde_json::from_str(&wanted.replace("\\x22", "\\\"")).unwrap();
+        thing[field] == wanted.as_str()
+    })
+}
+
+/// Undoes percent-encoding.
+pub(super) fn unescape(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let digits = [rest.next().unwrap(), rest.next().unwrap()];
+            bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap());
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
