@@ -13,6 +13,4 @@ pub struct VersionRecord {
     pub is_stopped: bool,
     /// The tree that submitted it and what it was made from; `None` without marks.
     pub marks: Option<(TreeName, SpecHash)>,
-    /// The name of its version tag.
-    pub tag: Option<String>,
 }

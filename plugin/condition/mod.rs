@@ -27,7 +27,7 @@ mod rollout;
 pub use claim::{Change, Claim, claim};
 pub use own_task::judge as judge_task;
 pub use placement::{Standing, standing};
-pub use rollout::{DONE_TAG, Rollout, rollout};
+pub use rollout::{Attested, Rollout, rollout};
 
 use crate::{
     cluster::{Allocation, EvaluationStatus, Job, JobId, JobSight, JobType, Sight, TaskPhase, Unseen},

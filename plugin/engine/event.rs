@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Entry;
 use crate::{
     cluster::{AllocId, Check, JobKey, JobVersion, Marks, RaftIndex, Sight, VersionRecord},
+    condition::Attested,
     plan::Blueprint,
 };
 
@@ -23,8 +24,13 @@ pub enum Event {
     Seen(JobKey, Arc<Sight>),
     /// The checks of the own allocation have these results now.
     Checked(Vec<Check>),
-    /// The jobspecs of a tree are prepared: by node, what each of them says.
-    Prepared(BTreeMap<String, Blueprint>),
+    /// The jobspecs of a tree are prepared.
+    Prepared {
+        /// What each of them says, by node.
+        blueprints: BTreeMap<String, Blueprint>,
+        /// Whether these are what the run remembers to have begun with. Otherwise it begins anew.
+        is_same: bool,
+    },
     /// The jobspecs of a tree cannot be prepared.
     Unprepared(Trouble),
     /// This came of an act of this step.
@@ -64,7 +70,7 @@ pub enum Action {
 /// Something that a shell does with Nomad. Each of them can be done again without a second effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// Read the versions of a job: [`Report::Recalled`].
+    /// Read the versions of a job, and what was attested of it: [`Report::Recalled`].
     Recall {
         /// The job.
         key: JobKey,
@@ -95,12 +101,12 @@ pub enum Act {
         /// Whether Nomad is to forget it.
         purge: bool,
     },
-    /// Mark a version as brought into service, its post hooks included: [`Report::Done`].
-    Tag {
+    /// Write down that a job was brought into service, its post hooks included: [`Report::Done`].
+    Attest {
         /// The job.
         key: JobKey,
-        /// The version.
-        version: JobVersion,
+        /// Since which registration.
+        done: Attested,
     },
     /// Read the end of a failed task's output: [`Report::Tail`].
     Tail {
@@ -116,8 +122,13 @@ pub enum Act {
 /// What came of an act.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
-    /// The versions of the job that Nomad keeps, newest first.
-    Recalled(Vec<VersionRecord>),
+    /// What is known of the job's past.
+    Recalled {
+        /// The versions that Nomad keeps, newest first.
+        versions: Vec<VersionRecord>,
+        /// What was attested last.
+        done: Option<Attested>,
+    },
     /// The job is registered like this.
     Submitted(Submission),
     /// The hook runs, or ran, as this job.

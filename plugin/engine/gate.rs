@@ -70,7 +70,7 @@ impl Gate {
             // A gate does nothing, and so nothing comes of it.
             Event::Started
             | Event::Tick
-            | Event::Prepared(_)
+            | Event::Prepared { .. }
             | Event::Unprepared(_)
             | Event::Acted(..)
             | Event::Hindered(_) => {}

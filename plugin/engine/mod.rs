@@ -34,7 +34,7 @@ pub use self::{
     node::NodeState,
     status::{NodeStatus, Status},
     time::Time,
-    tree::{Entry, Memory},
+    tree::{Cause, Due, Ended, Entry, Memory, Submitted, Try},
 };
 pub(crate) use time::Spoken;
 use crate::{

@@ -72,7 +72,9 @@ impl Simulation {
                     Action::Log(line) => self.lines.push(format!("    log     {line}")),
                     Action::Remember(entry) => self.remembered.push(entry),
                     Action::Prepare => {
-                        events.push(Event::Prepared(blueprints(&self.plan, &self.changed)));
+                        let blueprints = blueprints(&self.plan, &self.changed);
+                        let is_same = !self.remembered.is_empty();
+                        events.push(Event::Prepared { blueprints, is_same });
                     }
                     Action::Watch(jobs) => {
                         for job in jobs {
@@ -154,7 +156,7 @@ fn told(act: &Act) -> String {
         Act::Launch { key, dispatch: None, .. } => format!("launch {}", key.job),
         Act::Launch { key, dispatch: Some(parent), .. } => format!("dispatch {} as {}", parent.job, key.job),
         Act::Retire { key, purge } => format!("{} {}", if *purge { "purge" } else { "stop" }, key.job),
-        Act::Tag { key, version } => format!("tag {} version {version}", key.job),
+        Act::Attest { key, done } => format!("attest {} version {}", key.job, done.version),
         Act::Tail { task, .. } => format!("tail {task}"),
     }
 }

@@ -52,6 +52,7 @@ pub(super) struct World {
     index: u64,
     pub(super) jobs: BTreeMap<JobKey, Registered>,
     pub(super) written: Vec<Written>,
+    attested: BTreeMap<JobKey, condition::Attested>,
 }
 
 impl Registered {
@@ -122,7 +123,6 @@ impl World {
                 create_index: RaftIndex(create_index),
                 is_stopped: false,
                 marks: marks.as_ref().map(|marks| (marks.tree.clone(), marks.spec.clone())),
-                tag: None,
             },
         );
         let job = Registered {
@@ -168,7 +168,6 @@ impl World {
             let mut version = job.versions[0].clone();
             version.version = JobVersion(job.version);
             version.is_stopped = true;
-            version.tag = None;
             job.versions.insert(0, version);
         }
     }
@@ -185,7 +184,8 @@ impl World {
     pub(super) fn perform(&mut self, name: &str, act: &Act) -> Result<Report, Trouble> {
         match act {
             Act::Recall { key } => {
-                Ok(Report::Recalled(self.jobs.get(key).map_or_else(Vec::new, |job| job.versions.clone())))
+                let versions = self.jobs.get(key).map_or_else(Vec::new, |job| job.versions.clone());
+                Ok(Report::Recalled { versions, done: self.attested.get(key).cloned() })
             }
             Act::Submit { key, marks, may_adopt } => {
                 let found = self.jobs.get(key).map(|job| job.job(key).job);
@@ -223,10 +223,8 @@ impl World {
                 }
                 Ok(Report::Done)
             }
-            Act::Tag { key, version } => {
-                for record in self.jobs.get_mut(key).into_iter().flat_map(|job| &mut job.versions) {
-                    record.tag = (record.version == *version).then(|| condition::DONE_TAG.to_owned());
-                }
+            Act::Attest { key, done } => {
+                self.attested.insert(key.clone(), done.clone());
                 Ok(Report::Done)
             }
             Act::Tail { .. } => Ok(Report::Tail("connecting\npsql: no route to host\n".to_owned())),

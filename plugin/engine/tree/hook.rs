@@ -12,7 +12,7 @@
 //!
 //! The ID under which a hook runs follows from the rollout it is for, and its result counts until it is *retired*: its
 //! job is stopped, or purged. That is done only when the result stands elsewhere: a pre hook's in the registration of
-//! its job, a post hook's in the version tag of its job. Whoever comes after a crash finds the one or the other.
+//! its job, a post hook's in the record of its job. Whoever comes after a crash finds the one or the other.
 
 use std::time::Duration;
 
@@ -371,7 +371,7 @@ impl HookStep {
     fn result_stands(&self, around: &Around<'_>) -> bool {
         around.job(&self.hook.of).is_some_and(|job| match self.hook.moment {
             Moment::Pre => job.is_submitted(),
-            Moment::Post => job.is_tagged(),
+            Moment::Post => job.is_attested(),
         })
     }
 

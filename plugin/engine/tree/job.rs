@@ -1,4 +1,4 @@
-//! A job of a tree: from the first look to ready, and its post hooks' tag.
+//! A job of a tree: from the first look to ready, and to the record that its post hooks have run.
 //!
 //! ```text
 //!             needs satisfied           pre hooks, room         registered
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     cluster::{DeploymentStatus, JobSight, Marks, Sight},
-    condition::{self, Change, Claim, Obstacle, Verdict},
+    condition::{self, Attested, Change, Claim, Obstacle, Verdict},
     engine::{
         Act, NodeState, Report, Time,
         node::{Evidence, Node},
@@ -79,11 +79,11 @@ struct Held {
     was_ready: bool,
     /// Since when its condition holds without a break.
     met_since: Option<Time>,
-    tag: Tag,
+    record: Record,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tag {
+enum Record {
     None,
     UnderWay,
     Done,
@@ -211,22 +211,22 @@ impl JobStep {
                 self.submitted(now, name, Submitted { submission, cause, deadline, rollout: None }, out);
             }
             (Phase::Submitting { .. }, Err(why)) => self.fail(now, name, why, out),
-            (Phase::Submitted(held), Ok(Report::Recalled(versions))) => {
-                match condition::rollout(&versions, &self.marks) {
+            (Phase::Submitted(held), Ok(Report::Recalled { versions, done })) => {
+                match condition::rollout(&versions, done.as_ref(), &self.marks) {
                     Some(rollout) => {
-                        held.memory.rollout = Some(rollout);
                         if rollout.is_done {
-                            held.tag = Tag::Done;
+                            held.record = Record::Done;
                         }
+                        held.memory.rollout = Some(rollout);
                         out.remember(now, name, Memory::Submitted(held.memory.clone()));
                     }
                     None => self.fail(now, name, "it was changed by someone else".to_owned(), out),
                 }
             }
-            (Phase::Submitted(held), Ok(_)) if held.tag == Tag::UnderWay => held.tag = Tag::Done,
-            (Phase::Submitted(held), Err(why)) if held.tag == Tag::UnderWay => {
-                held.tag = Tag::GivenUp;
-                out.log(format!("{name}: its version cannot be tagged, so its post hooks will run again: {why}"));
+            (Phase::Submitted(held), Ok(_)) if held.record == Record::UnderWay => held.record = Record::Done,
+            (Phase::Submitted(held), Err(why)) if held.record == Record::UnderWay => {
+                held.record = Record::GivenUp;
+                out.log(format!("{name}: that its post hooks have run cannot be written down, so the next run looks for their jobs: {why}"));
             }
             (Phase::Submitted(_), Err(why)) => self.fail(now, name, why, out),
             // Nothing else is asked for in these phases.
@@ -343,24 +343,29 @@ impl JobStep {
         held.was_ready = true;
         if around.has_hooks(name, Moment::Post) && (around.halt.is_none() || held.memory.rollout.is_some()) {
             let key = &self.blueprint.key;
-            match held.memory.rollout {
+            match &held.memory.rollout {
                 None => {
                     if let Some(trouble) = self.acting.is_hopeless() {
-                        return Err(format!("its versions cannot be read: {trouble}"));
+                        return Err(format!("its past cannot be read: {trouble}"));
                     }
                     let act = || Act::Recall { key: key.clone() };
                     out.actions.extend(self.acting.begin(now, name, act));
                 }
-                Some(rollout) if held.tag != Tag::Done && held.tag != Tag::GivenUp => {
+                Some(rollout) if held.record != Record::Done && held.record != Record::GivenUp => {
                     if around.have_ended_well(name, Moment::Post) {
                         if let Some(trouble) = self.acting.is_hopeless() {
-                            held.tag = Tag::GivenUp;
+                            held.record = Record::GivenUp;
                             out.log(format!(
-                                "{name}: its version cannot be tagged, so its post hooks will run again: {trouble}"
+                                "{name}: that its post hooks have run cannot be written down, so the next run looks for their jobs: {trouble}"
                             ));
                         } else {
-                            held.tag = Tag::UnderWay;
-                            let act = || Act::Tag { key: key.clone(), version: rollout.version };
+                            held.record = Record::UnderWay;
+                            let done = Attested {
+                                create_index: rollout.create_index,
+                                version: rollout.version,
+                                spec: self.marks.spec.clone(),
+                            };
+                            let act = || Act::Attest { key: key.clone(), done };
                             out.actions.extend(self.acting.begin(now, name, act));
                         }
                     }
@@ -395,16 +400,16 @@ impl JobStep {
     }
 
     /// The rollout that its post hooks are for, once it is known.
-    pub(super) fn rollout(&self) -> Option<condition::Rollout> {
+    pub(super) fn rollout(&self) -> Option<&condition::Rollout> {
         match &self.phase {
-            Phase::Submitted(held) => held.memory.rollout,
+            Phase::Submitted(held) => held.memory.rollout.as_ref(),
             Phase::Waiting { .. } | Phase::Due(_) | Phase::Submitting { .. } | Phase::Failed { .. } => None,
         }
     }
 
-    /// Whether its version says that its post hooks have run.
-    pub(super) fn is_tagged(&self) -> bool {
-        matches!(&self.phase, Phase::Submitted(held) if held.tag == Tag::Done)
+    /// Whether it is written down that its post hooks have run.
+    pub(super) fn is_attested(&self) -> bool {
+        matches!(&self.phase, Phase::Submitted(held) if held.record == Record::Done)
     }
 
     /// Whether it takes one of the places of `max_parallel`: it is being brought into service by this run.
@@ -419,7 +424,7 @@ impl JobStep {
     /// Whether something remains to be done for it although its state is final.
     pub(super) fn has_chores(&self) -> bool {
         self.acting.is_under_way()
-            || matches!(&self.phase, Phase::Submitted(held) if held.tag == Tag::UnderWay)
+            || matches!(&self.phase, Phase::Submitted(held) if held.record == Record::UnderWay)
     }
 
     /// Whether anything is known of it beyond that it is wanted.
@@ -427,9 +432,9 @@ impl JobStep {
         matches!(self.phase, Phase::Submitted(_) | Phase::Failed { .. })
     }
 
-    /// Whether its tag is set, or given up.
-    pub(super) fn is_tag_settled(&self) -> bool {
-        matches!(&self.phase, Phase::Submitted(held) if matches!(held.tag, Tag::Done | Tag::GivenUp))
+    /// Whether that is written down, or given up.
+    pub(super) fn is_record_settled(&self) -> bool {
+        matches!(&self.phase, Phase::Submitted(held) if matches!(held.record, Record::Done | Record::GivenUp))
     }
 
     /// When its act is tried again.
@@ -465,7 +470,7 @@ impl Held {
         let deadline = memory.deadline;
         // What we submitted is new; what was there before may be failing since long, and someone may be at it.
         let node = if memory.cause.is_some() { Node::fresh(now, deadline) } else { Node::new(now, deadline) };
-        Self { memory, node, was_shown: false, was_ready: false, met_since: None, tag: Tag::None }
+        Self { memory, node, was_shown: false, was_ready: false, met_since: None, record: Record::None }
     }
 
     /// How it fares, if it is still what was submitted; the error says what happened to it.

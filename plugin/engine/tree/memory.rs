@@ -34,6 +34,8 @@ pub enum Entry {
     Ended {
         /// When.
         at: Time,
+        /// Whether everything was as it should be.
+        is_good: bool,
         /// How.
         message: String,
     },

@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-pub use memory::{Entry, Memory};
+pub use memory::{Cause, Due, Ended, Entry, Memory, Submitted, Try};
 
 use self::{
     hook::HookStep,
@@ -62,7 +62,8 @@ pub(super) struct Tree {
     phase: Phase,
     /// What an earlier process remembered, until it is taken up.
     remembered: BTreeMap<String, (Time, Memory)>,
-    is_resumed: bool,
+    /// How the run ended in an earlier process, whose last words Nomad has not heard.
+    ended_before: Option<(Outcome, String)>,
     steps: BTreeMap<String, Step>,
     /// The steps to bring up to date when a step has changed.
     wakes: BTreeMap<String, BTreeSet<String>>,
@@ -87,23 +88,23 @@ enum Phase {
 
 /// Why nothing new is begun.
 #[derive(Clone, Debug)]
-pub(super) struct Halt {
+struct Halt {
     why: String,
     /// Whether what is under way is given up too.
     is_cancel: bool,
 }
 
 /// What a step sees of the run around it.
-pub(super) struct Around<'a> {
+struct Around<'a> {
     tree: &'a Tree,
-    pub(super) scene: &'a Scene,
-    pub(super) halt: Option<&'a Halt>,
-    pub(super) has_looked: bool,
+    scene: &'a Scene,
+    halt: Option<&'a Halt>,
+    has_looked: bool,
 }
 
 impl Tree {
     pub(super) fn new(plan: Plan, place: Place, name: TreeName, remembers: Vec<Entry>, now: Time) -> Self {
-        let is_resumed = !remembers.is_empty();
+        let mut ended_before = None;
         let mut began = now;
         let mut remembered = BTreeMap::new();
         for entry in remembers {
@@ -112,7 +113,10 @@ impl Tree {
                 Entry::Step { name, at, memory } => {
                     remembered.insert(name, (at, memory));
                 }
-                Entry::Ended { .. } => {}
+                Entry::Ended { is_good: true, message, .. } => ended_before = Some((Outcome::Done, message)),
+                Entry::Ended { is_good: false, message, .. } => {
+                    ended_before = Some((Outcome::Failed(message.clone()), message));
+                }
             }
         }
         let steps = plan.order().iter().enumerate().map(|(position, name)| {
@@ -131,7 +135,7 @@ impl Tree {
             deadline: timeout.map(|timeout| began + timeout),
             phase: Phase::Preparing(Acting::default(), now + PREPARE_LIMIT),
             remembered,
-            is_resumed,
+            ended_before,
             steps,
             watchers: BTreeMap::new(),
             has_looked: false,
@@ -150,8 +154,8 @@ impl Tree {
         let mut agenda = Agenda::default();
         match event {
             Event::Started => {
-                if !self.is_resumed {
-                    out.actions.push(Action::Remember(Entry::Began { at: self.began }));
+                if let Some((outcome, message)) = self.ended_before.take() {
+                    return self.close(outcome, message);
                 }
             }
             Event::Seen(job, sight) => {
@@ -169,8 +173,8 @@ impl Tree {
                 self.scene.check(checks);
                 agenda.add(self.steps.values());
             }
-            Event::Prepared(blueprints) => {
-                self.set_up(now, blueprints, &mut out);
+            Event::Prepared { blueprints, is_same } => {
+                self.set_up(now, blueprints, is_same, &mut out);
                 agenda.add(self.steps.values());
             }
             Event::Unprepared(trouble) => {
@@ -215,7 +219,7 @@ impl Tree {
         steps
             .chain(phase.into_iter().flatten())
             .chain(deadline)
-            .chain(self.announcer.due(&self.topic(), !self.is_set_up()))
+            .chain(self.announcer.due(&self.topic(), !self.has_looked))
             .min()
     }
 
@@ -236,9 +240,21 @@ impl Tree {
     }
 
     /// Makes the steps' work from what is prepared, and from what an earlier process remembered.
-    fn set_up(&mut self, now: Time, mut blueprints: BTreeMap<String, Blueprint>, out: &mut Out) {
+    fn set_up(
+        &mut self,
+        now: Time,
+        mut blueprints: BTreeMap<String, Blueprint>,
+        is_same: bool,
+        out: &mut Out,
+    ) {
         if self.is_set_up() {
             return;
+        }
+        if !is_same {
+            self.remembered.clear();
+            self.began = now;
+            self.deadline = self.blocks().and_then(|tree| tree.timeout).map(|timeout| now + timeout);
+            out.actions.push(Action::Remember(Entry::Began { at: now }));
         }
         let Some(tree) = self.plan.manifest().tree.clone() else { return };
         self.phase = Phase::Running;
@@ -445,23 +461,25 @@ impl Tree {
             && match &step.work {
                 Work::Unprepared => false,
                 Work::Wait(_) => true,
-                Work::Job(job) => !job.has_chores() && !self.owes_tag(job, &step.name),
+                Work::Job(job) => !job.has_chores() && !self.owes_record(job, &step.name),
                 Work::Hook(hook) => !hook.has_chores(&around),
             }
     }
 
-    /// Whether a job with post hooks still has to be asked for its rollout, or to be tagged.
-    fn owes_tag(&self, job: &JobStep, name: &str) -> bool {
+    /// Whether a job with post hooks still has to be asked for its rollout, or to be attested.
+    fn owes_record(&self, job: &JobStep, name: &str) -> bool {
         let around = Around { tree: self, scene: &self.scene, halt: self.halt.as_ref(), has_looked: true };
         self.halt.is_none()
             && job.is_submitted()
-            && !job.is_tag_settled()
+            && !job.is_record_settled()
             && around.has_hooks(name, Moment::Post)
             && (job.rollout().is_none() || around.have_ended_well(name, Moment::Post))
     }
 
     fn finish(&mut self, now: Time, outcome: Outcome, message: String) -> Vec<Action> {
-        let mut actions = vec![Action::Remember(Entry::Ended { at: now, message: message.clone() })];
+        let is_good = outcome == Outcome::Done;
+        let ended = Entry::Ended { at: now, is_good, message: message.clone() };
+        let mut actions = vec![Action::Remember(ended)];
         actions.extend(self.close(outcome, message));
         actions
     }
@@ -515,7 +533,7 @@ impl Step {
 
 impl Around<'_> {
     /// The job step of this name.
-    pub(super) fn job(&self, name: &str) -> Option<&JobStep> {
+    fn job(&self, name: &str) -> Option<&JobStep> {
         match &self.tree.steps.get(name)?.work {
             Work::Job(job) => Some(job),
             Work::Unprepared | Work::Wait(_) | Work::Hook(_) => None,
@@ -524,7 +542,7 @@ impl Around<'_> {
 
     /// Why the step `name` will not be begun, or not any more: something that it needs is lost, or nothing new is
     /// begun.
-    pub(super) fn halted(&self, name: &str) -> Option<String> {
+    fn halted(&self, name: &str) -> Option<String> {
         let lost = self.tree.plan.needs(name).iter().find_map(|needed| {
             let step = self.tree.steps.get(needed)?;
             match &step.state {
@@ -540,12 +558,12 @@ impl Around<'_> {
     }
 
     /// Why what is under way is given up, if it is.
-    pub(super) fn cancelled(&self) -> Option<String> {
+    fn cancelled(&self) -> Option<String> {
         self.halt.filter(|halt| halt.is_cancel).map(|halt| format!("given up, because {}", halt.why))
     }
 
     /// The state of step `name` while something of what it needs is not satisfied, as far as `counts`.
-    pub(super) fn blocked(&self, name: &str, counts: impl Fn(&str) -> bool) -> Option<NodeState> {
+    fn blocked(&self, name: &str, counts: impl Fn(&str) -> bool) -> Option<NodeState> {
         let missing: Vec<String> = self
             .tree
             .plan
@@ -559,7 +577,7 @@ impl Around<'_> {
     }
 
     /// The state of a step that could begin if there were room.
-    pub(super) fn no_room(&self) -> Option<NodeState> {
+    fn no_room(&self) -> Option<NodeState> {
         let most = self.tree.blocks().map_or(1, |tree| tree.max_parallel);
         let busy = self.tree.steps.values().filter(|step| step.is_busy()).count();
         let is_full = usize::try_from(most).is_ok_and(|most| busy >= most);
@@ -567,7 +585,7 @@ impl Around<'_> {
     }
 
     /// A job with this `exclusive` word that is being brought into service.
-    pub(super) fn holder_of(&self, word: &str) -> Option<&str> {
+    fn holder_of(&self, word: &str) -> Option<&str> {
         self.tree.steps.values().find_map(|step| match &step.work {
             Work::Job(job) if job.exclusive.as_deref() == Some(word) && step.is_busy() => {
                 Some(step.name.as_str())
@@ -577,7 +595,7 @@ impl Around<'_> {
     }
 
     /// Whether the step `hook` is a hook of job `of` at this moment.
-    pub(super) fn is_hook_of(&self, hook: &str, of: &str, moment: Moment) -> bool {
+    fn is_hook_of(&self, hook: &str, of: &str, moment: Moment) -> bool {
         self.tree
             .blocks()
             .and_then(|tree| tree.hooks.get(hook))
@@ -594,12 +612,12 @@ impl Around<'_> {
     }
 
     /// Whether job `of` has hooks at this moment.
-    pub(super) fn has_hooks(&self, of: &str, moment: Moment) -> bool {
+    fn has_hooks(&self, of: &str, moment: Moment) -> bool {
         self.hooks_of(of, moment).next().is_some()
     }
 
     /// Whether all hooks of job `of` at this moment have ended well.
-    pub(super) fn have_ended_well(&self, of: &str, moment: Moment) -> bool {
+    fn have_ended_well(&self, of: &str, moment: Moment) -> bool {
         self.hooks_of(of, moment)
             .all(|name| self.tree.steps.get(name).is_some_and(|step| step.state.is_satisfied()))
     }

@@ -42,7 +42,7 @@ impl Tree {
     /// A task event, when one is due.
     pub(super) fn announce(&mut self, now: Time) -> Option<Action> {
         let topic = self.topic();
-        if now < self.announcer.due(&topic, !self.is_set_up())? {
+        if now < self.announcer.due(&topic, !self.has_looked)? {
             return None;
         }
         self.announcer.tell(now, topic);
