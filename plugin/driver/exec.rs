@@ -104,7 +104,7 @@ async fn open(reason: String, running: &Running) -> Answer {
         running.ended().await
     };
     match timeout(OPEN_LIMIT, opened).await {
-        Ok(Ending::Opened) => Answer::good("the gate is open\n".to_owned()),
+        Ok(Ending::Done) => Answer::good("the gate is open\n".to_owned()),
         Ok(ending) => Answer::bad(format!("dtree: the gate ended before: {}\n", said(&ending)), 1),
         Err(_) => Answer::bad("dtree: the gate does not answer\n".to_owned(), 1),
     }
@@ -112,7 +112,7 @@ async fn open(reason: String, running: &Running) -> Answer {
 
 fn said(ending: &Ending) -> &str {
     match ending {
-        Ending::Opened => "it is open",
+        Ending::Done => "it is open",
         Ending::Failed { message } => message,
         Ending::Stopped => "it was stopped",
         Ending::Panicked => "dtree panicked",

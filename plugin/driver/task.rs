@@ -43,7 +43,7 @@ impl Task {
     pub(super) async fn result(&self) -> WaitTaskResponse {
         let ending = self.running.ended().await;
         let err = match ending {
-            Ending::Opened | Ending::Stopped => String::new(),
+            Ending::Done | Ending::Stopped => String::new(),
             // In the event of the end too: the task event before it comes by another way and may come too late.
             Ending::Failed { ref message } => message.clone(),
             Ending::Panicked => "dtree panicked; the client's log says where".to_owned(),
@@ -91,7 +91,7 @@ impl Task {
 /// An ending as that of a process. Only an open gate is a success.
 fn exit_result(ending: &Ending) -> ExitResult {
     let (exit_code, signal) = match ending {
-        Ending::Opened => (0, 0),
+        Ending::Done => (0, 0),
         Ending::Failed { .. } | Ending::Panicked => (1, 0),
         Ending::Stopped => (128 + SIGTERM, SIGTERM),
     };

@@ -2,19 +2,23 @@
 //!
 //! ```text
 //!   watch ── sights ──┐                        ┌─▶ task events, log
-//!   driver ─ commands ┼─▶ Engine::step(now) ───┤
+//!   driver ─ commands ┼─▶ Engine::step(now) ───┼─▶ journal, then acts, whose reports come back
 //!   clock ── timeouts ┘                        └─▶ the ending, once
 //! ```
 //!
 //! # Invariants
 //!
 //! * One run is one tokio task and nothing else; a run that asks for the checks of its own allocation has a second
-//!   one for the requests.
+//!   one for the requests, and a tree one for each act that is under way.
+//! * What a tree must remember is on the disk before anything that follows it is done.
 //! * A panic in a run ends that run as [`Ending::Panicked`], and no other.
 //! * When the whole process stops, a run stops looking and has no ending: the next process goes on with it.
 
+mod acts;
 mod clock;
 mod commands;
+mod errand;
+mod memory;
 mod outlook;
 
 use std::{
@@ -33,9 +37,11 @@ use tracing::{Instrument, info, info_span, warn};
 use self::{
     clock::Clock,
     commands::{Command, Commands},
+    errand::Done,
 };
 pub use self::{
     clock::wall_clock,
+    errand::Errand,
     outlook::{Checker, Outlook, OwnChecks},
 };
 use crate::{
@@ -48,7 +54,7 @@ use crate::{
 const CHECK_PERIOD: Duration = Duration::from_secs(1);
 
 /// What a run needs to begin, or to go on.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Order {
     /// What to carry out.
     pub plan: Plan,
@@ -56,6 +62,8 @@ pub struct Order {
     pub place: Place,
     /// The instant at which each step's time is over: [`crate::engine::deadlines`], made when the task first started.
     pub deadlines: BTreeMap<String, Time>,
+    /// What it takes to run a tree; `None` for a gate.
+    pub errand: Option<Box<Errand>>,
 }
 
 /// Where a run tells its user what goes on.
@@ -69,9 +77,9 @@ pub trait Notices: Send + Sync + 'static {
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// The gate is open.
-    Opened,
-    /// The gate failed: what was wanted, what stood in the way, what to do.
+    /// The gate is open, the tree is up.
+    Done,
+    /// The run failed: what was wanted, what stood in the way, what to do.
     Failed {
         /// The same words as in the task event.
         message: String,
@@ -146,9 +154,12 @@ pub fn start(
     stop: CancellationToken,
 ) -> Running {
     let clock = Clock::start();
-    let Order { plan, place, deadlines } = order;
+    let Order { plan, place, deadlines, errand } = order;
     let span = info_span!("task", alloc_id = %place.alloc, task = %place.task);
-    let engine = Engine::gate(plan, place, &deadlines, clock.now());
+    let engine = match &errand {
+        None => Engine::gate(plan, place, &deadlines, clock.now()),
+        Some(errand) => Engine::tree(plan, place, errand.tree().clone(), errand.entries(), clock.now()),
+    };
     let wants_checks = engine.wants_checks();
     let engine = Arc::new(Mutex::new(engine));
     let commands = Arc::new(Commands::default());
@@ -164,6 +175,7 @@ pub fn start(
         notices,
         commands: Arc::clone(&commands),
         checks,
+        errand,
         clock,
         stop,
     };
@@ -206,6 +218,7 @@ struct Run<O> {
     notices: Arc<dyn Notices>,
     commands: Arc<Commands>,
     checks: Option<mpsc::Receiver<Vec<Check>>>,
+    errand: Option<Box<Errand>>,
     clock: Clock,
     stop: CancellationToken,
 }
@@ -220,16 +233,21 @@ impl<O: Outlook> Run<O> {
                 let mut engine = locked(&self.engine);
                 (engine.step(now, event), engine.next_timeout())
             };
-            let mut ending = None;
-            for action in actions {
-                // In order, each of them: the end is told before it comes.
-                ending = self.perform(action).or(ending);
-            }
+            let ending = self.tell(actions);
             if ending.is_some() {
+                if let Some(errand) = &mut self.errand {
+                    // If it cannot be written, the next process ends the run again, which repeats nothing.
+                    errand.flush().await;
+                }
                 return ending;
+            }
+            if let Some(hindered) = self.carry_out().await {
+                event = hindered;
+                continue;
             }
 
             let timeout = timeout.map(|at| self.clock.instant(at));
+            let retry_at = self.errand.as_ref().and_then(|errand| errand.retry_at());
             event = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return None,
@@ -247,34 +265,70 @@ impl<O: Outlook> Run<O> {
                 },
                 Some((job, sight)) = self.outlook.next() => Event::Seen(job, sight),
                 Some(checks) = next_checks(&mut self.checks) => Event::Checked(checks),
+                done = next_done(&mut self.errand, &self.stop) => match (done, &mut self.errand) {
+                    (Done::Acted(event), _) => event,
+                    (Done::Prepared(result), Some(errand)) => errand.prepared(result).await,
+                    (Done::Prepared(_), None) => Event::Tick,
+                },
+                () = sleep_until(retry_at.unwrap_or_else(|| self.clock.instant(now))), if retry_at.is_some() => Event::Tick,
                 () = sleep_until(timeout.unwrap_or_else(|| self.clock.instant(now))), if timeout.is_some() => Event::Tick,
                 else => return None,
             };
         }
     }
 
-    fn perform(&self, action: Action) -> Option<Ending> {
-        match action {
-            Action::Announce(message) => self.notices.event(&message),
-            Action::Log(line) => self.notices.log(&line),
-            Action::Remember(_) | Action::Prepare | Action::Watch(_) | Action::Act(..) => {}
-            Action::Finish(outcome) => {
-                let ending = match outcome {
-                    Outcome::Done => Ending::Opened,
-                    Outcome::Failed(message) => Ending::Failed { message },
-                    Outcome::Stopped => Ending::Stopped,
-                };
-                info!(ending = ?ending, "gate ended");
-                return Some(ending);
+    /// Tells what is to be told, in order, the end last; the rest waits for [`Run::carry_out`].
+    fn tell(&mut self, actions: Vec<Action>) -> Option<Ending> {
+        let mut ending = None;
+        for action in actions {
+            match action {
+                Action::Announce(message) => self.notices.event(&message),
+                Action::Log(line) => self.notices.log(&line),
+                Action::Finish(outcome) => {
+                    let outcome = match outcome {
+                        Outcome::Done => Ending::Done,
+                        Outcome::Failed(message) => Ending::Failed { message },
+                        Outcome::Stopped => Ending::Stopped,
+                    };
+                    info!(ending = ?outcome, "run ended");
+                    ending = Some(outcome);
+                }
+                Action::Remember(_) | Action::Prepare | Action::Watch(_) | Action::Act(..) => {
+                    if let Some(errand) = &mut self.errand {
+                        errand.add(action);
+                    }
+                }
             }
         }
-        None
+        ending
+    }
+
+    /// Does what is to be done, once what must be remembered is written down.
+    async fn carry_out(&mut self) -> Option<Event> {
+        let errand = self.errand.as_mut()?;
+        let (actions, hindered) = errand.flush().await;
+        for action in actions {
+            match action {
+                Action::Prepare => errand.prepare(),
+                Action::Watch(jobs) => self.outlook.also(jobs),
+                Action::Act(name, act) => errand.act(name, act),
+                Action::Remember(_) | Action::Announce(_) | Action::Log(_) | Action::Finish(_) => {}
+            }
+        }
+        hindered
     }
 }
 
 /// The engine, also after a panic in it: then it tells how things stood.
 fn locked(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
     engine.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn next_done(errand: &mut Option<Box<Errand>>, stop: &CancellationToken) -> Done {
+    match errand {
+        Some(errand) => errand.next(stop).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn next_checks(checks: &mut Option<mpsc::Receiver<Vec<Check>>>) -> Option<Vec<Check>> {

@@ -1,6 +1,6 @@
 //! What a run looks at, as traits: so that the loop is tested without a cluster.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     cluster::{AllocId, Check, JobKey, Sight},
@@ -13,6 +13,9 @@ pub trait Outlook: Send + 'static {
     /// The next thing seen. `None` when nothing will be seen any more.
     fn next(&mut self) -> impl Future<Output = Option<(JobKey, Arc<Sight>)>> + Send;
 
+    /// Shows these jobs too.
+    fn also(&self, jobs: BTreeSet<JobKey>);
+
     /// Asks for everything to be read anew.
     fn look_again(&self);
 }
@@ -20,6 +23,10 @@ pub trait Outlook: Send + 'static {
 impl Outlook for Subscription {
     async fn next(&mut self) -> Option<(JobKey, Arc<Sight>)> {
         Self::next(self).await
+    }
+
+    fn also(&self, jobs: BTreeSet<JobKey>) {
+        Self::also(self, jobs);
     }
 
     fn look_again(&self) {

@@ -123,8 +123,8 @@ fn healthy() -> Sight {
 async fn a_gate_opens_when_what_it_waits_for_is_seen() {
     let bench = begin(&json!({"postgres": {}}), Vec::new());
     bench.sees("postgres", healthy());
-    assert_eq!(bench.running.ended().await, Ending::Opened);
-    assert_eq!(bench.running.ending(), Some(Ending::Opened));
+    assert_eq!(bench.running.ended().await, Ending::Done);
+    assert_eq!(bench.running.ending(), Some(Ending::Done));
     assert!(bench.notebook.0.lock().unwrap().last().unwrap().starts_with("open after 0s"));
     assert!(bench.running.status().ending.is_some());
     bench.leaves_nothing().await;
@@ -160,7 +160,7 @@ async fn commands_reach_the_run() {
     let bench = begin(&json!({"postgres": {}}), Vec::new());
     bench.running.look_again();
     bench.running.open("INC-7".to_owned());
-    assert_eq!(bench.running.ended().await, Ending::Opened);
+    assert_eq!(bench.running.ended().await, Ending::Done);
     assert_eq!(*bench.looks.lock().unwrap(), 1);
     assert_eq!(bench.notebook.0.lock().unwrap().last().unwrap(), "opened by hand: INC-7");
     bench.leaves_nothing().await;
@@ -184,7 +184,7 @@ async fn a_panic_ends_its_own_run_only() {
     bench.running.open("panic here".to_owned());
     assert_eq!(bench.running.ended().await, Ending::Panicked);
     other.sees("postgres", healthy());
-    assert_eq!(other.running.ended().await, Ending::Opened);
+    assert_eq!(other.running.ended().await, Ending::Done);
 }
 
 #[tokio::test(start_paused = true)]
@@ -198,7 +198,7 @@ async fn checks_of_the_own_allocation_are_asked_for_only_as_long_as_they_are_nee
     };
     let bench = begin(&json!({"proxy": {"task": "proxy"}}), vec![passes]);
     bench.sees("shop", own_job(TaskPhase::Running));
-    assert_eq!(bench.running.ended().await, Ending::Opened);
+    assert_eq!(bench.running.ended().await, Ending::Done);
     bench.leaves_nothing().await;
     let without = begin(&json!({"postgres": {}}), Vec::new());
     assert_eq!(without.tasks.len(), 1, "one run is one tokio task");

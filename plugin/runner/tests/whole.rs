@@ -107,7 +107,7 @@ async fn a_version_that_fails_and_is_rolled_back_is_never_never() {
     });
     still_waits(&running).await;
     stage.healthy("a2", 2);
-    assert_eq!(running.ended().await, Ending::Opened);
+    assert_eq!(running.ended().await, Ending::Done);
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,7 +129,7 @@ async fn a_rollback_of_a_system_job_has_no_deployment_and_opens_all_the_same() {
     stage.fake.transact(|write| write.register(db));
     still_waits(&running).await;
     stage.healthy("a2", 2);
-    assert_eq!(running.ended().await, Ending::Opened);
+    assert_eq!(running.ended().await, Ending::Done);
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,7 +140,7 @@ async fn a_job_that_wants_no_allocation_is_nothing_to_wait_for() {
     let mut db = fake::job("default", "db");
     db["TaskGroups"][0]["Count"] = 0.into();
     stage.fake.transact(|write| write.register(db));
-    assert_eq!(running.ended().await, Ending::Opened);
+    assert_eq!(running.ended().await, Ending::Done);
 }
 
 #[tokio::test(start_paused = true)]
@@ -162,7 +162,7 @@ async fn a_blocked_evaluation_is_told_and_unblocks() {
     assert!(told.contains("Nomad has no room for it: group g: 1 client exhausted: memory"), "{told}");
     stage.fake.transact(|write| write.evaluation(evaluation("complete", Value::Null)));
     stage.healthy("a1", 0);
-    assert_eq!(running.ended().await, Ending::Opened);
+    assert_eq!(running.ended().await, Ending::Done);
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,6 +178,6 @@ async fn two_hundred_gates_cost_nomad_one_stream_and_four_requests_a_minute() {
     assert_eq!(stage.fake.n_streams(), 1);
     stage.healthy("a1", 0);
     for gate in gates {
-        assert_eq!(gate.ended().await, Ending::Opened);
+        assert_eq!(gate.ended().await, Ending::Done);
     }
 }

@@ -1,0 +1,176 @@
+//! What a run needs beyond looking and telling when it is that of a tree: hands, a memory, and acts under way.
+
+use std::{mem, path::Path, sync::Arc, time::Duration};
+
+use tokio::{task::JoinSet, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    acts::Hands,
+    memory::{Memory, Past},
+};
+use crate::{
+    cluster::TreeName,
+    engine::{Action, Entry, Event, Trouble},
+    jobspec::Prepared,
+    manifest::Manifest,
+    record::journal,
+    watch::Viewer,
+};
+
+/// How long to wait before a journal that could not be written is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The errand of a tree: what it takes to submit jobs and to go on after a crash.
+#[derive(Debug)]
+pub struct Errand {
+    hands: Arc<Hands>,
+    manifest: Manifest,
+    memory: Memory,
+    past: Past,
+    is_recovery: bool,
+    acts: JoinSet<Done>,
+    /// What waits until what must be remembered is written down.
+    backlog: Vec<Action>,
+    retry_at: Option<Instant>,
+    is_hindered: bool,
+}
+
+/// What came of something that was under way.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// The jobspecs.
+    Prepared(Result<Prepared, Trouble>),
+    /// An act.
+    Acted(Event),
+}
+
+impl Errand {
+    /// The errand of tree `tree` with the task's own `viewer`, files and journal beneath `alloc_dir`. Whoever recovers
+    /// goes on with what the journal says; whoever starts anew goes on with it if it is unfinished and nothing of the
+    /// tree has changed.
+    ///
+    /// # Errors
+    ///
+    /// When there is a journal that is not understood.
+    pub fn open(
+        tree: TreeName,
+        viewer: Viewer,
+        alloc_dir: &Path,
+        manifest: &Manifest,
+        is_recovery: bool,
+    ) -> Result<Self, journal::Error> {
+        let (memory, mut past) = Memory::open(&alloc_dir.join(&viewer.task), tree.as_str())?;
+        if past.manifest.as_ref() != Some(manifest) || past.has_ended() && !is_recovery {
+            past = Past::default();
+        }
+        let hands = Hands::new(viewer, tree, manifest.tree.clone(), alloc_dir.to_owned());
+        Ok(Self {
+            hands: Arc::new(hands),
+            manifest: manifest.clone(),
+            memory,
+            past,
+            is_recovery,
+            acts: JoinSet::new(),
+            backlog: Vec::new(),
+            retry_at: None,
+            is_hindered: false,
+        })
+    }
+
+    /// The tree's name.
+    pub(super) fn tree(&self) -> &TreeName {
+        &self.hands.tree
+    }
+
+    /// What the run remembers.
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        self.past.entries.clone()
+    }
+
+    /// Begins to prepare the jobspecs; whoever recovers has them already.
+    pub(super) fn prepare(&mut self) {
+        if self.is_recovery && !self.past.prepared.is_empty() {
+            let prepared = self.past.prepared.clone();
+            self.acts.spawn(async move { Done::Prepared(Ok(prepared)) });
+            return;
+        }
+        let hands = Arc::clone(&self.hands);
+        self.acts.spawn(async move { Done::Prepared(hands.prepare().await) });
+    }
+
+    /// Takes what is prepared, and writes down what the run begins with.
+    pub(super) async fn prepared(&mut self, result: Result<Prepared, Trouble>) -> Event {
+        let prepared = match result {
+            Ok(prepared) => prepared,
+            Err(trouble) => return Event::Unprepared(trouble),
+        };
+        let is_same = !self.past.entries.is_empty() && self.past.prepared == prepared;
+        if is_same {
+            self.memory.go_on();
+        } else if let Err(error) = self.memory.begin(&self.manifest, &prepared).await {
+            let why = format!("its journal cannot be written, and nothing is begun before it can: {}", error.chain());
+            return Event::Unprepared(Trouble { why, is_transient: true });
+        }
+        self.past = Past::default();
+        self.hands.take(prepared);
+        Event::Prepared { blueprints: self.hands.blueprints(), is_same }
+    }
+
+    /// Keeps what is to be done until what must be remembered is written down.
+    pub(super) fn add(&mut self, action: Action) {
+        self.backlog.push(action);
+    }
+
+    /// Writes down what must be remembered, and gives what may be done now. The event says that it could not be
+    /// written, or can be again.
+    pub(super) async fn flush(&mut self) -> (Vec<Action>, Option<Event>) {
+        let entries: Vec<Entry> = self
+            .backlog
+            .iter()
+            .filter_map(|action| match action {
+                Action::Remember(entry) => Some(entry.clone()),
+                _ => None,
+            })
+            .collect();
+        let has_entries = !entries.is_empty();
+        if let Err(error) = self.memory.append(entries).await {
+            self.retry_at = Some(Instant::now() + RETRY);
+            let is_news = !mem::replace(&mut self.is_hindered, true);
+            return (Vec::new(), is_news.then(|| Event::Hindered(Some(error.chain()))));
+        }
+        self.retry_at = None;
+        let is_news = has_entries && mem::take(&mut self.is_hindered);
+        let mut actions = mem::take(&mut self.backlog);
+        actions.retain(|action| !matches!(action, Action::Remember(_)));
+        (actions, is_news.then_some(Event::Hindered(None)))
+    }
+
+    /// When the backlog is to be flushed again.
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    /// Begins an act.
+    pub(super) fn act(&mut self, name: String, act: crate::engine::Act) {
+        let hands = Arc::clone(&self.hands);
+        self.acts.spawn(async move {
+            let result = hands.perform(&name, act).await;
+            Done::Acted(Event::Acted(name, result))
+        });
+    }
+
+    /// What came of the next thing that is done. Nothing is lost when the returned future is dropped. Never returns
+    /// while nothing is under way.
+    pub(super) async fn next(&mut self, stop: &CancellationToken) -> Done {
+        match self.acts.join_next().await {
+            Some(Ok(done)) => done,
+            // An act that panicked ends the run as its own panic would.
+            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Some(Err(_)) | None => {
+                stop.cancelled().await;
+                std::future::pending().await
+            }
+        }
+    }
+}
