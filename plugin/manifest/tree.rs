@@ -51,6 +51,13 @@ pub struct JobNode {
     pub adopt: bool,
 }
 
+impl JobNode {
+    /// The block of the node `name` as the author wrote it, for messages.
+    pub fn place(name: &str) -> String {
+        format!("job {name:?}")
+    }
+}
+
 /// When a submitted job counts as ready: what `wait` can ask of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -103,6 +110,11 @@ impl Hook {
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
     /// The most that [`Hook::retries`] can be: what fails a hundred times fails for another reason than chance.
     pub const MAX_RETRIES: u32 = 100;
+
+    /// The block of this hook, which is called `name`, as the author wrote it, for messages.
+    pub fn place(&self, name: &str) -> String {
+        self.moment.place(name, &self.of)
+    }
 }
 
 /// When a hook runs.
@@ -113,6 +125,17 @@ pub enum Moment {
     Pre,
     /// When its job, created or changed, is ready; before anything that depends on the job.
     Post,
+}
+
+impl Moment {
+    /// The block of the hook `name` of job `of` at this moment, as the author wrote it, for messages.
+    pub fn place(self, name: &str, of: &str) -> String {
+        let word = match self {
+            Self::Pre => "pre",
+            Self::Post => "post",
+        };
+        format!("{word} {name:?} of job {of:?}")
+    }
 }
 
 /// What a hook runs.
