@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Every room, and the rooms it may use. The drawing in `docs/ARCHITECTURE.md` says the same.
-const ROOMS: [(&str, &[&str]); 11] = [
+const ROOMS: [(&str, &[&str]); 12] = [
     ("cluster", &[]),
     ("manifest", &["cluster"]),
     ("condition", &["cluster", "manifest"]),
@@ -14,6 +14,7 @@ const ROOMS: [(&str, &[&str]); 11] = [
     ("engine", &["cluster", "manifest", "condition", "plan"]),
     ("show", &["engine"]),
     ("nomad", &["cluster"]),
+    ("jobspec", &["cluster", "manifest", "plan", "nomad"]),
     ("watch", &["cluster", "nomad"]),
     ("runner", &["cluster", "plan", "engine", "watch", "nomad"]),
     (

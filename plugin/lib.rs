@@ -13,6 +13,8 @@
 //!              runner          the loop: events in, actions performed
 //!            ┌───┴────┐
 //!          watch    nomad      the shared view  /  HTTP
+//!            │        │
+//!                  jobspec     a tree's jobspecs, read, parsed and checked
 //!  ══════════╪════════╪═══════ no clock, no IO, no async below this line
 //!          engine ────┤        carries out a plan: step(now, event) → actions
 //!            │        │
@@ -28,6 +30,7 @@ pub mod condition;
 pub mod driver;
 pub mod engine;
 pub mod goplugin;
+pub mod jobspec;
 pub mod manifest;
 pub mod nomad;
 pub mod plan;

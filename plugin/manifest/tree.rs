@@ -1,6 +1,6 @@
 //! The blocks of a tree: `job` with its `ready`, `pre` and `post`.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,13 @@ pub struct JobNode {
     pub exclusive: Option<String>,
     /// Whether a job that nobody's tree has submitted is taken over.
     pub adopt: bool,
+}
+
+impl JobNode {
+    /// The block of the node `name` as the author wrote it, for messages.
+    pub fn place(name: &str) -> String {
+        format!("job {name:?}")
+    }
 }
 
 /// When a submitted job counts as ready: what `wait` can ask of a job.
@@ -102,13 +109,13 @@ impl Hook {
     /// [`Hook::timeout`] where the user gives none.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
 
-    /// The block as its author wrote it, for messages: `post "setup" of job "postgres"`.
-    pub fn place(&self, label: &str) -> String {
-        format!("{} {label:?} of job {:?}", self.moment, self.of)
-    }
-
     /// The most that [`Hook::retries`] can be: what fails a hundred times fails for another reason than chance.
     pub const MAX_RETRIES: u32 = 100;
+
+    /// The block of this hook, which is called `name`, as the author wrote it, for messages.
+    pub fn place(&self, name: &str) -> String {
+        self.moment.place(name, &self.of)
+    }
 }
 
 /// When a hook runs.
@@ -121,12 +128,14 @@ pub enum Moment {
     Post,
 }
 
-impl fmt::Display for Moment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Moment {
+    /// The block of the hook `name` of job `of` at this moment, as the author wrote it, for messages.
+    pub fn place(self, name: &str, of: &str) -> String {
+        let word = match self {
             Self::Pre => "pre",
             Self::Post => "post",
-        })
+        };
+        format!("{word} {name:?} of job {of:?}")
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 
-use super::{block::Block, hook::Hook, hook_place};
+use super::{block::Block, hook::Hook};
 use crate::manifest::{self, JobNode, Moment, OnBlocked, Problems, Until};
 
 /// What a job that was just submitted can be asked to become.
@@ -49,7 +49,7 @@ impl Job {
         label: &str,
         problems: &mut Problems,
     ) -> (JobNode, Vec<(String, manifest::Hook)>) {
-        let mut block = Block::new(format!("job {label:?}"), problems);
+        let mut block = Block::new(JobNode::place(label), problems);
         block.name("the label", Some(label.to_owned()));
         let jobspec = if let Some(jobspec) = self.jobspec {
             block.path("jobspec", jobspec)
@@ -70,7 +70,7 @@ impl Job {
         });
         let hooks = hooks
             .map(|(moment, name, hook)| {
-                let block = Block::new(hook_place(moment, &name, label), problems);
+                let block = Block::new(moment.place(&name, label), problems);
                 let hook = hook.check(&name, label, moment, block);
                 (name, hook)
             })

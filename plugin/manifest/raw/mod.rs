@@ -14,7 +14,7 @@ use self::{
     job::Job,
     wait::Wait,
 };
-use super::{Moment, OnFailure, Problem, Problems, Tree};
+use super::{JobNode, OnFailure, Problem, Problems, Tree};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,23 +77,13 @@ impl Manifest {
     }
 }
 
-/// Where a hook stands, as the author wrote it.
-fn hook_place(moment: Moment, label: &str, job: &str) -> String {
-    let word = match moment {
-        Moment::Pre => "pre",
-        Moment::Post => "post",
-    };
-    format!("{word} {label:?} of job {job:?}")
-}
-
 /// Names each label that two blocks have, with the places of both: `depends_on` could mean either.
 fn one_name_each(waits: &BTreeMap<String, Wait>, jobs: &BTreeMap<String, Job>, problems: &mut Problems) {
     let mut places: BTreeMap<&str, String> = BTreeMap::new();
     let nodes = waits.keys().map(|label| (label.as_str(), format!("wait {label:?}"))).chain(
         jobs.iter().flat_map(|(job, node)| {
-            let hooks =
-                node.hook_labels().map(move |(moment, label)| (label, hook_place(moment, label, job)));
-            [(job.as_str(), format!("job {job:?}"))].into_iter().chain(hooks)
+            let hooks = node.hook_labels().map(move |(moment, label)| (label, moment.place(label, job)));
+            [(job.as_str(), JobNode::place(job))].into_iter().chain(hooks)
         }),
     );
     for (label, place) in nodes {

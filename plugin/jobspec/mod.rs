@@ -1,0 +1,98 @@
+//! Prepares the jobspecs of a tree: read, parsed by Nomad, checked, hashed, before anything is written.
+//!
+//! ```text
+//!   Tree ──▶ TaskDir ──▶ text ──▶ Nomad parses ──▶ job ──▶ namespaces, rights, validation ──▶ Prepared
+//! ```
+//!
+//! # Invariants
+//!
+//! * All problems of all nodes are told at once. A tree with problems prepares nothing.
+//! * Nothing is written into Nomad: every question here only reads.
+//! * A file is read beneath the task's directory following no link ([`TaskDir`]).
+//! * Equal specifications have equal hashes, also when a later Nomad shows more fields ([`Spec`]).
+//!
+//! What order the nodes have is `plan/`'s business.
+
+mod dispatch;
+mod draft;
+mod hash;
+mod hcl;
+mod namespaces;
+mod outcome;
+mod prepare;
+mod said;
+mod spec;
+mod task_dir;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+pub use prepare::{MAX_NODES, prepare};
+pub use spec::{Prepared, Spec, with_counts_of};
+pub use task_dir::{TaskDir, Unreadable};
+
+use crate::{
+    cluster::{Job, JobKey, Namespace},
+    manifest::Problems,
+    nomad,
+};
+
+/// What is asked of Nomad to prepare a tree.
+pub trait Nomad: Sync {
+    /// Turns a jobspec into a job. `variables` has a line `name = expression` for each value.
+    ///
+    /// The job is best left as the text says it (`Canonicalize: false`): Nomad's defaults change with its versions, and
+    /// with them every hash would.
+    ///
+    /// The inner error is Nomad's text of what is wrong with the jobspec, all lines of it.
+    fn parse(
+        &self,
+        namespace: &Namespace,
+        hcl: &str,
+        variables: &str,
+    ) -> impl Future<Output = Result<Result<serde_json::Value, String>, nomad::Error>> + Send;
+
+    /// What Nomad has against `job`; empty if nothing.
+    fn validate(
+        &self,
+        namespace: &Namespace,
+        job: &serde_json::Value,
+    ) -> impl Future<Output = Result<Vec<String>, nomad::Error>> + Send;
+
+    /// Whether there is such a namespace.
+    fn namespace_exists(
+        &self,
+        namespace: &Namespace,
+    ) -> impl Future<Output = Result<bool, nomad::Error>> + Send;
+
+    /// Proves that jobs may be submitted in `namespace`; [`nomad::Error::is_denied`] tells that they may not.
+    fn prove_submit(&self, namespace: &Namespace) -> impl Future<Output = Result<(), nomad::Error>> + Send;
+
+    /// The registered job, or `None` where there is none.
+    fn job(&self, key: &JobKey) -> impl Future<Output = Result<Option<Job>, nomad::Error>> + Send;
+}
+
+/// Why a tree could not be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What the author has to mend: all of it.
+    #[error(transparent)]
+    Problems(Problems),
+    /// Nomad did not answer, which says nothing of the tree. Worth trying again if it is transient.
+    #[error(transparent)]
+    Nomad(#[from] nomad::Error),
+}
+
+/// How many requests are under way at a time. Nomad parses on its agents, and allows 100 connections from one address.
+const AT_A_TIME: usize = 8;
+
+/// Answers in the order of the questions, a few questions at a time.
+async fn each<T>(
+    questions: impl Iterator<Item = impl Future<Output = Result<T, nomad::Error>> + Send>,
+) -> Result<Vec<T>, nomad::Error> {
+    let questions: Vec<_> = questions.collect();
+    stream::iter(questions).buffered(AT_A_TIME).try_collect().await
+}
