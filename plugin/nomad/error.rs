@@ -155,7 +155,7 @@ const PASSED_ON: &str = "rpc error: ";
 /// What Nomad says when a job is not as the writer thought it was.
 const CONFLICT: &str = "Enforcing job modify index";
 /// What agents and servers say, with status 500, when a request got lost between them or had no leader to go to.
-const LOST_BETWEEN_SERVERS: [&str; 21] = [
+const LOST_BETWEEN_SERVERS: [&str; 22] = [
     "No cluster leader",
     "No path to region",
     "No known servers",
@@ -168,6 +168,7 @@ const LOST_BETWEEN_SERVERS: [&str; 21] = [
     "failed to get conn",
     "lead thread didn't get connection",
     "i/o timeout",
+    "context deadline exceeded",
     "session shutdown",
     "stream closed",
     "keepalive timeout",

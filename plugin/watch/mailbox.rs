@@ -65,6 +65,13 @@ impl Mailbox {
         }
     }
 
+    /// Puts in `subjects` as jobs that have not been looked at yet.
+    pub(super) fn announce(&self, subjects: impl Iterator<Item = JobKey>) {
+        let looking = looking();
+        self.state().news.extend(subjects.map(|key| (key, Arc::clone(&looking))));
+        self.arrived.notify_one();
+    }
+
     /// From now on only who has `pass` may put in sights of `namespace`.
     pub(super) fn admit(&self, namespace: Namespace, pass: Pass) {
         self.state().passes.insert(namespace, pass);

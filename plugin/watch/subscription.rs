@@ -1,8 +1,11 @@
 //! A subscriber's end: what he is shown, and his going.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tokio::sync::mpsc;
@@ -38,6 +41,13 @@ impl Subscription {
     /// Nothing is lost when the returned future is dropped.
     pub async fn next(&mut self) -> Option<(JobKey, Arc<Sight>)> {
         self.mailbox.take().await
+    }
+
+    /// Shows `subjects` too, from now on. A job that is shown already is not shown anew; those that are go on being
+    /// shown as they are meanwhile.
+    pub fn also(&self, subjects: BTreeSet<JobKey>) {
+        // When nobody takes orders any more, the mailbox is closed as well.
+        drop(self.orders.send(Order::Also(self.member, subjects)));
     }
 
     /// Has everything read again now.

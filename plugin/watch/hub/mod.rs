@@ -58,6 +58,8 @@ pub(super) enum Order {
         /// Where he wants to see it.
         mailbox: Arc<Mailbox>,
     },
+    /// He wants to see these too.
+    Also(MemberId, BTreeSet<JobKey>),
     /// He has gone.
     Leave(MemberId),
     /// Everything he sees is to be read again now.
@@ -215,6 +217,7 @@ impl Hub {
                 Event::Order(Order::Join { member, viewer, subjects, mailbox }) => {
                     self.join(now, member, viewer, subjects, mailbox);
                 }
+                Event::Order(Order::Also(member, subjects)) => self.also(now, member, subjects),
                 Event::Order(Order::Leave(member)) => self.leave(member),
                 Event::Order(Order::LookAgain(member)) => self.look_again(now, member),
                 Event::Notice(notice) => self.denied(now, notice),
@@ -267,15 +270,37 @@ impl Hub {
         subjects: BTreeSet<JobKey>,
         mailbox: Arc<Mailbox>,
     ) {
-        let mut places: BTreeMap<Namespace, Box<Place>> = BTreeMap::new();
+        let seat = Seat { viewer: Arc::new(viewer), mailbox, places: BTreeMap::new() };
+        self.seats.insert(member, seat);
+        self.also(now, member, subjects);
+    }
+
+    /// Adds to what a member sees.
+    fn also(&mut self, now: Instant, member: MemberId, subjects: BTreeSet<JobKey>) {
+        let Some(seat) = self.seats.get_mut(&member) else { return };
+        let mut sorted: BTreeMap<Namespace, BTreeSet<JobId>> = BTreeMap::new();
         for JobKey { namespace, job } in subjects {
-            let place = places
-                .entry(namespace)
-                .or_insert_with(|| Box::new(Place { jobs: BTreeSet::new(), view: None, proven: None }));
-            place.jobs.insert(job);
+            sorted.entry(namespace).or_default().insert(job);
         }
-        let turns: Vec<Turn> = places.keys().map(|namespace| (member, namespace.clone())).collect();
-        self.seats.insert(member, Seat { viewer: Arc::new(viewer), mailbox, places });
+        let mut turns: Vec<Turn> = Vec::new();
+        for (namespace, mut jobs) in sorted {
+            let Some(place) = seat.places.get_mut(&namespace) else {
+                seat.mailbox.announce(keys(&namespace, &jobs));
+                turns.push((member, namespace.clone()));
+                seat.places.insert(namespace, Box::new(Place { jobs, view: None, proven: None }));
+                continue;
+            };
+            jobs.retain(|job| place.jobs.insert(job.clone()));
+            if jobs.is_empty() {
+                continue;
+            }
+            seat.mailbox.announce(keys(&namespace, &jobs));
+            // Without a view there are others under way to give him one, with all his jobs.
+            if let Some(view) = place.view.as_ref().and_then(|view| self.views.get(view)) {
+                // A view that has ended abnormally is replaced when its end is noticed.
+                drop(view.orders.send(ViewOrder::Also { member, jobs }));
+            }
+        }
         for turn in turns {
             self.seat(now, turn);
         }
@@ -371,8 +396,7 @@ impl Hub {
         let Some(place) = seat.places.get_mut(namespace) else { return };
         place.proven = None;
         let view = place.view.take();
-        let keys: Vec<JobKey> =
-            place.jobs.iter().map(|job| JobKey { namespace: namespace.clone(), job: job.clone() }).collect();
+        let keys: Vec<JobKey> = keys(namespace, &place.jobs).collect();
         seat.mailbox.withdraw(keys.iter(), sight);
         if let Some(view) = view {
             self.let_go(*member, &view);
@@ -437,6 +461,11 @@ impl Hub {
         };
         self.seats.iter().flat_map(places).collect()
     }
+}
+
+/// The keys of `jobs` of a namespace.
+fn keys(namespace: &Namespace, jobs: &BTreeSet<JobId>) -> impl Iterator<Item = JobKey> {
+    jobs.iter().map(|job| JobKey { namespace: namespace.clone(), job: job.clone() })
 }
 
 /// The sight of those whose view ended in a way it should not.

@@ -78,6 +78,13 @@ pub(super) enum ViewOrder {
         /// Which.
         jobs: BTreeSet<JobId>,
     },
+    /// A member wants to see more jobs, and may.
+    Also {
+        /// Who.
+        member: MemberId,
+        /// Which; none that he sees already.
+        jobs: BTreeSet<JobId>,
+    },
     /// He has gone, or may not see any more.
     Leave(MemberId),
     /// Read everything again now.
@@ -253,8 +260,10 @@ impl View {
             match event {
                 Event::Stopped => return,
                 Event::Order(ViewOrder::Join { member, viewer, mailbox, pass, jobs }) => {
-                    self.join(now, member, Member { viewer, mailbox, pass }, jobs);
+                    self.members.insert(member, Member { viewer, mailbox, pass });
+                    self.add(now, member, jobs);
                 }
+                Event::Order(ViewOrder::Also { member, jobs }) => self.add(now, member, jobs),
                 Event::Order(ViewOrder::Leave(member)) => self.leave(member),
                 Event::Order(ViewOrder::LookAgain) => self.look_again(now),
                 Event::Worked(kind, Ok(done)) => {
@@ -274,7 +283,10 @@ impl View {
         }
     }
 
-    fn join(&mut self, now: Instant, id: MemberId, member: Member, jobs: BTreeSet<JobId>) {
+    /// Shows `jobs` to a member, too. Those that nobody has waited for are read; the others are not disturbed.
+    fn add(&mut self, now: Instant, id: MemberId, jobs: BTreeSet<JobId>) {
+        let Some(Member { mailbox, pass, .. }) = self.members.get(&id) else { return };
+        let (mailbox, pass) = (Arc::clone(mailbox), *pass);
         for job in jobs {
             if !self.jobs.contains_key(&job) {
                 self.jobs.insert(job.clone(), Watched::new(self.sight(&Known::default())));
@@ -297,10 +309,9 @@ impl View {
                     Arc::clone(&watched.shown)
                 };
                 let key = JobKey { namespace: self.key.namespace().clone(), job };
-                member.mailbox.put(member.pass, key, sight);
+                mailbox.put(pass, key, sight);
             }
         }
-        self.members.insert(id, member);
     }
 
     fn leave(&mut self, id: MemberId) {
