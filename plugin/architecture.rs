@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Every room, and the rooms it may use. The drawing in `docs/ARCHITECTURE.md` says the same.
-const ROOMS: [(&str, &[&str]); 12] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     ("cluster", &[]),
     ("manifest", &["cluster"]),
     ("condition", &["cluster", "manifest"]),
@@ -16,7 +16,11 @@ const ROOMS: [(&str, &[&str]); 12] = [
     ("nomad", &["cluster"]),
     ("jobspec", &["cluster", "manifest", "plan", "nomad"]),
     ("watch", &["cluster", "nomad"]),
-    ("runner", &["cluster", "plan", "engine", "watch", "nomad"]),
+    ("record", &["cluster"]),
+    (
+        "runner",
+        &["cluster", "manifest", "condition", "plan", "engine", "watch", "nomad", "jobspec", "record"],
+    ),
     (
         "driver",
         &["cluster", "manifest", "plan", "engine", "show", "watch", "nomad", "runner", "goplugin", "pb"],

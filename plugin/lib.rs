@@ -34,6 +34,7 @@ pub mod jobspec;
 pub mod manifest;
 pub mod nomad;
 pub mod plan;
+pub mod record;
 pub mod runner;
 pub mod show;
 pub mod watch;
