@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Every room, and the rooms it may use. The drawing in `docs/ARCHITECTURE.md` says the same.
-const ROOMS: [(&str, &[&str]); 12] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     ("cluster", &[]),
     ("manifest", &["cluster"]),
     ("condition", &["cluster", "manifest"]),
@@ -15,6 +15,7 @@ const ROOMS: [(&str, &[&str]); 12] = [
     ("show", &["engine"]),
     ("nomad", &["cluster"]),
     ("jobspec", &["cluster", "manifest", "plan", "nomad"]),
+    ("record", &[]),
     ("watch", &["cluster", "nomad"]),
     ("runner", &["cluster", "plan", "engine", "watch", "nomad"]),
     (

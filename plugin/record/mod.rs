@@ -1,0 +1,16 @@
+//! What a run has written down, to go on after a crash without doing anything twice.
+//!
+//! # Invariants
+//!
+//! * What was appended is on the disk before the appending returns: it stands there however the machine ends.
+//! * What was not appended whole is not there at all, or only as whole entries from its beginning.
+//! * A file that is not understood is refused, never repaired and never written over.
+//!
+//! What the entries mean is not known here.
+
+mod beneath;
+mod journal;
+#[cfg(test)]
+mod tests;
+
+pub use journal::{Error, Journal};
