@@ -15,6 +15,7 @@ const ROOMS: [(&str, &[&str]); 13] = [
     ("show", &["engine"]),
     ("nomad", &["cluster"]),
     ("jobspec", &["cluster", "manifest", "plan", "nomad"]),
+    ("record", &[]),
     ("watch", &["cluster", "nomad"]),
     ("record", &["cluster"]),
     (

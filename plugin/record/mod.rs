@@ -1,5 +1,19 @@
-//! What outlives a process: a journal in the task's directory, and where in Nomad's Variables a tree keeps what it has
-//! to know.
+//! What outlives a process: a journal in the task's directory, to go on after a crash without doing anything twice, and
+//! the places in Nomad's Variables where a tree keeps what it has to know.
+//!
+//! # Invariants
+//!
+//! * What was appended is on the disk before the appending returns: it stands there however the machine ends.
+//! * What was not appended whole is not there at all, or only as whole entries from its beginning.
+//! * A file that is not understood is refused, never repaired and never written over.
+//!
+//! What the entries mean is not known here.
 
-pub mod journal;
-pub mod path;
+mod beneath;
+mod journal;
+mod path;
+#[cfg(test)]
+mod tests;
+
+pub use journal::{Error, Journal};
+pub use path::of_job as path_of_job;

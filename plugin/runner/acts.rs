@@ -202,7 +202,7 @@ impl Hands {
 
     /// Where it is written down what has become of a job: in the tree's own namespace.
     fn record_of(&self, key: &JobKey) -> (Namespace, String) {
-        (self.viewer.job.namespace.clone(), crate::record::path::of_job(&self.tree, key))
+        (self.viewer.job.namespace.clone(), crate::record::path_of_job(&self.tree, key))
     }
 
     fn hook(&self, name: &str) -> Result<&Hook, Trouble> {

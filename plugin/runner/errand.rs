@@ -7,14 +7,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     acts::Hands,
-    memory::{Memory, Past},
+    memory::{self, Memory, Past},
 };
 use crate::{
     cluster::TreeName,
     engine::{Action, Entry, Event, Trouble},
     jobspec::Prepared,
     manifest::Manifest,
-    record::journal,
     watch::Viewer,
 };
 
@@ -59,8 +58,8 @@ impl Errand {
         alloc_dir: &Path,
         manifest: &Manifest,
         is_recovery: bool,
-    ) -> Result<Self, journal::Error> {
-        let (memory, mut past) = Memory::open(&alloc_dir.join(&viewer.task), tree.as_str())?;
+    ) -> Result<Self, memory::Error> {
+        let (memory, mut past) = Memory::open(alloc_dir, &viewer.task, tree.as_str())?;
         if past.manifest.as_ref() != Some(manifest) || past.has_ended() && !is_recovery {
             past = Past::default();
         }
