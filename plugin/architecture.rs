@@ -15,9 +15,8 @@ const ROOMS: [(&str, &[&str]); 13] = [
     ("show", &["engine"]),
     ("nomad", &["cluster"]),
     ("jobspec", &["cluster", "manifest", "plan", "nomad"]),
-    ("record", &[]),
-    ("watch", &["cluster", "nomad"]),
     ("record", &["cluster"]),
+    ("watch", &["cluster", "nomad"]),
     (
         "runner",
         &["cluster", "manifest", "condition", "plan", "engine", "watch", "nomad", "jobspec", "record"],

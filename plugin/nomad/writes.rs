@@ -198,8 +198,7 @@ impl Client {
     ) -> Result<(), Error> {
         let wanted = format!("write the variable `{path}`");
         let body = wire::Variable { items: items.clone() };
-        let answer =
-            self.send(Method::PUT, &variable_path(namespace, path), Some(&body), &wanted).await?;
+        let answer = self.send(Method::PUT, &variable_path(namespace, path), Some(&body), &wanted).await?;
         self.allowed(answer, &wanted, namespace, Capability::Variables)?;
         Ok(())
     }

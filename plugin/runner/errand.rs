@@ -108,7 +108,10 @@ impl Errand {
         if is_same {
             self.memory.go_on();
         } else if let Err(error) = self.memory.begin(&self.manifest, &prepared).await {
-            let why = format!("its journal cannot be written, and nothing is begun before it can: {}", error.chain());
+            let why = format!(
+                "its journal cannot be written, and nothing is begun before it can: {}",
+                error.chain()
+            );
             return Event::Unprepared(Trouble { why, is_transient: true });
         }
         self.past = Past::default();

@@ -116,13 +116,8 @@ impl Memory {
             }
         }
         let (task, tree) = (task.to_owned(), tree.to_owned());
-        let memory = Self {
-            journal: Some(journal),
-            alloc_dir: alloc_dir.to_owned(),
-            task,
-            tree,
-            is_begun: false,
-        };
+        let memory =
+            Self { journal: Some(journal), alloc_dir: alloc_dir.to_owned(), task, tree, is_begun: false };
         Ok((memory, past))
     }
 
@@ -133,7 +128,9 @@ impl Memory {
 
     /// Forgets the run in the journal, and begins another.
     pub(super) async fn begin(&mut self, manifest: &Manifest, prepared: &Prepared) -> Result<(), Error> {
-        let specs = prepared.iter().map(|(node, spec)| Line::Spec { node: node.clone(), spec: Box::new(spec.clone()) });
+        let specs = prepared
+            .iter()
+            .map(|(node, spec)| Line::Spec { node: node.clone(), spec: Box::new(spec.clone()) });
         let lines = values([Line::Manifest(manifest.clone())].into_iter().chain(specs))?;
         self.write(move |journal| journal.replace(&lines)).await?;
         self.is_begun = true;

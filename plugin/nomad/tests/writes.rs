@@ -180,6 +180,7 @@ async fn a_variable_is_read_as_it_was_written() {
     assert_eq!(client.variable(&shop(), path).await.unwrap(), Some(items("2")));
     assert_eq!(client.variable(&"other".into(), path).await.unwrap(), None);
     fake.state().acls = true;
+    fake.state().allowed.insert(("t".to_owned(), "elsewhere".to_owned()));
     let denied = client.set_variable(&shop(), path, &items("3")).await.unwrap_err();
     assert!(denied.is_denied() && denied.hint().unwrap().contains("variables"), "{denied:?}");
 }
