@@ -3,6 +3,10 @@
 //! Nomad makes `private` and mounts it into no task. But a task without isolation sees all of its client, so every
 //! directory on the way and the file itself are opened following no link, and only a regular file that has no second
 //! name is used.
+//!
+//! Where the agent is root, which it is on Linux nearly always, Nomad makes `private` a tmpfs of 1 MiB (1.11.3,
+//! `client/allocdir/task_dir.go`). So the journal survives the plugin and the agent, but not the machine; and it shares
+//! that megabyte with nothing else, but with its own successor while it is replaced.
 
 use std::{
     fs::File,

@@ -3,7 +3,8 @@
 //!
 //! # Invariants
 //!
-//! * What was appended is on the disk before the appending returns: it stands there however the machine ends.
+//! * What was appended is in the file before the appending returns, and flushed to the disk where it is on one: it
+//!   stands there however the process ends. (Nomad has that directory in memory: see `beneath.rs`.)
 //! * What was not appended whole is not there at all, or only as whole entries from its beginning.
 //! * A file that is not understood is refused, never repaired and never written over.
 //!
