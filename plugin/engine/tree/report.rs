@@ -48,7 +48,7 @@ impl Tree {
         self.announcer.tell(now, topic);
         let mut message = self.progress(now);
         for note in self.notes() {
-            message = format!("{message} | {note}");
+            message = format!("{message} · {note}");
         }
         Some(Action::Announce(message))
     }
@@ -88,7 +88,7 @@ impl Tree {
         {
             parts.push(format!("{}: {}", step.name, step.state.detail()));
         }
-        parts.join(" | ")
+        parts.join(" · ")
     }
 
     /// What a run that ended well has done.
@@ -153,7 +153,7 @@ impl Tree {
         if !good.is_empty() {
             parts.push(format!("ready: {}", listed(&good)));
         }
-        format!("failed after {}: {}", Spoken(now.since(self.began)), parts.join(" | "))
+        format!("failed after {}: {}", Spoken(now.since(self.began)), parts.join(" · "))
     }
 
     pub(super) fn stopped_message(&self, now: Time) -> String {
