@@ -55,8 +55,8 @@ impl Tree {
 
     /// What an event would be about, without anything that changes by the clock alone.
     pub(super) fn topic(&self) -> String {
-        let parts: Vec<String> =
-            self.in_order().map(|step| format!("{}: {}", step.name, step.state.word())).collect();
+        let steps = self.in_order().map(|step| format!("{}: {}", step.name, step.state.word()));
+        let parts: Vec<String> = steps.chain(self.notes()).collect();
         parts.join("\n")
     }
 
@@ -166,16 +166,19 @@ impl Tree {
     }
 
     fn notes(&self) -> Vec<String> {
-        let hindered = self
-            .hindered
-            .iter()
-            .map(|why| format!("the journal cannot be written, and nothing is begun before it can: {why}"));
+        let hindered = self.hindered_note().into_iter();
         let trouble = match &self.phase {
             super::Phase::Preparing(acting, _) => acting.trouble.clone(),
             super::Phase::Running | super::Phase::Stopping(_) => None,
         };
         let halt = self.halt.iter().map(|halt| format!("nothing new is begun: {}", halt.why));
         hindered.chain(trouble).chain(halt).collect()
+    }
+
+    /// Why nothing can be written down, if that is so.
+    pub(super) fn hindered_note(&self) -> Option<String> {
+        let why = self.hindered.as_ref()?;
+        Some(format!("the journal cannot be written, and nothing is begun before it can: {why}"))
     }
 
     fn in_order(&self) -> impl Iterator<Item = &Step> {
