@@ -1,5 +1,6 @@
 //! The loop, on simulated time, with a cluster that a test holds in its hand.
 
+mod trees;
 mod whole;
 
 use std::{collections::BTreeSet, sync::Mutex};
