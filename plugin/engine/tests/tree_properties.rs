@@ -562,6 +562,11 @@ impl<'a> Shell<'a> {
             };
             self.tell(format!("WRITTEN {written:?}"));
             prop_assert!(self.judge.begun.contains(name), "{name}: written, but not remembered before");
+            let has_foreign = self.case.nodes.iter().any(|node| node.is_foreign);
+            prop_assert!(
+                !has_foreign || self.case.policy == "continue" || self.case.has_strangers,
+                "{name} written, although a job is someone else's"
+            );
             self.judge.were_ready.remove(&key);
             let becomes = match &written {
                 Written::Job(_) => {

@@ -153,6 +153,11 @@ impl World {
         self.put(&JobKey::new("default", id), JobType::Service, None);
     }
 
+    /// Nomad registers what was there before as a new version.
+    pub(super) fn roll_back(&mut self, key: &JobKey, marks: Option<Marks>) {
+        self.put(key, JobType::Service, marks);
+    }
+
     /// Someone scales a job: a new version of the same spec.
     pub(super) fn scale(&mut self, key: &JobKey) {
         let Some(job) = self.jobs.get(key) else { return };

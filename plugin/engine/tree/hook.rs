@@ -22,7 +22,7 @@ use super::{
     step::{Acting, Out},
 };
 use crate::{
-    cluster::{AllocId, JobKey, Marks, Sight},
+    cluster::{AllocId, JobKey, Marks, Sight, TaskPhase},
     condition::{self, Verdict},
     engine::{
         Act, Action, NodeState, Report, Time, Trouble,
@@ -560,7 +560,8 @@ impl Running {
         });
         let task = newest.and_then(|allocation| {
             let failed = allocation.tasks.iter().find(|(_, task)| task.has_failed);
-            let (task, _) = failed.or_else(|| allocation.tasks.first_key_value())?;
+            let running = || allocation.tasks.iter().find(|(_, task)| task.phase == TaskPhase::Running);
+            let (task, _) = failed.or_else(running).or_else(|| allocation.tasks.first_key_value())?;
             Some((allocation.id.clone(), task.clone()))
         });
         task.map_or(Output::Read, |(alloc, task)| Output::Of(alloc, task))

@@ -359,7 +359,10 @@ impl JobStep {
             );
         }
         if let NodeState::Failed { why } = &held.node.state {
-            return Err(why.clone());
+            return Err(match held.memory.cause {
+                Some(_) => why.clone(),
+                None => format!("{why}; its jobspec is unchanged, so it was not submitted again"),
+            });
         }
         if !held.node.state.is_satisfied() {
             return Ok(held.node.state.clone());

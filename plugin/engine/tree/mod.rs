@@ -167,12 +167,6 @@ impl Tree {
                 self.scene.see(job.clone(), sight);
                 let concerned = self.watchers.get(&job).into_iter().flatten();
                 agenda.add(concerned.filter_map(|name| self.steps.get(name)));
-                if !self.has_looked && self.is_set_up() {
-                    self.has_looked = self.has_seen_all();
-                    if self.has_looked {
-                        agenda.add(self.steps.values());
-                    }
-                }
             }
             Event::Checked(checks) => {
                 self.scene.check(checks);
@@ -207,7 +201,8 @@ impl Tree {
         self.check_time(now, &mut agenda);
         self.advance(now, agenda, &mut out);
         if !self.has_looked && self.is_set_up() && self.has_seen_all() {
-            // The last of those that were not seen has failed for it.
+            // Only now, when each has said what it thinks of its own job: one that is not the tree's ends the run before
+            // anything is begun.
             self.has_looked = true;
             let mut agenda = Agenda::default();
             agenda.add(self.steps.values());
@@ -324,7 +319,6 @@ impl Tree {
                 jobs.insert(job);
             }
         }
-        self.has_looked = self.has_seen_all();
         // What failed in an earlier process counts before anything is begun in this one.
         let failed = self.steps.values().find(|step| step.has_failed()).map(|step| step.name.clone());
         if let Some(failed) = failed {
@@ -504,8 +498,8 @@ impl Tree {
         let is_settled = self.is_set_up() && self.steps.values().all(|step| self.is_settled(step));
         match &self.phase {
             Phase::Preparing(acting, deadline) if *deadline <= now && !acting.is_under_way() => {
-                let why = acting.describe_end("the jobspecs could not be prepared");
-                let message = format!("{} within {}: {why}", self.came_to_nothing(), Spoken(PREPARE_LIMIT));
+                let what = format!("the jobspecs could not be prepared within {}", Spoken(PREPARE_LIMIT));
+                let message = format!("{}: {}", self.came_to_nothing(), acting.describe_end(&what));
                 Some(self.finish(now, Outcome::Failed(message.clone()), message))
             }
             Phase::Stopping(deadline) if is_settled || *deadline <= now => {

@@ -6,6 +6,7 @@ use super::{
     step::{Step, Work},
 };
 use crate::{
+    cluster::Sight,
     engine::{Action, NodeState, NodeStatus, Status, Time, scene, time::Spoken},
     manifest::Launch,
 };
@@ -144,7 +145,10 @@ impl Tree {
                 }
             }
         }
-        parts.extend(reasons.iter().map(|(why, names)| format!("skipped {why}: {}", listed(names))));
+        parts.extend(reasons.iter().map(|(why, names)| {
+            let skipped = if why.starts_with("because ") { "skipped " } else { "" };
+            format!("{skipped}{why}: {}", listed(names))
+        }));
         let good: Vec<&str> = self
             .in_order()
             .filter(|step| matches!(step.work, Work::Job(_)) && step.state.is_satisfied())
@@ -158,8 +162,12 @@ impl Tree {
 
     pub(super) fn stopped_message(&self, now: Time) -> String {
         let done = self.steps.values().filter(|step| step.state.is_satisfied()).count();
+        let hooks = match self.phase {
+            super::Phase::Stopping(_) => "its hooks were stopped, ",
+            super::Phase::Preparing(..) | super::Phase::Running => "",
+        };
         format!(
-            "stopped; {done} of {} satisfied after {}; the jobs are left as they are",
+            "stopped; {done} of {} satisfied after {}; {hooks}the jobs are left as they are",
             self.steps.len(),
             Spoken(now.since(self.began))
         )
@@ -210,7 +218,12 @@ impl Tree {
         match &step.work {
             Work::Unprepared => None,
             Work::Wait(wait) => self.scene.hint(&wait.wait),
-            Work::Job(job) if job.is_known() => self.scene.hint(&job.wait),
+            Work::Job(job) if job.is_known() => match *self.scene.sight_of(&job.blueprint.key) {
+                Sight::Absent { .. } => {
+                    Some("start the tree's task again, and it is submitted anew".to_owned())
+                }
+                Sight::Unseen(_) | Sight::Present(_) => self.scene.hint(&job.wait),
+            },
             Work::Job(_) => None,
             Work::Hook(hook) => hook
                 .running()

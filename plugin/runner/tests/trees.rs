@@ -341,7 +341,10 @@ async fn a_journal_that_is_full_stops_what_would_have_to_be_remembered() {
     assert_eq!(run.running.ending(), None);
     assert_eq!(stage.writes(), "", "a hook was launched without being remembered");
     let told = run.diary.text();
-    assert!(told.contains("event") && told.contains("the journal cannot be written, and nothing is begun"), "{told}");
+    assert!(
+        told.contains("event") && told.contains("the journal cannot be written, and nothing is begun"),
+        "{told}"
+    );
     run.running.stop();
     assert_eq!(run.running.ended().await, Ending::Stopped);
 }
