@@ -182,9 +182,11 @@ impl Tree {
         self.plan.order().iter().filter_map(|name| self.steps.get(name))
     }
 
-    /// What a step depends on, as its author wrote it: for hooks, the job they belong to.
+    /// What a step depends on, each after what it depends on itself.
     fn shown_needs(&self, step: &Step) -> Vec<String> {
-        self.plan.needs(&step.name).to_vec()
+        let mut needs = self.plan.needs(&step.name).to_vec();
+        needs.sort_by_key(|name| self.steps.get(name).map(|step| step.position));
+        needs
     }
 
     /// What is awaited, for people.
