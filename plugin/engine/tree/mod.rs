@@ -273,7 +273,7 @@ impl Tree {
             let mut shown = BTreeSet::new();
             if let Some(wait) = self.plan.manifest().waits.get(name) {
                 shown.extend(wait.subject.job(&self.scene.place));
-                step.work = Work::Wait(Box::new(WaitStep::new((**wait).clone(), memory)));
+                step.work = Work::Wait(Box::new(WaitStep::new((**wait).clone(), memory.as_ref())));
             } else if let Some(blueprint) = blueprints.remove(name) {
                 let marks = marks(&blueprint);
                 if let Some(node) = tree.jobs.get(name) {

@@ -207,10 +207,9 @@ impl Tree {
 
     fn hint(&self, step: &Step) -> Option<String> {
         match &step.work {
-            Work::Unprepared => None,
             Work::Wait(wait) => self.scene.hint(&wait.wait),
             Work::Job(job) if job.is_known() => self.scene.hint(&job.wait),
-            Work::Job(_) => None,
+            Work::Unprepared | Work::Job(_) => None,
             Work::Hook(hook) => hook
                 .running()
                 .map(|job| format!("look with `nomad job status {}{}`", scene::in_namespace(job), job.job)),
