@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Every room, and the rooms it may use. The drawing in `docs/ARCHITECTURE.md` says the same.
-const ROOMS: [(&str, &[&str]); 12] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     ("cluster", &[]),
     ("manifest", &["cluster"]),
     ("condition", &["cluster", "manifest"]),
@@ -15,8 +15,12 @@ const ROOMS: [(&str, &[&str]); 12] = [
     ("show", &["engine"]),
     ("nomad", &["cluster"]),
     ("jobspec", &["cluster", "manifest", "plan", "nomad"]),
+    ("record", &["cluster"]),
     ("watch", &["cluster", "nomad"]),
-    ("runner", &["cluster", "plan", "engine", "watch", "nomad"]),
+    (
+        "runner",
+        &["cluster", "manifest", "condition", "plan", "engine", "watch", "nomad", "jobspec", "record"],
+    ),
     (
         "driver",
         &["cluster", "manifest", "plan", "engine", "show", "watch", "nomad", "runner", "goplugin", "pb"],

@@ -14,7 +14,7 @@
 //!            ┌───┴────┐
 //!          watch    nomad      the shared view  /  HTTP
 //!            │        │
-//!                  jobspec     a tree's jobspecs, read, parsed and checked
+//!          record  jobspec     what a run has written down  /  a tree's jobspecs, read, parsed and checked
 //!  ══════════╪════════╪═══════ no clock, no IO, no async below this line
 //!          engine ────┤        carries out a plan: step(now, event) → actions
 //!            │        │
@@ -34,6 +34,7 @@ pub mod jobspec;
 pub mod manifest;
 pub mod nomad;
 pub mod plan;
+pub mod record;
 pub mod runner;
 pub mod show;
 pub mod watch;

@@ -66,11 +66,7 @@ mod tests {
     }
 
     fn done(create_index: u64, version: u64, spec: &str) -> Attested {
-        Attested {
-            create_index: RaftIndex(create_index),
-            version: JobVersion(version),
-            spec: spec.into(),
-        }
+        Attested { create_index: RaftIndex(create_index), version: JobVersion(version), spec: spec.into() }
     }
 
     fn of(versions: &[VersionRecord], done: Option<Attested>) -> Option<(u64, bool)> {

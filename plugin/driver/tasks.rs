@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -25,7 +25,8 @@ use crate::{
     engine::{Time, deadlines},
     manifest::{Manifest, Problems},
     plan::Plan,
-    runner::{self, Order, OwnChecks},
+    runner::{self, Errand, Order, OwnChecks},
+    watch::Viewer,
 };
 
 /// The version of the handle around our own state, which has a version of its own.
@@ -75,7 +76,7 @@ impl Tasks {
         let deadlines = deadlines(&plan, runner::wall_clock());
         let handle = Handle::new(plan.manifest().clone(), deadlines.clone());
         let driver_state = handle.to_bytes().map_err(refusal)?;
-        if !self.begin(&config, plan, deadlines)? {
+        if !self.begin(&config, plan, deadlines, false)? {
             return Err(refusal(format!("task {} has been started already", config.id)));
         }
         Ok(TaskHandle {
@@ -102,7 +103,7 @@ impl Tasks {
                 refusal(error.chain())
             })?;
         let plan = Plan::compile(manifest, Problems::default()).map_err(refusal)?;
-        if self.begin(&config, plan, deadlines)? {
+        if self.begin(&config, plan, deadlines, true)? {
             info!(task_id = config.id, "task recovered");
         }
         Ok(())
@@ -130,6 +131,7 @@ impl Tasks {
         config: &TaskConfig,
         plan: Plan,
         deadlines: BTreeMap<String, Time>,
+        is_recovery: bool,
     ) -> Result<bool, Status> {
         let (place, viewer) = whereabouts(config).map_err(refusal)?;
         let id = TaskId::from(config.id.as_str());
@@ -137,6 +139,7 @@ impl Tasks {
         if tasks.contains_key(&id) {
             return Ok(false);
         }
+        let errand = errand(config, &plan, &viewer, is_recovery)?;
         self.events.add(&id);
         let notices = Notices {
             id: id.clone(),
@@ -146,7 +149,7 @@ impl Tasks {
         };
         let subscription = self.views.watch().subscribe(viewer.clone(), plan.subjects(&place));
         let checker = OwnChecks { viewer, alloc: place.alloc.clone() };
-        let order = Order { plan, place, deadlines };
+        let order = Order { plan, place, deadlines, errand };
         let running =
             runner::start(order, subscription, checker, Arc::new(notices), &self.tracker, self.stop.clone());
         let task = Task::new(id.clone(), config.name.clone(), running);
@@ -158,4 +161,22 @@ impl Tasks {
         // A task is only put in when it is complete.
         self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a tree needs; `None` for a gate.
+fn errand(
+    config: &TaskConfig,
+    plan: &Plan,
+    viewer: &Viewer,
+    is_recovery: bool,
+) -> Result<Option<Box<Errand>>, Status> {
+    if plan.manifest().tree.is_none() {
+        return Ok(None);
+    }
+    // A periodic or dispatched job is a new one each time; the tree is that of its parent.
+    let job = [&config.parent_job_id, &config.job_id].into_iter().find(|job| !job.is_empty());
+    let tree = format!("{}/{}", config.namespace, job.map_or("", String::as_str));
+    let alloc_dir = Path::new(&config.alloc_dir);
+    let errand = Errand::open(tree.into(), viewer.clone(), alloc_dir, plan.manifest(), is_recovery);
+    Ok(Some(Box::new(errand.map_err(|error| refusal(error.chain()))?)))
 }

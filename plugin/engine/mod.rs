@@ -28,7 +28,6 @@ mod tree;
 
 use std::collections::BTreeMap;
 
-use self::{gate::Gate, tree::Tree};
 pub use self::{
     event::{Act, Action, Event, Outcome, Report, Submission, Trouble},
     node::NodeState,
@@ -36,11 +35,12 @@ pub use self::{
     time::Time,
     tree::{Cause, Due, Ended, Entry, Memory, Submitted, Try},
 };
-pub(crate) use time::Spoken;
+use self::{gate::Gate, tree::Tree};
 use crate::{
     cluster::{Place, TreeName},
     plan::Plan,
 };
+pub(crate) use time::Spoken;
 
 /// The instant at which each step's time is over, for a run that begins at `began`.
 ///

@@ -111,11 +111,7 @@ impl Scene {
 
 /// The option of Nomad's commands that a job in another namespace than the usual one needs.
 pub(super) fn in_namespace(job: &JobKey) -> String {
-    if job.namespace.as_str() == "default" {
-        String::new()
-    } else {
-        format!("-namespace {} ", job.namespace)
-    }
+    if job.namespace.as_str() == "default" { String::new() } else { format!("-namespace {} ", job.namespace) }
 }
 
 /// Whether a wait asks for the checks of the own allocation.

@@ -163,7 +163,7 @@ fn unknown_vars(
     }
 }
 
-/// The job with its namespace and without what only Nomad's servers say.
+/// The job with its namespace and without what only Nomad's servers say: as it is kept in the journal, which is small.
 fn settle<'a>(
     source: Source<'a>,
     own: &JobKey,
@@ -200,5 +200,7 @@ fn settle<'a>(
     let namespace = source.namespace.cloned().or_else(|| said.map(Namespace::from));
     let namespace = namespace.unwrap_or_else(|| own.namespace.clone());
     fields.insert("Namespace".to_owned(), Value::String(namespace.to_string()));
-    Some(Draft { source, key: JobKey::new(namespace, id), job: Value::Object(fields) })
+    let mut job = Value::Object(fields);
+    hash::drop_nulls(&mut job);
+    Some(Draft { source, key: JobKey::new(namespace, id), job })
 }

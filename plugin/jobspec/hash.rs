@@ -169,6 +169,21 @@ fn essence(value: &Value) -> Value {
     }
 }
 
+/// Takes the nulls out of a job, of which Nomad's parser makes one for each field that the author does not use. Not out
+/// of the author's own maps.
+pub(super) fn drop_nulls(job: &mut Value) {
+    match job {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            let of_schema =
+                |(key, value): &(&String, &mut Value)| !(FREE.contains(&key.as_str()) && value.is_object());
+            fields.iter_mut().filter(of_schema).for_each(|(_, value)| drop_nulls(value));
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
 fn says_nothing(value: &Value) -> bool {
     match value {
         Value::Null => true,

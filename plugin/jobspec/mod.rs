@@ -75,6 +75,40 @@ pub trait Nomad: Sync {
     fn job(&self, key: &JobKey) -> impl Future<Output = Result<Option<Job>, nomad::Error>> + Send;
 }
 
+impl Nomad for nomad::Client {
+    fn parse(
+        &self,
+        namespace: &Namespace,
+        hcl: &str,
+        variables: &str,
+    ) -> impl Future<Output = Result<Result<serde_json::Value, String>, nomad::Error>> + Send {
+        Self::parse(self, namespace, hcl, variables)
+    }
+
+    fn validate(
+        &self,
+        namespace: &Namespace,
+        job: &serde_json::Value,
+    ) -> impl Future<Output = Result<Vec<String>, nomad::Error>> + Send {
+        Self::validate(self, namespace, job)
+    }
+
+    fn namespace_exists(
+        &self,
+        namespace: &Namespace,
+    ) -> impl Future<Output = Result<bool, nomad::Error>> + Send {
+        Self::namespace_exists(self, namespace)
+    }
+
+    fn prove_submit(&self, namespace: &Namespace) -> impl Future<Output = Result<(), nomad::Error>> + Send {
+        Self::prove_submit(self, namespace)
+    }
+
+    fn job(&self, key: &JobKey) -> impl Future<Output = Result<Option<Job>, nomad::Error>> + Send {
+        Self::job(self, key)
+    }
+}
+
 /// Why a tree could not be prepared.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{JobStub, VersionStub, wire};
+use super::{JobStub, wire};
 use crate::cluster::{
     AllocStatus, Allocation, Check, CheckStatus, Deployment, DeploymentGroup, DeploymentStatus, Evaluation,
     EvaluationStatus, Group, Job, JobKey, JobType, JobVersion, Lifecycle, LifecycleHook, Marks, RaftIndex,
-    TaskPhase, TaskSpec, TaskState, UpdatePolicy,
+    TaskPhase, TaskSpec, TaskState, UpdatePolicy, VersionRecord,
 };
 
 /// Nomad's name for its own service registry.
@@ -39,15 +39,13 @@ impl From<wire::JobStub> for JobStub {
     }
 }
 
-impl From<wire::Version> for VersionStub {
+impl From<wire::Version> for VersionRecord {
     fn from(version: wire::Version) -> Self {
         Self {
             version: JobVersion(version.number),
             create_index: RaftIndex(version.create_index),
-            job_modify_index: RaftIndex(version.spec_modify_index),
             is_stopped: version.stop,
-            marks: marks(version.meta),
-            tag: version.tag.map(|tag| (tag.name, tag.description)),
+            marks: marks(version.meta).map(|marks| (marks.tree, marks.spec)),
         }
     }
 }

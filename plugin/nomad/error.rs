@@ -120,11 +120,18 @@ pub enum Capability {
     DispatchJob,
     /// `read-logs`: to read what tasks have written.
     ReadLogs,
+    /// `read` and `write` on dtree's own variables: to keep what outlives a run.
+    Variables,
 }
 
 impl Capability {
     /// The line of a policy that grants it, and reading, without which it is of little use.
     fn rule(self, namespace: &Namespace) -> String {
+        if self == Self::Variables {
+            return format!(
+                "namespace \"{namespace}\" {{ variables {{ path \"dtree/*\" {{ capabilities = [\"read\", \"write\"] }} }} }}"
+            );
+        }
         let more = self.name().map(|name| format!(", \"{name}\"")).unwrap_or_default();
         format!("namespace \"{namespace}\" {{ capabilities = [\"list-jobs\", \"read-job\"{more}] }}")
     }
@@ -132,7 +139,7 @@ impl Capability {
     /// Its name where it is more than reading.
     fn name(self) -> Option<&'static str> {
         match self {
-            Self::Read => None,
+            Self::Read | Self::Variables => None,
             Self::SubmitJob => Some("submit-job"),
             Self::DispatchJob => Some("dispatch-job"),
             Self::ReadLogs => Some("read-logs"),
@@ -146,6 +153,7 @@ impl Capability {
             Self::SubmitJob => "tree-submit",
             Self::DispatchJob => "tree-dispatch",
             Self::ReadLogs => "tree-logs",
+            Self::Variables => "tree-variables",
         }
     }
 }

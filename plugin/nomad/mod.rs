@@ -36,4 +36,4 @@ pub use client::{Asker, Client, JobStub, Read};
 pub use endpoint::{Endpoint, Token};
 pub use error::{Capability, Error};
 pub use stream::{Beat, EventStream, Topics, Transaction, Update};
-pub use writes::{LogStream, VersionStub};
+pub use writes::LogStream;

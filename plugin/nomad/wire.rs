@@ -365,22 +365,9 @@ pub(super) struct Version {
     #[serde(rename = "Version")]
     pub(super) number: u64,
     pub(super) create_index: u64,
-    #[serde(rename = "JobModifyIndex")]
-    pub(super) spec_modify_index: u64,
     pub(super) stop: bool,
     #[serde(default, deserialize_with = "nullable")]
     pub(super) meta: BTreeMap<String, String>,
-    #[serde(default, rename = "VersionTag")]
-    pub(super) tag: Option<VersionTag>,
-}
-
-/// A name that a user has given to a version.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct VersionTag {
-    pub(super) name: String,
-    #[serde(default)]
-    pub(super) description: String,
 }
 
 /// The answer of `/v1/validate/job`.
@@ -437,12 +424,11 @@ pub(super) struct Dispatch<'a> {
     pub(super) idempotency_token: &'a str,
 }
 
-/// The body that names a version.
-#[derive(Debug, Serialize)]
+/// A variable, as it is read and as it is written.
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Tag<'a> {
-    pub(super) version: u64,
-    pub(super) description: &'a str,
+pub(super) struct Variable {
+    pub(super) items: BTreeMap<String, String>,
 }
 
 /// A line of the event stream, without what its events carry.

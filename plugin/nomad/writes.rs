@@ -21,7 +21,7 @@ use super::{
     transport::Answer,
     wire,
 };
-use crate::cluster::{AllocId, JobKey, JobVersion, Marks, Namespace, RaftIndex};
+use crate::cluster::{AllocId, JobKey, Namespace, RaftIndex, VersionRecord};
 
 /// How much of what Nomad says against a job's text is kept, in bytes: some ten problems.
 const MAX_PROBLEMS: usize = 4 << 10;
@@ -31,24 +31,6 @@ const UNPARSED: &str = "Failed to parse job: ";
 const NO_LOGS_YET: &str = "not started yet";
 /// A job and a tag that nobody has: to remove it needs the right to submit jobs, and changes nothing.
 const NOBODYS: (&str, &str) = ("dtree-may-i-submit", "dtree-may-i-submit");
-
-/// A version of a job, in short.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VersionStub {
-    /// Its number.
-    pub version: JobVersion,
-    /// When the job was first registered since it was last purged.
-    pub create_index: RaftIndex,
-    /// When this version was written.
-    pub job_modify_index: RaftIndex,
-    /// Whether this version is the one made by stopping the job.
-    pub is_stopped: bool,
-    /// Whose it is, if dtree has made it.
-    pub marks: Option<Marks>,
-    /// The name that it was given, and that name's description. Nomad copies it to a version made by scaling or
-    /// stopping the job.
-    pub tag: Option<(String, String)>,
-}
 
 /// Which of a task's outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +56,12 @@ fn path(key: &JobKey, rest: &str) -> String {
     within(&format!("/v1/job/{}{rest}", encode(key.job.as_str())), &key.namespace)
 }
 
+/// Where a variable is. Its path is made of segments, which stay.
+fn variable_path(namespace: &Namespace, path: &str) -> String {
+    let segments: Vec<String> = path.split('/').map(encode).collect();
+    within(&format!("/v1/var/{}", segments.join("/")), namespace)
+}
+
 /// The path of a version's name.
 fn tag_path(key: &JobKey, name: &str) -> String {
     path(key, &format!("/versions/{}/tag", encode(name)))
@@ -85,7 +73,7 @@ fn is_absent_tag(error: &Error) -> bool {
 }
 
 impl Client {
-    /// The job that `hcl` describes, with Nomad's defaults, as its API writes jobs. `variables` is text as in a file
+    /// The job that `hcl` describes, as its API writes jobs, and without Nomad's defaults. `variables` is text as in a file
     /// of variables; Nomad ignores those that `hcl` does not declare.
     ///
     /// # Errors
@@ -99,7 +87,7 @@ impl Client {
     ) -> Result<Result<Value, String>, Error> {
         let wanted = "read the text of a job";
         let target = within("/v1/jobs/parse", namespace);
-        let body = wire::Parse { hcl, canonicalize: true, variables };
+        let body = wire::Parse { hcl, canonicalize: false, variables };
         let answer = self.send(Method::POST, &target, Some(&body), wanted).await?;
         if answer.head.status() == StatusCode::BAD_REQUEST {
             let problems = answer.body.beginning(MAX_PROBLEMS);
@@ -172,7 +160,7 @@ impl Client {
     }
 
     /// The versions of a job that Nomad still has, the newest first; empty when there is no such job.
-    pub async fn versions(&self, key: &JobKey) -> Result<Vec<VersionStub>, Error> {
+    pub async fn versions(&self, key: &JobKey) -> Result<Vec<VersionRecord>, Error> {
         let wanted = format!("read the versions of job `{}`", key.job);
         let answer = self.ask(&path(key, "/versions"), &wanted).await?;
         if answer.head.status() == StatusCode::NOT_FOUND && said(&answer.body) == "job versions not found" {
@@ -180,42 +168,39 @@ impl Client {
         }
         let answer = self.allowed(answer, &wanted, &key.namespace, Capability::Read)?;
         let read: Read<wire::Versions> = decode(answer, &wanted)?;
-        let mut versions: Vec<VersionStub> = read.value.versions.into_iter().map(Into::into).collect();
+        let mut versions: Vec<VersionRecord> = read.value.versions.into_iter().map(Into::into).collect();
         versions.sort_by_key(|version| std::cmp::Reverse(version.version));
         Ok(versions)
     }
 
-    /// Gives a version a name, which keeps Nomad from forgetting it. A version has one name at a time: a name it had
-    /// is replaced. `name` may not hold a slash.
-    ///
-    /// The version's specification and its allocations stay as they are. But Nomad compares names too: a job
-    /// registered again over its named current version gets a new one, and if it is a batch job it runs again, even
-    /// if nothing differs, unless its `VersionTag` is registered with it.
-    ///
-    /// # Errors
-    ///
-    /// When another version of the job has this name, or there is no such version.
-    pub async fn tag(
+    /// The items of the variable at `path`, or `None` when there is none.
+    pub async fn variable(
         &self,
-        key: &JobKey,
-        version: JobVersion,
-        name: &str,
-        description: &str,
-    ) -> Result<(), Error> {
-        let wanted = format!("tag version {version} of job `{}` as `{name}`", key.job);
-        let body = wire::Tag { version: version.0, description };
-        let answer = self.send(Method::POST, &tag_path(key, name), Some(&body), &wanted).await?;
-        self.allowed(answer, &wanted, &key.namespace, Capability::SubmitJob)?;
-        Ok(())
+        namespace: &Namespace,
+        path: &str,
+    ) -> Result<Option<BTreeMap<String, String>>, Error> {
+        let wanted = format!("read the variable `{path}`");
+        let answer = self.ask(&variable_path(namespace, path), &wanted).await?;
+        if answer.head.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let answer = self.allowed(answer, &wanted, namespace, Capability::Variables)?;
+        let variable: Read<wire::Variable> = decode(answer, &wanted)?;
+        Ok(Some(variable.value.items))
     }
 
-    /// Takes a name away from the version of the job that has it, if one does.
-    pub async fn untag(&self, key: &JobKey, name: &str) -> Result<(), Error> {
-        let wanted = format!("remove tag `{name}` of job `{}`", key.job);
-        match self.remove_tag(key, name, &wanted).await {
-            Err(error) if !is_absent_tag(&error) => Err(error),
-            _ => Ok(()),
-        }
+    /// Writes the variable at `path`, over what is there.
+    pub async fn set_variable(
+        &self,
+        namespace: &Namespace,
+        path: &str,
+        items: &BTreeMap<String, String>,
+    ) -> Result<(), Error> {
+        let wanted = format!("write the variable `{path}`");
+        let body = wire::Variable { items: items.clone() };
+        let answer = self.send(Method::PUT, &variable_path(namespace, path), Some(&body), &wanted).await?;
+        self.allowed(answer, &wanted, namespace, Capability::Variables)?;
+        Ok(())
     }
 
     /// The end of what a task has written: at most `bytes` bytes, what is no UTF-8 replaced. Empty when it has not

@@ -173,11 +173,10 @@ fn graph(needs: &BTreeMap<String, Vec<String>>) -> DiGraphMap<&str, ()> {
 fn dangling(manifest: &Manifest, problems: &mut Problems) {
     let tree = manifest.tree.as_deref();
     let waits = manifest.waits.iter().map(|(name, wait)| (format!("wait {name:?}"), &wait.depends_on));
-    let jobs = tree
-        .iter()
-        .flat_map(|tree| &tree.jobs)
-        .map(|(name, job)| (format!("job {name:?}"), &job.depends_on));
-    let hooks = tree.iter().flat_map(|tree| &tree.hooks).map(|(name, hook)| (hook.place(name), &hook.depends_on));
+    let jobs =
+        tree.iter().flat_map(|tree| &tree.jobs).map(|(name, job)| (format!("job {name:?}"), &job.depends_on));
+    let hooks =
+        tree.iter().flat_map(|tree| &tree.hooks).map(|(name, hook)| (hook.place(name), &hook.depends_on));
     let names: Vec<&str> = manifest
         .waits
         .keys()

@@ -13,7 +13,12 @@ const LONGEST: usize = 128;
 
 /// The path of what `tree` knows of the job `key`: `dtree/<tree>/<namespace>/<job>`.
 pub fn of_job(tree: &TreeName, key: &JobKey) -> String {
-    let path = format!("{ROOT}/{}/{}/{}", plain(tree.as_str()), plain(key.namespace.as_str()), plain(key.job.as_str()));
+    let path = format!(
+        "{ROOT}/{}/{}/{}",
+        plain(tree.as_str()),
+        plain(key.namespace.as_str()),
+        plain(key.job.as_str())
+    );
     if path.len() <= LONGEST {
         return path;
     }

@@ -7,14 +7,10 @@
 //! * An answer that does not come is not an answer: the engine tries again, and the act looks again.
 //! * Everything is asked and written with the task's own token.
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::OnceLock,
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::OnceLock};
 
 use crate::{
-    cluster::{JobKey, Marks, Namespace, RaftIndex, TreeName, VersionRecord},
+    cluster::{JobKey, Marks, Namespace, RaftIndex, TreeName},
     condition::{self, Attested, Claim},
     engine::{Act, Report, Submission, Trouble},
     jobspec::{self, Prepared, TaskDir},
@@ -72,9 +68,13 @@ impl Hands {
         let client = self.viewer.client().map_err(|error| read_trouble(&error))?;
         match act {
             Act::Recall { key } => self.recall(&client, &key).await,
-            Act::Submit { key, marks, may_adopt } => self.submit(&client, name, &key, &marks, may_adopt).await,
+            Act::Submit { key, marks, may_adopt } => {
+                self.submit(&client, name, &key, &marks, may_adopt).await
+            }
             Act::Launch { key, marks, dispatch: None } => self.launch(&client, name, &key, &marks).await,
-            Act::Launch { key, dispatch: Some(parent), .. } => self.dispatch(&client, name, &key, &parent).await,
+            Act::Launch { key, dispatch: Some(parent), .. } => {
+                self.dispatch(&client, name, &key, &parent).await
+            }
             Act::Retire { key, purge } => {
                 client.deregister(&key, purge).await.map_err(|error| write_trouble(&error))?;
                 Ok(Report::Done)
@@ -121,7 +121,9 @@ impl Hands {
         client.register(key, &job, as_seen).await.map_err(|error| write_trouble(&error))?;
         let registered = client.job(key).await.map_err(|error| read_trouble(&error))?;
         match registered {
-            Some(job) if condition::claim(Some(&job), marks, false) == Claim::Unchanged => Ok(submitted(&job)),
+            Some(job) if condition::claim(Some(&job), marks, false) == Claim::Unchanged => {
+                Ok(submitted(&job))
+            }
             Some(_) | None => Err(Trouble {
                 why: format!("job {} was changed by someone else while it was being submitted", key.job),
                 is_transient: true,
@@ -143,7 +145,10 @@ impl Hands {
                 (true, true) => Ok(Report::Spent),
                 (true, false) => Ok(Report::Launched(key.clone())),
                 (false, _) => Err(Trouble {
-                    why: format!("there is a job {} already, which is not this hook's; stop and purge it", key.job),
+                    why: format!(
+                        "there is a job {} already, which is not this hook's; stop and purge it",
+                        key.job
+                    ),
                     is_transient: false,
                 }),
             };
@@ -177,17 +182,11 @@ impl Hands {
 
     async fn recall(&self, client: &Client, key: &JobKey) -> Result<Report, Trouble> {
         let versions = client.versions(key).await.map_err(|error| read_trouble(&error))?;
-        let versions = versions.into_iter().map(|version| VersionRecord {
-            version: version.version,
-            create_index: version.create_index,
-            is_stopped: version.is_stopped,
-            marks: version.marks.map(|marks| (marks.tree, marks.spec)),
-        });
         let (namespace, path) = self.record_of(key);
         let items = client.variable(&namespace, &path).await.map_err(|error| read_trouble(&error))?;
         // What is not understood attests nothing.
         let done = items.and_then(|items| serde_json::from_str::<Attested>(items.get(DONE)?).ok());
-        Ok(Report::Recalled { versions: versions.collect(), done })
+        Ok(Report::Recalled { versions, done })
     }
 
     async fn attest(&self, client: &Client, key: &JobKey, done: &Attested) -> Result<Report, Trouble> {
@@ -202,7 +201,7 @@ impl Hands {
 
     /// Where it is written down what has become of a job: in the tree's own namespace.
     fn record_of(&self, key: &JobKey) -> (Namespace, String) {
-        (self.viewer.job.namespace.clone(), crate::record::path::of_job(&self.tree, key))
+        (self.viewer.job.namespace.clone(), crate::record::path_of_job(&self.tree, key))
     }
 
     fn hook(&self, name: &str) -> Result<&Hook, Trouble> {
@@ -219,7 +218,10 @@ fn submitted(job: &crate::cluster::Job) -> Report {
 
 /// Something that was prepared is not there: a mistake in dtree.
 fn lost(name: &str) -> Trouble {
-    Trouble { why: format!("dtree has lost the jobspec of {name}; this is a mistake in dtree"), is_transient: false }
+    Trouble {
+        why: format!("dtree has lost the jobspec of {name}; this is a mistake in dtree"),
+        is_transient: false,
+    }
 }
 
 /// A question that was not answered.

@@ -7,14 +7,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     acts::Hands,
-    memory::{Memory, Past},
+    memory::{self, Memory, Past},
 };
 use crate::{
     cluster::TreeName,
     engine::{Action, Entry, Event, Trouble},
     jobspec::Prepared,
     manifest::Manifest,
-    record::journal,
     watch::Viewer,
 };
 
@@ -59,8 +58,8 @@ impl Errand {
         alloc_dir: &Path,
         manifest: &Manifest,
         is_recovery: bool,
-    ) -> Result<Self, journal::Error> {
-        let (memory, mut past) = Memory::open(&alloc_dir.join(&viewer.task), tree.as_str())?;
+    ) -> Result<Self, memory::Error> {
+        let (memory, mut past) = Memory::open(alloc_dir, &viewer.task, tree.as_str())?;
         if past.manifest.as_ref() != Some(manifest) || past.has_ended() && !is_recovery {
             past = Past::default();
         }
@@ -109,7 +108,10 @@ impl Errand {
         if is_same {
             self.memory.go_on();
         } else if let Err(error) = self.memory.begin(&self.manifest, &prepared).await {
-            let why = format!("its journal cannot be written, and nothing is begun before it can: {}", error.chain());
+            let why = format!(
+                "its journal cannot be written, and nothing is begun before it can: {}",
+                error.chain()
+            );
             return Event::Unprepared(Trouble { why, is_transient: true });
         }
         self.past = Past::default();

@@ -6,7 +6,10 @@
 //!
 //! A journal that is not understood is an error, and begins nothing: what a run did before stands in it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,7 +19,7 @@ use crate::{
     engine::Entry,
     jobspec::{Prepared, Spec},
     manifest::Manifest,
-    record::journal::{self, Journal},
+    record::{self, Journal},
 };
 
 /// A line of the journal.
@@ -51,29 +54,60 @@ impl Past {
     }
 }
 
+/// Why a run's memory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The journal is not understood, or cannot be opened.
+    #[error(transparent)]
+    Journal(#[from] record::Error),
+    /// It cannot be written.
+    #[error("cannot write the journal")]
+    Io(#[from] io::Error),
+    /// A line of it says what this dtree does not know.
+    #[error(
+        "the journal was written by another version of dtree; update the plugin on this client, or move the file \
+         `private/dtree/journal` of the task away: the run then begins anew and finds what it submitted by its marks"
+    )]
+    Foreign(#[from] serde_json::Error),
+}
+
+impl Error {
+    /// The error with its sources, in one line.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(error) = source {
+            text = format!("{text}: {error}");
+            source = error.source();
+        }
+        text
+    }
+}
+
 /// The memory of one run.
 #[derive(Debug)]
 pub(super) struct Memory {
     /// `None` while it is being written to, and before it is opened.
     journal: Option<Journal>,
-    directory: PathBuf,
+    alloc_dir: PathBuf,
+    task: String,
     tree: String,
     /// Whether the run that goes on is the one in the journal. Before that nothing is appended.
     is_begun: bool,
 }
 
 impl Memory {
-    /// The memory of tree `tree` in the task's directory `directory`, and what is in it. Blocks for as long as reading
-    /// a local file takes.
+    /// The memory of tree `tree`, run by `task` in the allocation whose directory is `alloc_dir`, and what is in it.
+    /// Blocks for as long as reading a local file takes.
     ///
     /// # Errors
     ///
     /// When there is a journal, but it is not understood or cannot be read.
-    pub(super) fn open(directory: &Path, tree: &str) -> Result<(Self, Past), journal::Error> {
-        let (journal, lines) = Journal::open(directory, tree)?;
+    pub(super) fn open(alloc_dir: &Path, task: &str, tree: &str) -> Result<(Self, Past), Error> {
+        let (journal, lines) = Journal::open(alloc_dir, task, tree)?;
         let mut past = Past::default();
         for line in lines {
-            match serde_json::from_value(line).map_err(journal::Error::garbled)? {
+            match serde_json::from_value(line)? {
                 Line::Manifest(manifest) => past.manifest = Some(manifest),
                 Line::Spec { node, spec } => {
                     past.prepared.insert(node, *spec);
@@ -81,8 +115,10 @@ impl Memory {
                 Line::Entry(entry) => past.entries.push(entry),
             }
         }
-        let (directory, tree) = (directory.to_owned(), tree.to_owned());
-        Ok((Self { journal: Some(journal), directory, tree, is_begun: false }, past))
+        let (task, tree) = (task.to_owned(), tree.to_owned());
+        let memory =
+            Self { journal: Some(journal), alloc_dir: alloc_dir.to_owned(), task, tree, is_begun: false };
+        Ok((memory, past))
     }
 
     /// Goes on with the run in the journal.
@@ -91,8 +127,10 @@ impl Memory {
     }
 
     /// Forgets the run in the journal, and begins another.
-    pub(super) async fn begin(&mut self, manifest: &Manifest, prepared: &Prepared) -> Result<(), journal::Error> {
-        let specs = prepared.iter().map(|(node, spec)| Line::Spec { node: node.clone(), spec: Box::new(spec.clone()) });
+    pub(super) async fn begin(&mut self, manifest: &Manifest, prepared: &Prepared) -> Result<(), Error> {
+        let specs = prepared
+            .iter()
+            .map(|(node, spec)| Line::Spec { node: node.clone(), spec: Box::new(spec.clone()) });
         let lines = values([Line::Manifest(manifest.clone())].into_iter().chain(specs))?;
         self.write(move |journal| journal.replace(&lines)).await?;
         self.is_begun = true;
@@ -100,7 +138,7 @@ impl Memory {
     }
 
     /// Appends entries, all or none, so that a crash does not lose them.
-    pub(super) async fn append(&mut self, entries: Vec<Entry>) -> Result<(), journal::Error> {
+    pub(super) async fn append(&mut self, entries: Vec<Entry>) -> Result<(), Error> {
         if !self.is_begun || entries.is_empty() {
             return Ok(());
         }
@@ -111,23 +149,24 @@ impl Memory {
     /// Writes beside the runtime: a disk may be slow, and other runs are not to wait for it.
     async fn write(
         &mut self,
-        write: impl FnOnce(&mut Journal) -> std::io::Result<()> + Send + 'static,
-    ) -> Result<(), journal::Error> {
+        write: impl FnOnce(&mut Journal) -> io::Result<()> + Send + 'static,
+    ) -> Result<(), Error> {
         let mut journal = match self.journal.take() {
             Some(journal) => journal,
-            None => Journal::open(&self.directory, &self.tree)?.0,
+            // The thread that wrote last has panicked.
+            None => Journal::open(&self.alloc_dir, &self.task, &self.tree)?.0,
         };
         let (journal, result) = spawn_blocking(move || {
             let result = write(&mut journal);
             (journal, result)
         })
         .await
-        .map_err(|panicked| journal::Error::from(std::io::Error::other(panicked)))?;
+        .map_err(io::Error::other)?;
         self.journal = Some(journal);
-        result.map_err(journal::Error::from)
+        Ok(result?)
     }
 }
 
-fn values(lines: impl Iterator<Item = Line>) -> Result<Vec<Value>, journal::Error> {
-    lines.map(serde_json::to_value).collect::<Result<_, _>>().map_err(journal::Error::garbled)
+fn values(lines: impl Iterator<Item = Line>) -> Result<Vec<Value>, Error> {
+    Ok(lines.map(serde_json::to_value).collect::<Result<_, _>>()?)
 }

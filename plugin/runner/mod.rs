@@ -42,6 +42,7 @@ use self::{
 pub use self::{
     clock::wall_clock,
     errand::Errand,
+    memory::Error as MemoryError,
     outlook::{Checker, Outlook, OwnChecks},
 };
 use crate::{

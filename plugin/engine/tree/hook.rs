@@ -55,10 +55,18 @@ enum Phase {
     Waiting,
     Launching(Try),
     Running(Box<Running>),
-    Failing { attempt: Try, job: JobKey, why: String, output: Output },
+    Failing {
+        attempt: Try,
+        job: JobKey,
+        why: String,
+        output: Output,
+    },
     Ended(Ended),
     /// Stopped because the run was cancelled.
-    Cancelled { job: Option<JobKey>, why: String },
+    Cancelled {
+        job: Option<JobKey>,
+        why: String,
+    },
 }
 
 /// The output of a failed attempt.
@@ -199,8 +207,7 @@ impl HookStep {
                 let memory = Memory::Running { attempt: attempt.clone(), job: job.clone(), deadline };
                 out.remember(now, name, memory);
                 out.actions.push(Action::Watch([job.clone()].into()));
-                self.phase =
-                    Phase::Running(Box::new(Running::new(now, &self.hook, attempt, job, deadline)));
+                self.phase = Phase::Running(Box::new(Running::new(now, &self.hook, attempt, job, deadline)));
             }
             (Phase::Launching(attempt), Ok(Report::Spent)) => {
                 let next = Try { number: attempt.number + 1, ..attempt.clone() };
@@ -318,8 +325,11 @@ impl HookStep {
         let Phase::Failing { attempt, why, job, .. } = &self.phase else { return };
         let (why, job) = (why.clone(), job.clone());
         if attempt.before < self.hook.retries {
-            let next =
-                Try { number: attempt.number + 1, before: attempt.before + 1, rollout: attempt.rollout.clone() };
+            let next = Try {
+                number: attempt.number + 1,
+                before: attempt.before + 1,
+                rollout: attempt.rollout.clone(),
+            };
             out.log(format!("{name}: attempt {} failed: {why}", next.before));
             out.remember(now, name, Memory::Launching(next.clone()));
             self.launch_until = None;
@@ -432,7 +442,11 @@ impl HookStep {
 impl Running {
     fn new(now: Time, hook: &Hook, attempt: Try, job: JobKey, deadline: Time) -> Self {
         let wait = Wait {
-            subject: Subject::Job { job: job.job.clone(), namespace: Some(job.namespace.clone()), group: None },
+            subject: Subject::Job {
+                job: job.job.clone(),
+                namespace: Some(job.namespace.clone()),
+                group: None,
+            },
             until: Some(Until::Complete),
             at_least: None,
             any_version: false,

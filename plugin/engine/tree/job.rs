@@ -168,7 +168,9 @@ impl JobStep {
                 }
                 Phase::Submitting { deadline, .. } => {
                     let deadline = *deadline;
-                    if !self.acting.is_under_way() && let Some(why) = around.cancelled() {
+                    if !self.acting.is_under_way()
+                        && let Some(why) = around.cancelled()
+                    {
                         return NodeState::Skipped {
                             why: format!("{why}; it may have been submitted, and is not waited for"),
                         };
@@ -276,12 +278,15 @@ impl JobStep {
         let why = match claim {
             Claim::Unchanged => {
                 let job = job?;
-                let submission = crate::engine::Submission {
-                    create_index: job.create_index,
-                    version: job.version,
-                };
+                let submission =
+                    crate::engine::Submission { create_index: job.create_index, version: job.version };
                 let deadline = now + self.limit;
-                self.submitted(now, name, Submitted { submission, cause: None, deadline, rollout: None }, out);
+                self.submitted(
+                    now,
+                    name,
+                    Submitted { submission, cause: None, deadline, rollout: None },
+                    out,
+                );
                 return None;
             }
             Claim::Create => Cause::Created,
@@ -375,7 +380,9 @@ impl JobStep {
         }
         let how = held.node.state.detail();
         let cause = held.memory.cause.map_or("unchanged", Cause::word);
-        Ok(NodeState::Satisfied { how: format!("{cause}, version {}: {how}", held.memory.submission.version) })
+        Ok(NodeState::Satisfied {
+            how: format!("{cause}, version {}: {how}", held.memory.submission.version),
+        })
     }
 
     /// What it will be, or was, submitted over; `None` while that is not decided, or when it is not submitted at all.
@@ -476,7 +483,8 @@ impl Held {
     /// How it fares, if it is still what was submitted; the error says what happened to it.
     fn verdict(&mut self, wait: &Wait, marks: &Marks, around: &Around<'_>) -> Result<Verdict, String> {
         let submission = &self.memory.submission;
-        let not_shown = || Verdict::not_yet(format!("Nomad does not show version {} yet", submission.version));
+        let not_shown =
+            || Verdict::not_yet(format!("Nomad does not show version {} yet", submission.version));
         let Subject::Job { job, namespace: Some(namespace), .. } = &wait.subject else {
             return Ok(not_shown());
         };

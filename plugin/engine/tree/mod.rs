@@ -340,7 +340,8 @@ impl Tree {
     /// The run's own time limit.
     fn check_time(&mut self, now: Time, agenda: &mut Agenda) {
         let Some(tree) = self.blocks() else { return };
-        if self.deadline.is_some_and(|at| at <= now) && self.halt.as_ref().is_none_or(|halt| !halt.is_cancel) {
+        if self.deadline.is_some_and(|at| at <= now) && self.halt.as_ref().is_none_or(|halt| !halt.is_cancel)
+        {
             let limit = Spoken(tree.timeout.unwrap_or_default());
             self.halt = Some(Halt { why: format!("the run was not done within {limit}"), is_cancel: true });
             agenda.add(self.steps.values());
@@ -386,7 +387,8 @@ impl Tree {
                 continue;
             }
             if is_free {
-                agenda.add(self.steps.values().filter(|step| matches!(step.state, NodeState::Blocked { .. })));
+                agenda
+                    .add(self.steps.values().filter(|step| matches!(step.state, NodeState::Blocked { .. })));
             }
             if has_changed || is_free {
                 let woken = self.wakes.get(&name).into_iter().flatten();
@@ -437,7 +439,8 @@ impl Tree {
                 Some(self.finish(now, Outcome::Failed(message.clone()), message))
             }
             Phase::Preparing(..) if self.halt.is_some() => {
-                let message = format!("nothing was begun: {}", self.halt.as_ref().map_or("", |halt| &halt.why));
+                let message =
+                    format!("nothing was begun: {}", self.halt.as_ref().map_or("", |halt| &halt.why));
                 Some(self.finish(now, Outcome::Failed(message.clone()), message))
             }
             Phase::Stopping(deadline) if is_settled || *deadline <= now => {

@@ -166,9 +166,10 @@ impl Tree {
     }
 
     fn notes(&self) -> Vec<String> {
-        let hindered = self.hindered.iter().map(|why| {
-            format!("the journal cannot be written, and nothing is begun before it can: {why}")
-        });
+        let hindered = self
+            .hindered
+            .iter()
+            .map(|why| format!("the journal cannot be written, and nothing is begun before it can: {why}"));
         let trouble = match &self.phase {
             super::Phase::Preparing(acting, _) => acting.trouble.clone(),
             super::Phase::Running | super::Phase::Stopping(_) => None,

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::jobspec::hash::{of_dispatch, of_hook, of_job};
+use crate::jobspec::hash::{drop_nulls, of_dispatch, of_hook, of_job};
 
 fn job() -> Value {
     json!({
@@ -109,6 +109,26 @@ fn a_key_that_is_taken_away_from_an_authors_map_counts() {
             assert_ne!(of_job(&job), of_job(&self::job()), "{at}/{key}");
         }
     }
+}
+
+#[test]
+fn nulls_are_dropped_but_not_the_authors() {
+    let mut job = json!({
+        "ID": "a", "Region": null, "Meta": null, "Update": {"Canary": null, "Stagger": 0},
+        "TaskGroups": [{"Count": null, "Tasks": [{
+            "Env": {}, "Config": {"x": null, "y": [{"z": null}]}, "Templates": [{"EmbeddedTmpl": "", "Wait": null}],
+        }]}],
+    });
+    let before = of_job(&job);
+    drop_nulls(&mut job);
+    let kept = json!({
+        "ID": "a", "Update": {"Stagger": 0},
+        "TaskGroups": [{"Tasks": [{
+            "Env": {}, "Config": {"x": null, "y": [{"z": null}]}, "Templates": [{"EmbeddedTmpl": ""}],
+        }]}],
+    });
+    assert_eq!(job, kept);
+    assert_eq!(of_job(&job), before);
 }
 
 #[test]

@@ -56,7 +56,12 @@ impl Fake {
     fn may(&self, namespace: &Namespace, wanted: &str) -> Result<(), nomad::Error> {
         if self.denied.contains(namespace.as_str()) {
             let (wanted, namespace) = (wanted.to_owned(), namespace.clone());
-            return Err(nomad::Error::Denied { wanted, namespace, asker: None });
+            return Err(nomad::Error::Denied {
+                wanted,
+                namespace,
+                asker: None,
+                capability: nomad::Capability::SubmitJob,
+            });
         }
         Ok(())
     }

@@ -47,7 +47,7 @@ async fn a_good_tree_is_prepared() {
     assert_snapshot!(lines.join("\n"), @r#"
     bare: shop/bare Sysbatch periodic=true parameterized=false None job={"ID":"bare","Namespace":"shop","Periodic":{"Spec":"@daily"},"Type":"sysbatch"}
     check: shop/check Batch periodic=false parameterized=false None job={"ID":"check","Namespace":"shop","Type":"batch"}
-    db: data/postgres Service periodic=false parameterized=false None job={"ID":"postgres","Namespace":"data","Type":null}
+    db: data/postgres Service periodic=false parameterized=false None job={"ID":"postgres","Namespace":"data"}
     run: data/tool Batch periodic=false parameterized=true None job=null
     tool: data/tool Batch periodic=false parameterized=true None job={"ID":"tool","Namespace":"data","ParameterizedJob":{},"Type":"batch"}
     "#);

@@ -53,6 +53,7 @@ pub(crate) struct State {
     jobs: BTreeMap<Key, Value>,
     /// The versions before the current one, oldest first.
     history: BTreeMap<Key, Vec<Value>>,
+    variables: BTreeMap<Key, Value>,
     /// Allocation, task, and `stdout` or `stderr`.
     logs: BTreeMap<(String, String, String), String>,
     allocations: BTreeMap<String, Value>,

@@ -189,6 +189,12 @@ impl State {
             "/v1/deployments" => list(&mut self.deployments.values()),
             "/v1/evaluations" => list(&mut self.evaluations.values()),
             _ => {
+                if let Some(variable) = path.strip_prefix("/v1/var/") {
+                    return match self.variables.get(&(namespace.clone(), unescape(variable))) {
+                        Some(items) => plain(200, self.index, json!({ "Items": items }).to_string()),
+                        None => plain(404, 0, "variable not found"),
+                    };
+                }
                 if let Some(alloc) = path.strip_prefix("/v1/client/fs/logs/") {
                     return self.read_log(asked, &unescape(alloc));
                 }

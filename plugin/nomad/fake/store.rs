@@ -59,22 +59,6 @@ impl Write<'_> {
         }
     }
 
-    /// Gives a version of a job a name, or takes it away. The version must exist.
-    pub(super) fn tag(&mut self, namespace: &str, id: &str, version: u64, tag: Value) {
-        let key = (namespace.to_owned(), id.to_owned());
-        let index = self.index;
-        let older = self.state.history.get_mut(&key).into_iter().flatten();
-        let current = self.state.jobs.get_mut(&key).unwrap();
-        let is_current = current["Version"] == version;
-        let job = older.chain([current]).find(|job| job["Version"] == version).unwrap();
-        job["VersionTag"] = tag;
-        job["ModifyIndex"] = json!(index);
-        if is_current {
-            let job = job.clone();
-            self.event("Job", namespace, id, &[], &json!({ "Job": job }));
-        }
-    }
-
     /// Purges a job with all that belongs to it except its evaluations.
     pub(crate) fn purge(&mut self, namespace: &str, id: &str) {
         let key = (namespace.to_owned(), id.to_owned());

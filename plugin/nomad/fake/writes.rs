@@ -91,10 +91,8 @@ impl State {
                 Ok(self.stop(namespace, id, asked.parameter("purge") == Some("true")))
             }
             ["job", id, "dispatch"] => self.dispatch(namespace, id, &body),
-            ["job", id, "versions", name, "tag"] if *method == Method::DELETE => {
-                self.untag(namespace, id, name)
-            }
-            ["job", id, "versions", name, "tag"] => self.tag(namespace, id, name, &body),
+            ["job", id, "versions", name, "tag"] if *method == Method::DELETE => untag(id, name),
+            ["var", path @ ..] => self.set_variable(namespace, &path.join("/"), &body),
             _ => Err((404, "Invalid path".to_owned())),
         };
         let status = outcome.as_ref().map_or_else(|(status, _)| *status, |_| 200);
@@ -234,31 +232,13 @@ impl State {
         Ok(json!({ "DispatchedJobID": child_id, "EvalID": "", "JobCreateIndex": index }))
     }
 
-    fn tag(&mut self, namespace: &str, id: &str, name: &str, body: &Value) -> Outcome {
-        if name.contains('/') {
-            return Err((404, "invalid job tag endpoint".to_owned()));
-        }
-        let version = body["Version"].as_u64().unwrap_or_default();
-        let versions = self.versions(namespace, id);
-        if !versions.iter().any(|job| job["Version"] == version) {
-            return refused(format!("job \"{id}\" version {version} not found"));
-        }
-        let has_it = |job: &&&Value| job["VersionTag"]["Name"] == name && job["Version"] != version;
-        if versions.iter().any(|job| has_it(&job)) {
-            return refused(format!("tag \"{name}\" already exists on a different version of job \"{id}\""));
-        }
-        let tag = json!({ "Name": name, "Description": body["Description"], "TaggedTime": 1 });
-        self.change(|write| write.tag(namespace, id, version, tag));
-        Ok(json!({ "Name": name }))
+    fn set_variable(&mut self, namespace: &str, path: &str, body: &Value) -> Outcome {
+        self.variables.insert((namespace.to_owned(), path.to_owned()), body["Items"].clone());
+        Ok(json!({ "Items": body["Items"] }))
     }
+}
 
-    fn untag(&mut self, namespace: &str, id: &str, name: &str) -> Outcome {
-        let versions = self.versions(namespace, id);
-        let Some(job) = versions.iter().find(|job| job["VersionTag"]["Name"] == name) else {
-            return refused(format!("tag \"{name}\" not found on job \"{id}\""));
-        };
-        let version = job["Version"].as_u64().unwrap();
-        self.change(|write| write.tag(namespace, id, version, Value::Null));
-        Ok(json!({ "Name": "" }))
-    }
+/// Nobody has given any version a name.
+fn untag(id: &str, name: &str) -> Outcome {
+    refused(format!("tag \"{name}\" not found on job \"{id}\""))
 }

@@ -149,62 +149,40 @@ async fn a_dispatch_that_is_repeated_gives_the_same_child() {
 }
 
 #[tokio::test]
-async fn versions_are_listed_with_whose_they_are_and_what_they_are_called() {
+async fn versions_are_listed_with_whose_they_are() {
     let fake = FakeNomad::start();
     let client = client(&fake, "t");
     assert_eq!(client.versions(&key("db")).await.unwrap(), []);
-    let marks = Marks { tree: "shop".into(), node: "db".to_owned(), spec: "abc".into() };
+    let marks = ("shop".into(), "abc".into());
     let meta = json!({ Marks::TREE: "shop", Marks::NODE: "db", Marks::SPEC: "abc" });
     let created = fake.transact(|write| write.register(with("db", "Meta", meta)));
-    let changed = fake.transact(|write| write.register(fake::job("shop", "db")));
+    fake.transact(|write| write.register(fake::job("shop", "db")));
     client.deregister(&key("db"), false).await.unwrap();
-    client.tag(&key("db"), JobVersion(0), "good", "before the migration").await.unwrap();
 
     let versions = client.versions(&key("db")).await.unwrap();
     let [stopped, second, first] = versions.as_slice() else { panic!("{versions:?}") };
     assert!(stopped.is_stopped && !second.is_stopped && !first.is_stopped);
-    assert_eq!((second.version, second.job_modify_index), (JobVersion(1), RaftIndex(changed)));
-    assert_eq!((second.create_index, second.marks.as_ref()), (RaftIndex(created), None));
-    assert_eq!((first.marks.as_ref(), first.job_modify_index), (Some(&marks), RaftIndex(created)));
-    assert_eq!(first.tag, Some(("good".to_owned(), "before the migration".to_owned())));
+    assert_eq!((second.version, second.create_index), (JobVersion(1), RaftIndex(created)));
+    assert_eq!((second.marks.as_ref(), first.marks.as_ref()), (None, Some(&marks)));
     fake.answer("/v1/job/", Answer::Text(404, "no such page".to_owned()));
     assert!(client.versions(&key("db")).await.is_err());
 }
 
 #[tokio::test]
-async fn a_name_belongs_to_one_version_and_may_be_taken_away_twice() {
+async fn a_variable_is_read_as_it_was_written() {
     let fake = FakeNomad::start();
     let client = client(&fake, "t");
-    fake.transact(|write| write.register(fake::job("shop", "db")));
-    fake.transact(|write| write.register(fake::job("shop", "db")));
-    let spec = index(&client, "db").await;
-    let tag = async |version| client.tag(&key("db"), JobVersion(version), "good", "").await;
-    tag(1).await.unwrap();
-    assert_eq!(index(&client, "db").await, spec, "the specification is as before");
-    let taken = tag(0).await.unwrap_err();
-    assert!(taken.chain().contains("already exists") && !taken.is_unsettled(), "{taken:?}");
-    assert!(tag(7).await.is_err());
-    client.untag(&key("db"), "good").await.unwrap();
-    assert_eq!(client.versions(&key("db")).await.unwrap()[0].tag, None);
-    client.untag(&key("db"), "good").await.unwrap();
-    client.untag(&key("absent"), "good").await.unwrap();
-    // An agent without the leader puts something before it.
-    let passed_on = "rpc error: tag \"good\" not found on job \"db\"".to_owned();
-    fake.answer_next_write("/v1/job/db/versions/good/tag", Answer::Text(500, passed_on));
-    client.untag(&key("db"), "good").await.unwrap();
-    fake.answer_next_write("/v1/job/db/versions/good/tag", Answer::Text(500, "rpc error: EOF".to_owned()));
-    assert!(client.untag(&key("db"), "good").await.is_err());
-}
-
-#[tokio::test]
-async fn a_job_registered_again_over_a_named_version_gets_a_new_one() {
-    let fake = FakeNomad::start();
-    let client = client(&fake, "t");
-    let job = fake::job("shop", "db");
-    client.register(&key("db"), &job, RaftIndex(0)).await.unwrap();
-    client.tag(&key("db"), JobVersion(0), "good", "").await.unwrap();
-    client.register(&key("db"), &job, index(&client, "db").await).await.unwrap();
-    assert_eq!(client.job(&key("db")).await.unwrap().unwrap().version, JobVersion(1));
+    let path = "dtree/default/shop/default/api~2Ev1";
+    assert_eq!(client.variable(&shop(), path).await.unwrap(), None);
+    let items = |done: &str| [("done".to_owned(), done.to_owned())].into();
+    client.set_variable(&shop(), path, &items("1")).await.unwrap();
+    client.set_variable(&shop(), path, &items("2")).await.unwrap();
+    assert_eq!(client.variable(&shop(), path).await.unwrap(), Some(items("2")));
+    assert_eq!(client.variable(&"other".into(), path).await.unwrap(), None);
+    fake.state().acls = true;
+    fake.state().allowed.insert(("t".to_owned(), "elsewhere".to_owned()));
+    let denied = client.set_variable(&shop(), path, &items("3")).await.unwrap_err();
+    assert!(denied.is_denied() && denied.hint().unwrap().contains("variables"), "{denied:?}");
 }
 
 #[tokio::test]
@@ -283,8 +261,6 @@ async fn each_denial_names_the_right_that_is_missing() {
         ("submit-job", client.parse(&shop(), "{}", "").await.map(drop)),
         ("submit-job", client.register(&key("db"), &job, RaftIndex(0)).await),
         ("submit-job", client.deregister(&hook, true).await),
-        ("submit-job", client.tag(&hook, JobVersion(0), "good", "").await),
-        ("submit-job", client.untag(&hook, "good").await),
         ("dispatch-job", client.dispatch(&hook, &none, b"", "x").await.map(drop)),
         ("read-logs", client.log_tail(&"a1".into(), &shop(), "t", LogStream::Stdout, 9).await.map(drop)),
     ];

@@ -2,7 +2,7 @@
 
 mod whole;
 
-use std::sync::Mutex;
+use std::{collections::BTreeSet, sync::Mutex};
 
 use serde_json::{Value, json};
 
@@ -23,6 +23,10 @@ struct Window {
 impl Outlook for Window {
     async fn next(&mut self) -> Option<(JobKey, Arc<Sight>)> {
         self.sights.recv().await
+    }
+
+    fn also(&self, jobs: BTreeSet<JobKey>) {
+        panic!("a gate looks at no other jobs: {jobs:?}");
     }
 
     fn look_again(&self) {
@@ -77,7 +81,7 @@ fn begin(waits: &Value, checks: Vec<Check>) -> Bench {
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let (notebook, looks) = (Arc::new(Notebook::default()), Arc::new(Mutex::new(0)));
     let running = start(
-        Order { plan, place: place(), deadlines },
+        Order { plan, place: place(), deadlines, errand: None },
         Window { sights, looks: Arc::clone(&looks) },
         Steady(checks),
         Arc::clone(&notebook) as Arc<dyn Notices>,

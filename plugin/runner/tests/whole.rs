@@ -55,7 +55,7 @@ impl Stage {
         let outlook = self.watch.subscribe(viewer, subjects);
         let deadlines = engine::deadlines(&plan, wall_clock());
         let notebook = Arc::new(Notebook::default());
-        let order = Order { plan, place, deadlines };
+        let order = Order { plan, place, deadlines, errand: None };
         let notices = Arc::clone(&notebook) as Arc<dyn Notices>;
         let running = start(order, outlook, NoChecks, notices, &self.tasks, CancellationToken::new());
         (running, notebook)
