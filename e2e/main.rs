@@ -17,3 +17,4 @@ mod demo_runs;
 mod order;
 mod recovery;
 mod tasks;
+mod trees;

@@ -255,9 +255,13 @@ impl Node {
 impl Hook {
     /// Of a batch job. All that it ran as stays, for the oracle to read.
     pub(crate) fn of(job: &Job) -> Self {
-        let label = job.id.clone();
+        Self::of_text(&job.id, &job.hcl())
+    }
+
+    /// Of a jobspec's text.
+    pub(crate) fn of_text(label: &str, text: &str) -> Self {
         let inside = format!("jobspec = \"local/{label}.nomad.hcl\"\n");
-        Self { label, text: Some(job.hcl()), inside, retain: "all" }
+        Self { label: label.to_owned(), text: Some(text.to_owned()), inside, retain: "all" }
     }
 
     /// Dispatches a job that is registered.
