@@ -69,7 +69,7 @@ fn of_sixty_jobs_no_more_are_under_way_than_max_parallel() {
     let mut tree = Tree::new(&story.id("tree")).option("max_parallel = 7");
     let ids: Vec<String> = (0..60).map(|n| story.id(&format!("j{n}"))).collect();
     for id in &ids {
-        tree = tree.node(Node::of(&Job::batch(id).memory(1)));
+        tree = tree.node(Node::of(&Job::batch(id)));
     }
     story.run_tree(&tree);
     story.tree(&tree.id).succeeds(seconds(180));

@@ -1,4 +1,5 @@
-//! The shop of `jobspecs/shop`: four jobs, and the ports they meet at.
+//! The shop of `jobspecs/shop`: four jobs, the ports they meet at, and how they are told of each other: as a tree, or by
+//! gates.
 
 use std::fs;
 use std::io;
@@ -44,7 +45,7 @@ impl Shop {
     }
 
     /// The values of the jobspecs' variables.
-    pub(crate) fn values(self) -> Result<[(&'static str, String); 6], String> {
+    pub(crate) fn values(self) -> Result<[(&'static str, String); 7], String> {
         let Self { postgres, api, nginx } = self;
         let shop = Binaries::find()?.shop.display();
         Ok([
@@ -53,6 +54,7 @@ impl Shop {
             ("postgres_port", postgres.to_string()),
             ("api", format!("127.0.0.1:{api}")),
             ("api_port", api.to_string()),
+            ("nginx", format!("127.0.0.1:{nginx}")),
             ("nginx_port", nginx.to_string()),
         ])
     }
@@ -64,6 +66,13 @@ impl Shop {
         let declared = values.filter(|(name, _)| text.contains(&format!("variable \"{name}\"")));
         let lines: Vec<String> = declared.map(|(name, value)| format!("{name} = \"{value}\"")).collect();
         format!("vars = {{\n {}\n }}", lines.join("\n "))
+    }
+
+    /// One of the jobs with its gate. What needs nobody has none.
+    pub(crate) fn gated_job(self, name: &str, cluster: &Cluster) -> Result<Value, String> {
+        let gated = format!("gated/{name}");
+        let is_gated = directory().join(format!("{gated}.nomad.hcl")).is_file();
+        self.job(if is_gated { &gated } else { name }, cluster)
     }
 
     /// One of the jobs, as its file in `jobspecs/shop` has it.

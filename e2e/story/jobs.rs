@@ -179,12 +179,6 @@ impl Job {
         self
     }
 
-    /// Needs so many MiB.
-    pub(crate) fn memory(mut self, memory: u32) -> Self {
-        self.memory = memory;
-        self
-    }
-
     /// Without an `update` block, and so with Nomad's short deadlines.
     pub(crate) fn default_update(mut self) -> Self {
         self.update = "";
