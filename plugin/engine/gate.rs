@@ -215,7 +215,7 @@ impl Gate {
         let mut message = self.describe(now, |node| !node.state.is_satisfied());
         if is_first {
             for note in self.notes() {
-                message = format!("{message} | {note}");
+                message = format!("{message} · {note}");
             }
         }
         Some(Action::Announce(message))
@@ -248,7 +248,7 @@ impl Gate {
                 }
             })
             .collect();
-        parts.join(" | ")
+        parts.join(" · ")
     }
 
     /// What was wanted, what stands in the way, what to do.

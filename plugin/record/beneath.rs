@@ -1,12 +1,12 @@
-//! The directory of a task's journal: `<alloc_dir>/<task>/private/dtree`.
+//! The directory of a task's journal: `<alloc_dir>/<task>/dtree`.
 //!
-//! Nomad makes `private` and mounts it into no task. But a task without isolation sees all of its client, so every
-//! directory on the way and the file itself are opened following no link, and only a regular file that has no second
-//! name is used.
+//! A task's directory is mounted into no other task. But a task without isolation sees all of its client, so every
+//! directory on the way and the file itself are opened following no link, the directory must be ours alone, and only a
+//! regular file that has no second name is used. Whoever takes the directory away takes the run's memory, and not more:
+//! what it did is found in the cluster.
 //!
-//! Where the agent is root, which it is on Linux nearly always, Nomad makes `private` a tmpfs of 1 MiB (1.11.3,
-//! `client/allocdir/task_dir.go`). So the journal survives the plugin and the agent, but not the machine; and it shares
-//! that megabyte with nothing else, but with its own successor while it is replaced.
+//! Nomad's own `private` directory beside it is of no use: where the agent is root it is a tmpfs of 1 MiB (1.11.3),
+//! too small for a large tree and gone with the machine.
 
 use std::{
     fs::File,
@@ -19,10 +19,10 @@ use nix::{
     errno::Errno,
     fcntl::{OFlag, open, openat, renameat},
     sys::stat::{Mode, SFlag, fstat, mkdirat},
-    unistd::{UnlinkatFlags, fsync, unlinkat},
+    unistd::{UnlinkatFlags, fsync, geteuid, unlinkat},
 };
 
-/// The directory in `private`.
+/// The directory in the task's own.
 const DIRECTORY: &str = "dtree";
 
 /// What opening one of the directories asks for.
@@ -51,9 +51,7 @@ impl Directory {
     pub(super) fn open(alloc_dir: &Path, task: &str) -> io::Result<Self> {
         let mut at = open(alloc_dir, AS_DIRECTORY.difference(OFlag::O_NOFOLLOW), Mode::empty())
             .map_err(|errno| because(errno, &alloc_dir.display().to_string()))?;
-        for name in [task, "private"] {
-            at = openat(&at, name, AS_DIRECTORY, Mode::empty()).map_err(|errno| because(errno, name))?;
-        }
+        at = openat(&at, task, AS_DIRECTORY, Mode::empty()).map_err(|errno| because(errno, task))?;
         match mkdirat(&at, DIRECTORY, Mode::S_IRWXU) {
             Ok(()) => fsync(&at).map_err(|errno| because(errno, DIRECTORY))?,
             Err(Errno::EEXIST) => {}
@@ -61,6 +59,12 @@ impl Directory {
         }
         let fd =
             openat(&at, DIRECTORY, AS_DIRECTORY, Mode::empty()).map_err(|errno| because(errno, DIRECTORY))?;
+        let stat = fstat(&fd)?;
+        let is_open = Mode::from_bits_truncate(stat.st_mode).intersects(Mode::S_IRWXG | Mode::S_IRWXO);
+        if stat.st_uid != geteuid().as_raw() || is_open {
+            let why = format!("{DIRECTORY} is not ours alone");
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+        }
         Ok(Self { fd })
     }
 

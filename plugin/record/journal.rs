@@ -110,7 +110,7 @@ impl Journal {
     ///
     /// When it cannot be read, or not be understood. Nothing is changed then.
     pub fn open(alloc_dir: &Path, task: &str, tree: &str) -> Result<(Self, Vec<Value>), Error> {
-        let path = alloc_dir.join(task).join("private/dtree").join(NAME);
+        let path = alloc_dir.join(task).join("dtree").join(NAME);
         let io = |source| Error::Io { path: path.clone(), source };
         let header = Header { journal: VERSION, tree: tree.to_owned() };
         let mut header = serde_json::to_string(&header).map_err(|error| io(error.into()))?;

@@ -7,7 +7,7 @@
 //! * An answer that does not come is not an answer: the engine tries again, and the act looks again.
 //! * Everything is asked and written with the task's own token.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::OnceLock};
+use std::{path::PathBuf, sync::OnceLock};
 
 use crate::{
     cluster::{JobKey, Marks, Namespace, RaftIndex, TreeName},
@@ -16,7 +16,6 @@ use crate::{
     jobspec::{self, Prepared, TaskDir},
     manifest::{Hook, Launch, Tree},
     nomad::{self, Client, LogStream},
-    plan::Blueprint,
     watch::Viewer,
 };
 
@@ -55,12 +54,6 @@ impl Hands {
             jobspec::Error::Problems(problems) => Trouble { why: problems.to_string(), is_transient: false },
             jobspec::Error::Nomad(error) => read_trouble(&error),
         })
-    }
-
-    /// What planning asks of what is prepared.
-    pub(super) fn blueprints(&self) -> BTreeMap<String, Blueprint> {
-        let prepared = self.prepared.get().into_iter().flatten();
-        prepared.map(|(node, spec)| (node.clone(), spec.blueprint.clone())).collect()
     }
 
     /// Does `act` for step `name`.

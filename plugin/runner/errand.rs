@@ -1,19 +1,20 @@
 //! What a run needs beyond looking and telling when it is that of a tree: hands, a memory, and acts under way.
 
-use std::{mem, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, mem, path::Path, sync::Arc, time::Duration};
 
 use tokio::{task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     acts::Hands,
-    memory::{self, Memory, Past},
+    memory::{self, Beginning, Memory, Past},
 };
 use crate::{
     cluster::TreeName,
     engine::{Action, Entry, Event, Trouble},
     jobspec::Prepared,
     manifest::Manifest,
+    plan::Blueprint,
     watch::Viewer,
 };
 
@@ -27,7 +28,6 @@ pub struct Errand {
     manifest: Manifest,
     memory: Memory,
     past: Past,
-    is_recovery: bool,
     acts: JoinSet<Done>,
     /// What waits until what must be remembered is written down.
     backlog: Vec<Action>,
@@ -60,7 +60,7 @@ impl Errand {
         is_recovery: bool,
     ) -> Result<Self, memory::Error> {
         let (memory, mut past) = Memory::open(alloc_dir, &viewer.task, tree.as_str())?;
-        if past.manifest.as_ref() != Some(manifest) || past.has_ended() && !is_recovery {
+        if past.has_ended() && !is_recovery {
             past = Past::default();
         }
         let hands = Hands::new(viewer, tree, manifest.tree.clone(), alloc_dir.to_owned());
@@ -69,7 +69,6 @@ impl Errand {
             manifest: manifest.clone(),
             memory,
             past,
-            is_recovery,
             acts: JoinSet::new(),
             backlog: Vec::new(),
             retry_at: None,
@@ -87,36 +86,42 @@ impl Errand {
         self.past.entries.clone()
     }
 
-    /// Begins to prepare the jobspecs; whoever recovers has them already.
+    /// Begins to prepare the jobspecs.
     pub(super) fn prepare(&mut self) {
-        if self.is_recovery && !self.past.prepared.is_empty() {
-            let prepared = self.past.prepared.clone();
-            self.acts.spawn(async move { Done::Prepared(Ok(prepared)) });
-            return;
-        }
         let hands = Arc::clone(&self.hands);
         self.acts.spawn(async move { Done::Prepared(hands.prepare().await) });
     }
 
-    /// Takes what is prepared, and writes down what the run begins with.
+    /// Takes what is prepared, and writes down what the run begins with, unless it goes on with the same.
     pub(super) async fn prepared(&mut self, result: Result<Prepared, Trouble>) -> Event {
         let prepared = match result {
             Ok(prepared) => prepared,
             Err(trouble) => return Event::Unprepared(trouble),
         };
-        let is_same = !self.past.entries.is_empty() && self.past.prepared == prepared;
-        if is_same {
-            self.memory.go_on();
-        } else if let Err(error) = self.memory.begin(&self.manifest, &prepared).await {
-            let why = format!(
-                "its journal cannot be written, and nothing is begun before it can: {}",
-                error.chain()
-            );
-            return Event::Unprepared(Trouble { why, is_transient: true });
+        let blueprints: BTreeMap<String, Blueprint> =
+            prepared.iter().map(|(node, spec)| (node.clone(), spec.blueprint.clone())).collect();
+        match self.begin(blueprints.clone()).await {
+            Ok(is_same) => {
+                self.past = Past::default();
+                self.hands.take(prepared);
+                Event::Prepared { blueprints, is_same }
+            }
+            Err(error) => {
+                let why = format!("nothing is begun before the journal can be written: {}", error.chain());
+                Event::Unprepared(Trouble { why, is_transient: true })
+            }
         }
-        self.past = Past::default();
-        self.hands.take(prepared);
-        Event::Prepared { blueprints: self.hands.blueprints(), is_same }
+    }
+
+    /// Begins anew, or goes on: then `true`.
+    async fn begin(&mut self, blueprints: BTreeMap<String, Blueprint>) -> Result<bool, memory::Error> {
+        let beginning = Beginning::new(&self.manifest, blueprints)?;
+        if self.past.beginning.as_ref() == Some(&beginning) {
+            self.memory.go_on();
+            return Ok(true);
+        }
+        self.memory.begin(beginning).await?;
+        Ok(false)
     }
 
     /// Keeps what is to be done until what must be remembered is written down.

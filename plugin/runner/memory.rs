@@ -1,24 +1,29 @@
 //! What a run of a tree keeps in its task's directory: what it began with, and what it remembers.
 //!
 //! ```text
-//!   manifest, one line for each prepared jobspec, then the engine's entries as they come
+//!   what it began with: a digest of the manifest, and what planning knows of each jobspec
+//!   the engine's entries, as they come
 //! ```
 //!
-//! A journal that is not understood is an error, and begins nothing: what a run did before stands in it.
+//! No jobspec and no variable is kept, because they may hold secrets: whoever goes on prepares them again, and goes on
+//! only if they are the same.
 
 use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
     io,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
 use crate::{
     engine::Entry,
-    jobspec::{Prepared, Spec},
     manifest::Manifest,
+    plan::Blueprint,
     record::{self, Journal},
 };
 
@@ -26,24 +31,37 @@ use crate::{
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Line {
-    /// What the user wrote.
-    Manifest(Manifest),
-    /// What a node submits.
-    Spec {
-        /// The node.
-        node: String,
-        /// Its job.
-        spec: Box<Spec>,
-    },
+    /// What the run began with.
+    With(Beginning),
     /// What the engine remembers.
     Entry(Entry),
+}
+
+/// What a run began with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Beginning {
+    /// A digest of what the user wrote, in hex.
+    manifest: String,
+    /// What each node submits, by its name.
+    blueprints: BTreeMap<String, Blueprint>,
+}
+
+impl Beginning {
+    pub(super) fn new(manifest: &Manifest, blueprints: BTreeMap<String, Blueprint>) -> Result<Self, Error> {
+        let mut hex = String::new();
+        for byte in Sha256::digest(serde_json::to_vec(manifest)?) {
+            // Writing to a string cannot fail.
+            _ = write!(hex, "{byte:02x}");
+        }
+        Ok(Self { manifest: hex, blueprints })
+    }
 }
 
 /// What an earlier process left behind.
 #[derive(Debug, Default)]
 pub(super) struct Past {
-    pub(super) manifest: Option<Manifest>,
-    pub(super) prepared: Prepared,
+    pub(super) beginning: Option<Beginning>,
     pub(super) entries: Vec<Entry>,
 }
 
@@ -66,7 +84,7 @@ pub enum Error {
     /// A line of it says what this dtree does not know.
     #[error(
         "the journal was written by another version of dtree; update the plugin on this client, or move the file \
-         `private/dtree/journal` of the task away: the run then begins anew and finds what it submitted by its marks"
+         `dtree/journal` in the task's directory away: the run then begins anew and finds what it submitted by its marks"
     )]
     Foreign(#[from] serde_json::Error),
 }
@@ -108,10 +126,7 @@ impl Memory {
         let mut past = Past::default();
         for line in lines {
             match serde_json::from_value(line)? {
-                Line::Manifest(manifest) => past.manifest = Some(manifest),
-                Line::Spec { node, spec } => {
-                    past.prepared.insert(node, *spec);
-                }
+                Line::With(beginning) => past.beginning = Some(beginning),
                 Line::Entry(entry) => past.entries.push(entry),
             }
         }
@@ -127,11 +142,8 @@ impl Memory {
     }
 
     /// Forgets the run in the journal, and begins another.
-    pub(super) async fn begin(&mut self, manifest: &Manifest, prepared: &Prepared) -> Result<(), Error> {
-        let specs = prepared
-            .iter()
-            .map(|(node, spec)| Line::Spec { node: node.clone(), spec: Box::new(spec.clone()) });
-        let lines = values([Line::Manifest(manifest.clone())].into_iter().chain(specs))?;
+    pub(super) async fn begin(&mut self, beginning: Beginning) -> Result<(), Error> {
+        let lines = values([Line::With(beginning)].into_iter())?;
         self.write(move |journal| journal.replace(&lines)).await?;
         self.is_begun = true;
         Ok(())

@@ -109,14 +109,14 @@ fn on_timeout_continue_goes_on_and_says_so() {
         log     redis: gated: no job has this ID yet
     0s: postgres is seen
         log     postgres: gated: no job has this ID yet
-        event   postgres: no job has this ID yet; goes on without it in 1m | redis: no job has this ID yet; gives up in 5m
+        event   postgres: no job has this ID yet; goes on without it in 1m · redis: no job has this ID yet; gives up in 5m
     1m: time passes
         log     postgres: satisfied: not waited for any longer than 1m (on_timeout = continue): no job has this ID yet
         event   redis: no job has this ID yet; gives up in 4m
     1m 1s: redis is seen
         log     redis: satisfied: 1 of 1 healthy
-        log     open after 1m 1s: postgres: not waited for any longer than 1m (on_timeout = continue): no job has this ID yet | redis: 1 of 1 healthy
-        event   open after 1m 1s: postgres: not waited for any longer than 1m (on_timeout = continue): no job has this ID yet | redis: 1 of 1 healthy
+        log     open after 1m 1s: postgres: not waited for any longer than 1m (on_timeout = continue): no job has this ID yet · redis: 1 of 1 healthy
+        event   open after 1m 1s: postgres: not waited for any longer than 1m (on_timeout = continue): no job has this ID yet · redis: 1 of 1 healthy
         finish  opened
     ");
 }
@@ -142,13 +142,13 @@ fn all_conditions_hold_together_when_the_gate_opens() {
         event   redis: no job has this ID yet; gives up in 1m
     20s: postgres is seen
         log     postgres: gated: no job has this ID yet
-        event   postgres: no job has this ID yet; gives up in 40s | redis: no job has this ID yet; gives up in 40s
+        event   postgres: no job has this ID yet; gives up in 40s · redis: no job has this ID yet; gives up in 40s
     20s: redis is seen
         log     redis: satisfied: 1 of 1 healthy
     30s: postgres is seen
         log     postgres: satisfied: 1 of 1 healthy
-        log     open after 30s: postgres: 1 of 1 healthy | redis: 1 of 1 healthy
-        event   open after 30s: postgres: 1 of 1 healthy | redis: 1 of 1 healthy
+        log     open after 30s: postgres: 1 of 1 healthy · redis: 1 of 1 healthy
+        event   open after 30s: postgres: 1 of 1 healthy · redis: 1 of 1 healthy
         finish  opened
     ");
 }
@@ -192,8 +192,8 @@ fn a_blind_gate_waits() {
         event   postgres: cannot reach Nomad; a hint; gives up in 4m 55s
     1m: postgres is seen
         log     postgres: satisfied: 1 of 1 healthy
-        log     open after 1m: postgres: 1 of 1 healthy | redis: 1 of 1 healthy
-        event   open after 1m: postgres: 1 of 1 healthy | redis: 1 of 1 healthy
+        log     open after 1m: postgres: 1 of 1 healthy · redis: 1 of 1 healthy
+        event   open after 1m: postgres: 1 of 1 healthy · redis: 1 of 1 healthy
         finish  opened
     ");
 }
@@ -314,13 +314,13 @@ fn a_wait_that_depends_on_another_is_looked_at_later() {
     0s: migrate is seen
     0s: postgres is seen
         log     postgres: gated: no job has this ID yet
-        event   postgres: no job has this ID yet; gives up in 5m | migrate: waits for postgres; gives up in 5m
+        event   postgres: no job has this ID yet; gives up in 5m · migrate: waits for postgres; gives up in 5m
     1m: migrate is seen
     1m: postgres is seen
         log     postgres: satisfied: 1 of 1 healthy
         log     migrate: satisfied: 1 of 1 complete
-        log     open after 1m: postgres: 1 of 1 healthy | migrate: 1 of 1 complete
-        event   open after 1m: postgres: 1 of 1 healthy | migrate: 1 of 1 complete
+        log     open after 1m: postgres: 1 of 1 healthy · migrate: 1 of 1 complete
+        event   open after 1m: postgres: 1 of 1 healthy · migrate: 1 of 1 complete
         finish  opened
     ");
 }
@@ -360,7 +360,7 @@ fn a_stopped_gate_neither_opens_nor_fails() {
     0s: postgres is seen
         log     postgres: gated: no job has this ID yet
     2s: time passes
-        event   postgres: no job has this ID yet; gives up in 4m 58s | redis: looking at Nomad; gives up in 4m 58s
+        event   postgres: no job has this ID yet; gives up in 4m 58s · redis: looking at Nomad; gives up in 4m 58s
     2m 5s: Nomad stops the task
         log     stopped; 2 of 2 still awaited after 2m 5s
         event   stopped; 2 of 2 still awaited after 2m 5s
@@ -407,7 +407,7 @@ fn a_gate_that_cannot_see_its_own_job_says_so_in_its_first_event_and_works() {
         log     its own job cannot be read, so it cannot tell whether it stands where Nomad waits for it
     0s: postgres is seen
         log     postgres: gated: no job has this ID yet
-        event   postgres: no job has this ID yet; gives up in 5m | its own job cannot be read, so it cannot tell whether it stands where Nomad waits for it
+        event   postgres: no job has this ID yet; gives up in 5m · its own job cannot be read, so it cannot tell whether it stands where Nomad waits for it
     5s: postgres is seen
         log     postgres: satisfied: 1 of 1 healthy
         log     open after 5s: postgres: 1 of 1 healthy
@@ -455,7 +455,7 @@ fn deadlines_that_are_too_short_are_told_once_in_the_first_event() {
         log     this gate may wait 30m, but healthy_deadline = 5m would fail the deployment meanwhile; set `update { healthy_deadline = "35m" progress_deadline = "40m" }`
     0s: postgres is seen
         log     postgres: gated: no job has this ID yet
-        event   postgres: no job has this ID yet; gives up in 30m | this gate may wait 30m, but healthy_deadline = 5m would fail the deployment meanwhile; set `update { healthy_deadline = "35m" progress_deadline = "40m" }`
+        event   postgres: no job has this ID yet; gives up in 30m · this gate may wait 30m, but healthy_deadline = 5m would fail the deployment meanwhile; set `update { healthy_deadline = "35m" progress_deadline = "40m" }`
     10s: postgres is seen
         log     postgres: gated: deployment 7c41f0ab, 0 of 1 healthy
         event   postgres: deployment 7c41f0ab, 0 of 1 healthy; gives up in 29m 50s

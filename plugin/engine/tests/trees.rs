@@ -176,7 +176,40 @@ fn a_tree_comes_up_in_order() {
     run.wait(3).fares("postgres", Fate::Good);
     run.wait(2).fares("setup", Fate::Good);
     run.wait(4).fares("api", Fate::Good);
-    assert_snapshot!(run.transcript(), @"");
+    assert_snapshot!(run.transcript(), @"
+    0s: the run begins
+        log     postgres: blocked: looks at all jobs of the tree first
+        log     setup: blocked: waits for postgres
+        log     api: blocked: waits for postgres, setup
+        act     postgres: submit postgres
+        log     postgres: working: is being submitted
+        event   0 of 3 satisfied · postgres: is being submitted; gives up in 10m 30s
+        log     postgres: gated: Nomad does not show version 0 yet
+        log     postgres: gated: 0 of 1 healthy
+    3s: postgres is Good
+        act     postgres: recall postgres
+        log     postgres: satisfied: created, version 0: 1 of 1 healthy
+        log     api: blocked: waits for setup
+        act     setup: launch setup-shop-3bb97061-1
+        log     setup: working: is being launched
+        log     setup: gated: looking at Nomad
+        log     setup: gated: 0 of 1 complete, 1 running
+    5s: time passes
+        event   1 of 3 satisfied · setup: 0 of 1 complete, 1 running; gives up in 9m 58s
+    5s: setup is Good
+        log     setup: satisfied: setup-shop-3bb97061-1: 1 of 1 complete
+        act     postgres: attest postgres version 0
+        act     api: submit api
+        log     api: working: is being submitted
+        act     setup: purge setup-shop-3bb97061-1
+        log     api: gated: Nomad does not show version 0 yet
+        log     api: gated: 0 of 1 healthy
+    9s: api is Good
+        log     api: satisfied: created, version 0: 1 of 1 healthy
+        log     done after 9s: created postgres, api, 1 hook run
+        event   done after 9s: created postgres, api, 1 hook run
+        finish  done
+    ");
 }
 
 #[test]
@@ -184,5 +217,19 @@ fn a_second_run_writes_nothing() {
     let mut run = Simulation::in_world(&shop(), shop_is_up(), &[]);
     run.wait(1);
     assert_eq!(run.world.written, []);
-    assert_snapshot!(run.transcript(), @"");
+    assert_snapshot!(run.transcript(), @"
+    0s: the run begins
+        log     postgres: blocked: looks at all jobs of the tree first
+        log     setup: blocked: waits for postgres
+        log     api: blocked: waits for postgres, setup
+        act     postgres: recall postgres
+        log     postgres: satisfied: unchanged, version 0: 1 of 1 healthy
+        log     api: blocked: waits for setup
+        event   1 of 3 satisfied · setup: waits for postgres
+        log     setup: satisfied: not needed: it ran for version 0 before
+        log     api: satisfied: unchanged, version 0: 1 of 1 healthy
+        log     done after 0s: 2 unchanged
+        event   done after 0s: 2 unchanged
+        finish  done
+    ");
 }

@@ -48,7 +48,7 @@ impl Tree {
         self.announcer.tell(now, topic);
         let mut message = self.progress(now);
         for note in self.notes() {
-            message = format!("{message} | {note}");
+            message = format!("{message} · {note}");
         }
         Some(Action::Announce(message))
     }
@@ -88,7 +88,7 @@ impl Tree {
         {
             parts.push(format!("{}: {}", step.name, step.state.detail()));
         }
-        parts.join(" | ")
+        parts.join(" · ")
     }
 
     /// What a run that ended well has done.
@@ -153,7 +153,7 @@ impl Tree {
         if !good.is_empty() {
             parts.push(format!("ready: {}", listed(&good)));
         }
-        format!("failed after {}: {}", Spoken(now.since(self.began)), parts.join(" | "))
+        format!("failed after {}: {}", Spoken(now.since(self.began)), parts.join(" · "))
     }
 
     pub(super) fn stopped_message(&self, now: Time) -> String {
@@ -182,9 +182,11 @@ impl Tree {
         self.plan.order().iter().filter_map(|name| self.steps.get(name))
     }
 
-    /// What a step depends on, as its author wrote it: for hooks, the job they belong to.
+    /// What a step depends on, each after what it depends on itself.
     fn shown_needs(&self, step: &Step) -> Vec<String> {
-        self.plan.needs(&step.name).to_vec()
+        let mut needs = self.plan.needs(&step.name).to_vec();
+        needs.sort_by_key(|name| self.steps.get(name).map(|step| step.position));
+        needs
     }
 
     /// What is awaited, for people.

@@ -22,7 +22,7 @@ struct Task {
 impl Task {
     fn new() -> Self {
         let alloc = tempfile::tempdir().unwrap();
-        fs::create_dir_all(alloc.path().join("deploy/private")).unwrap();
+        fs::create_dir_all(alloc.path().join("deploy")).unwrap();
         Self { alloc }
     }
 
@@ -30,12 +30,13 @@ impl Task {
     fn with(bytes: &[u8]) -> Self {
         let task = Self::new();
         fs::create_dir(task.directory()).unwrap();
+        fs::set_permissions(task.directory(), fs::Permissions::from_mode(0o700)).unwrap();
         fs::write(task.file(), bytes).unwrap();
         task
     }
 
     fn directory(&self) -> PathBuf {
-        self.alloc.path().join("deploy/private/dtree")
+        self.alloc.path().join("deploy/dtree")
     }
 
     fn file(&self) -> PathBuf {
@@ -185,15 +186,15 @@ fn what_is_not_understood_is_refused_and_left_as_it_is() {
         assert_eq!(task.text(), case);
     }
     assert_snapshot!(told.join("\n"), @r#"
-    the journal `ALLOC/deploy/private/dtree/journal` has version 2, and this dtree knows version 1: a later dtree began this run, so update the plugin on this client to that one
-    the journal `ALLOC/deploy/private/dtree/journal` is that of tree "shop/other": move it away, and the run begins anew
-    line 1 of the journal `ALLOC/deploy/private/dtree/journal` is damaged, so what this run did is not known: move the file away, and the run begins anew and finds what it submitted by its marks: missing field `tree` at line 1 column 13
-    line 1 of the journal `ALLOC/deploy/private/dtree/journal` is damaged, so what this run did is not known: move the file away, and the run begins anew and finds what it submitted by its marks: expected value at line 1 column 1
-    line 1 of the journal `ALLOC/deploy/private/dtree/journal` is damaged, so what this run did is not known: move the file away, and the run begins anew and finds what it submitted by its marks: EOF while parsing a value at line 2 column 0
-    line 1 of the journal `ALLOC/deploy/private/dtree/journal` is damaged, so what this run did is not known: move the file away, and the run begins anew and finds what it submitted by its marks: expected value at line 1 column 1
-    line 3 of the journal `ALLOC/deploy/private/dtree/journal` is damaged, so what this run did is not known: move the file away, and the run begins anew and finds what it submitted by its marks: control character (\u0000-\u001F) found while parsing a string at line 2 column 0
-    line 3 of the journal `ALLOC/deploy/private/dtree/journal` is damaged, so what this run did is not known: move the file away, and the run begins anew and finds what it submitted by its marks: EOF while parsing a value at line 2 column 0
-    line 2 of the journal `ALLOC/deploy/private/dtree/journal` is damaged, so what this run did is not known: move the file away, and the run begins anew and finds what it submitted by its marks: expected value at line 1 column 1
+    the journal `ALLOC/deploy/dtree/journal` has version 2, and this dtree knows version 1: a later dtree began this run, so update the plugin on this client to that one
+    the journal `ALLOC/deploy/dtree/journal` is that of tree "shop/other": move it away, and the run begins anew
+    line 1 of the journal `ALLOC/deploy/dtree/journal` is damaged, so what this run did is not known: move the file away, and the run begins anew and finds what it submitted by its marks: missing field `tree` at line 1 column 13
+    line 1 of the journal `ALLOC/deploy/dtree/journal` is damaged, so what this run did is not known: move the file away, and the run begins anew and finds what it submitted by its marks: expected value at line 1 column 1
+    line 1 of the journal `ALLOC/deploy/dtree/journal` is damaged, so what this run did is not known: move the file away, and the run begins anew and finds what it submitted by its marks: EOF while parsing a value at line 2 column 0
+    line 1 of the journal `ALLOC/deploy/dtree/journal` is damaged, so what this run did is not known: move the file away, and the run begins anew and finds what it submitted by its marks: expected value at line 1 column 1
+    line 3 of the journal `ALLOC/deploy/dtree/journal` is damaged, so what this run did is not known: move the file away, and the run begins anew and finds what it submitted by its marks: control character (\u0000-\u001F) found while parsing a string at line 2 column 0
+    line 3 of the journal `ALLOC/deploy/dtree/journal` is damaged, so what this run did is not known: move the file away, and the run begins anew and finds what it submitted by its marks: EOF while parsing a value at line 2 column 0
+    line 2 of the journal `ALLOC/deploy/dtree/journal` is damaged, so what this run did is not known: move the file away, and the run begins anew and finds what it submitted by its marks: expected value at line 1 column 1
     "#);
 }
 
@@ -207,7 +208,7 @@ fn a_journal_does_not_grow_beyond_what_is_read_again() {
     assert_eq!(journal.replace(&[large]).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     assert_eq!(task.entries(), [json!(1)]);
     fs::OpenOptions::new().write(true).open(task.file()).unwrap().set_len((1 << 20) + 1).unwrap();
-    assert_snapshot!(task.refusal(), @"cannot use the journal `ALLOC/deploy/private/dtree/journal`: more than 1 MiB are too many");
+    assert_snapshot!(task.refusal(), @"cannot use the journal `ALLOC/deploy/dtree/journal`: more than 1 MiB are too many");
 }
 
 #[test]
@@ -220,6 +221,8 @@ fn nothing_planted_is_used() {
 
     let task = Task::new();
     fs::create_dir(task.directory()).unwrap();
+    refused(&task);
+    fs::set_permissions(task.directory(), fs::Permissions::from_mode(0o700)).unwrap();
     symlink(&victim, task.file()).unwrap();
     refused(&task);
     fs::remove_file(task.file()).unwrap();
@@ -232,7 +235,7 @@ fn nothing_planted_is_used() {
     fs::create_dir(task.file()).unwrap();
     refused(&task);
 
-    for directory in ["deploy/private/dtree", "deploy/private", "deploy"] {
+    for directory in ["deploy/dtree", "deploy"] {
         let task = Task::new();
         let directory = task.alloc.path().join(directory);
         fs::remove_dir_all(&directory).ok();
@@ -240,17 +243,17 @@ fn nothing_planted_is_used() {
         refused(&task);
     }
     let task = Task::new();
-    fs::remove_dir(task.alloc.path().join("deploy/private")).unwrap();
+    fs::remove_dir(task.alloc.path().join("deploy")).unwrap();
     refused(&task);
     assert_snapshot!(told.join("\n"), @"
-    cannot use the journal `ALLOC/deploy/private/dtree/journal`: journal: Too many levels of symbolic links (os error 40)
-    cannot use the journal `ALLOC/deploy/private/dtree/journal`: journal has a second name
-    cannot use the journal `ALLOC/deploy/private/dtree/journal`: journal is not a regular file
-    cannot use the journal `ALLOC/deploy/private/dtree/journal`: journal: Is a directory (os error 21)
-    cannot use the journal `ALLOC/deploy/private/dtree/journal`: dtree: Not a directory (os error 20)
-    cannot use the journal `ALLOC/deploy/private/dtree/journal`: private: Not a directory (os error 20)
-    cannot use the journal `ALLOC/deploy/private/dtree/journal`: deploy: Not a directory (os error 20)
-    cannot use the journal `ALLOC/deploy/private/dtree/journal`: private: No such file or directory (os error 2)
+    cannot use the journal `ALLOC/deploy/dtree/journal`: dtree is not ours alone
+    cannot use the journal `ALLOC/deploy/dtree/journal`: journal: Too many levels of symbolic links (os error 40)
+    cannot use the journal `ALLOC/deploy/dtree/journal`: journal has a second name
+    cannot use the journal `ALLOC/deploy/dtree/journal`: journal is not a regular file
+    cannot use the journal `ALLOC/deploy/dtree/journal`: journal: Is a directory (os error 21)
+    cannot use the journal `ALLOC/deploy/dtree/journal`: dtree: Not a directory (os error 20)
+    cannot use the journal `ALLOC/deploy/dtree/journal`: deploy: Not a directory (os error 20)
+    cannot use the journal `ALLOC/deploy/dtree/journal`: deploy: No such file or directory (os error 2)
     ");
     assert_eq!(fs::read_to_string(&victim).unwrap(), "");
     assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1);
