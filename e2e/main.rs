@@ -17,4 +17,5 @@ mod demo_runs;
 mod order;
 mod recovery;
 mod tasks;
+mod tree_hooks;
 mod trees;
