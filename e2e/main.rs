@@ -17,5 +17,6 @@ mod demo_runs;
 mod order;
 mod recovery;
 mod tasks;
+mod tree_bad_input;
 mod tree_hooks;
 mod trees;

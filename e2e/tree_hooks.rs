@@ -235,7 +235,10 @@ fn a_hook_that_somebody_purges_has_failed() {
     let Cast { tree, web, hook, .. } = cast(&story, "exec sleep 1000", "");
     story.run_tree(&tree);
     let jobs = story.hook_job_ids(&tree.id, &hook, 1);
-    story.main(&jobs[0]).runs(SOON);
+    story.within(SOON, "the tree to see it run", || {
+        let (_, said) = story.tree(&tree.id).exec(&["why"]);
+        if said.contains("1 running") { Ok(()) } else { Err(said) }
+    });
     story.purge(&jobs[0]);
     story.tree(&tree.id).fails(SOON);
     story.tree(&tree.id).says(SOON, "purged by someone else");

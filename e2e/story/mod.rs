@@ -4,6 +4,7 @@
 //! story's jobs, and what the plugin has logged. A job is a [`Job`], a tree of jobs a [`Tree`], something to health-check
 //! a [`Switch`], something that a task waits for a [`Flag`].
 
+mod files;
 mod jobs;
 mod switch;
 mod tree;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+pub(crate) use files::Files;
 pub(crate) use jobs::{Flag, Job};
 pub(crate) use switch::Switch;
 pub(crate) use tree::{Hook, Node, Tree};

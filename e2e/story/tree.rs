@@ -173,6 +173,10 @@ impl Tree {
 
 /// Brings a text to a path in the task's directory, unharmed.
 fn template(templates: &mut String, path: &str, text: &str) {
+    if templates.contains(&format!("\"{path}\"")) {
+        // Two nodes of one file.
+        return;
+    }
     // Only the jobspec's own expansion has to be held off; the client's uses the delimiters.
     let text = text.replace("${", "$${").replace("%{", "%%{");
     let _infallible = write!(
