@@ -19,4 +19,5 @@ mod recovery;
 mod tasks;
 mod tree_bad_input;
 mod tree_hooks;
+mod tree_recovery;
 mod trees;
