@@ -8,6 +8,8 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use serde_json::json;
+
 use crate::harness::{Agent, Options, seconds};
 use crate::story::{Flag, Hook, Job, Node, SOON, Story, Tree};
 
@@ -274,12 +276,12 @@ fn a_tree_that_is_drained_in_the_middle_of_a_hook_finds_it_again() {
     assert_eq!(placed[0]["NodeName"], "a");
     let node = placed[0]["NodeID"].as_str().expect("it is on a client").to_owned();
 
-    let output = story.cli(&["node", "drain", "-enable", "-force", "-detach", "-yes", &node]);
-    assert!(output.status.success(), "{output:?}");
+    let drain = json!({ "DrainSpec": { "Deadline": 1_000_000_000, "IgnoreSystemJobs": true } });
+    story.post(&format!("/v1/node/{node}/drain"), &drain);
     story.within(SOON, "the tree to run on the other client", || {
         let newest = story.allocations(&tree.id)?.into_iter().next().ok_or("there is none")?;
         let is_there = newest["NodeName"] == "b" && newest["ClientStatus"] == "running";
-        if is_there { Ok(()) } else { Err(format!("{} {}", newest["NodeName"], newest["ClientStatus"])) }
+        if is_there { Ok(()) } else { Err(format!("{} {} {}", newest["NodeName"], newest["ClientStatus"], story.get("/v1/allocations?namespace=*"))) }
     });
     assert_eq!(story.stamp(&hooks[0]), hook);
 
@@ -308,8 +310,8 @@ fn a_hook_that_is_drained_is_still_one_job() {
     assert_eq!(placed[0]["NodeName"], "a");
     let node = placed[0]["NodeID"].as_str().expect("it is on a client").to_owned();
 
-    let output = story.cli(&["node", "drain", "-enable", "-force", "-detach", "-yes", &node]);
-    assert!(output.status.success(), "{output:?}");
+    let drain = json!({ "DrainSpec": { "Deadline": 1_000_000_000, "IgnoreSystemJobs": true } });
+    story.post(&format!("/v1/node/{node}/drain"), &drain);
     story.within(SOON, "the hook to run on the other client", || {
         let newest = story.allocations(&hooks[0])?.into_iter().next().ok_or("there is none")?;
         let is_there = newest["NodeName"] == "b" && newest["ClientStatus"] == "running";
