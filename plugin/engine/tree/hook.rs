@@ -121,10 +121,11 @@ impl HookStep {
     pub(super) fn advance(&mut self, now: Time, name: &str, around: &Around<'_>, out: &mut Out) -> NodeState {
         loop {
             match &mut self.phase {
-                Phase::Waiting => match self.begin(now, name, around, out) {
-                    Some(state) => return state,
-                    None => continue,
-                },
+                Phase::Waiting => {
+                    if let Some(state) = self.begin(now, name, around, out) {
+                        return state;
+                    }
+                }
                 Phase::Launching(attempt) => {
                     if !self.acting.is_under_way()
                         && let Some(why) = around.cancelled()

@@ -212,7 +212,6 @@ impl JobStep {
                 let deadline = now + self.limit;
                 self.submitted(now, name, Submitted { submission, cause, deadline, rollout: None }, out);
             }
-            (Phase::Submitting { .. }, Err(why)) => self.fail(now, name, why, out),
             (Phase::Submitted(held), Ok(Report::Recalled { versions, done })) => {
                 match condition::rollout(&versions, done.as_ref(), &self.marks) {
                     Some(rollout) => {
@@ -230,7 +229,7 @@ impl JobStep {
                 held.record = Record::GivenUp;
                 out.log(format!("{name}: that its post hooks have run cannot be written down, so the next run looks for their jobs: {why}"));
             }
-            (Phase::Submitted(_), Err(why)) => self.fail(now, name, why, out),
+            (Phase::Submitting { .. } | Phase::Submitted(_), Err(why)) => self.fail(now, name, why, out),
             // Nothing else is asked for in these phases.
             _ => {}
         }

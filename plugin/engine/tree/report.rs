@@ -53,11 +53,9 @@ impl Tree {
         Some(Action::Announce(message))
     }
 
-    /// What an event would be about, without anything that changes by the clock alone.
+    /// What an event would be about: it differs when any step is in another state.
     pub(super) fn topic(&self) -> String {
-        let parts: Vec<String> =
-            self.in_order().map(|step| format!("{}: {}", step.name, step.state.word())).collect();
-        parts.join("\n")
+        self.n_changes.to_string()
     }
 
     /// How far it has come, and what is under way, in one line.
@@ -207,10 +205,9 @@ impl Tree {
 
     fn hint(&self, step: &Step) -> Option<String> {
         match &step.work {
-            Work::Unprepared => None,
             Work::Wait(wait) => self.scene.hint(&wait.wait),
             Work::Job(job) if job.is_known() => self.scene.hint(&job.wait),
-            Work::Job(_) => None,
+            Work::Unprepared | Work::Job(_) => None,
             Work::Hook(hook) => hook
                 .running()
                 .map(|job| format!("look with `nomad job status {}{}`", scene::in_namespace(job), job.job)),

@@ -20,9 +20,9 @@ pub(super) struct WaitStep {
 }
 
 impl WaitStep {
-    pub(super) fn new(wait: Wait, memory: Option<Memory>) -> Self {
+    pub(super) fn new(wait: Wait, memory: Option<&Memory>) -> Self {
         let remembered = match memory {
-            Some(Memory::Wait { deadline }) => Some(deadline),
+            Some(Memory::Wait { deadline }) => Some(*deadline),
             _ => None,
         };
         Self { wait, node: None, remembered }
