@@ -17,6 +17,7 @@ mod demo_runs;
 mod order;
 mod recovery;
 mod tasks;
+mod tree_access;
 mod tree_bad_input;
 mod tree_hooks;
 mod tree_recovery;
