@@ -20,6 +20,7 @@ use serde_json::Value;
 
 #[expect(dead_code, unused_imports, reason = "the stories and the demo use the rest")]
 mod harness;
+mod makespan;
 
 use harness::{Binaries, Cluster, Options, seconds, wait_for};
 
@@ -42,6 +43,13 @@ fn main() -> ExitCode {
 }
 
 fn figures() -> Result<(), String> {
+    if std::env::args().nth(1).as_deref() == Some("makespan") {
+        let mut cluster = Cluster::start(Options::default())?;
+        for row in makespan::rows(&cluster)? {
+            println!("{row}");
+        }
+        return cluster.end().map_err(|remains| format!("it has left behind:\n{remains}"));
+    }
     let mut starts: Vec<f64> = (0..STARTS).map(|_| handshake()).collect::<Result<_, _>>()?;
     println!("| what | measured |\n|---|---|");
     println!("| process start to handshake | {} |", spread(&mut starts));
@@ -80,6 +88,15 @@ fn figures() -> Result<(), String> {
 
     let mut releases = releases(&cluster)?;
     println!("| seen in Nomad's event stream to gate ended | {} |", spread(&mut releases));
+    for n in 0..RELEASES {
+        for job in [format!("up-{n}"), format!("down-{n}")] {
+            let path = format!("/v1/job/{job}?purge=true");
+            cluster.api().delete(&path).map_err(|error| error.to_string())?;
+        }
+    }
+    for row in makespan::rows(&cluster)? {
+        println!("{row}");
+    }
     cluster.end().map_err(|remains| format!("it has left behind:\n{remains}"))
 }
 

@@ -17,3 +17,8 @@ mod demo_runs;
 mod order;
 mod recovery;
 mod tasks;
+mod tree_access;
+mod tree_bad_input;
+mod tree_hooks;
+mod tree_recovery;
+mod trees;

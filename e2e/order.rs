@@ -139,7 +139,7 @@ fn the_shop_opens_although_its_jobs_come_in_the_wrong_order() {
     let shop = Shop::new().expect("loopback has free ports");
     let namespace = story.make_namespace("shop");
     for name in shop::JOBS.iter().rev() {
-        let mut job = shop.job(name, story.cluster()).expect("the shop's jobspecs are good");
+        let mut job = shop.gated_job(name, story.cluster()).expect("the shop's jobspecs are good");
         job["Namespace"] = namespace.clone().into();
         story.register(&job);
     }
@@ -156,7 +156,7 @@ fn the_oracle_sees_that_the_shop_without_its_gates_starts_early() {
     let namespace = story.make_namespace("shop");
     let mut gated = Vec::new();
     for name in shop::JOBS.iter().rev() {
-        let mut job = shop.job(name, story.cluster()).expect("the shop's jobspecs are good");
+        let mut job = shop.gated_job(name, story.cluster()).expect("the shop's jobspecs are good");
         job["Namespace"] = namespace.clone().into();
         story.register(&shop::without_gates(job.clone()));
         gated.push(job);

@@ -1,7 +1,8 @@
 //! dtree: dependency order for HashiCorp Nomad.
 //!
-//! The binary is a Nomad task driver plugin. A task with `driver = "dtree"` is a gate: a prestart task that holds its
-//! group's main tasks back until the jobs they need are healthy. `docs/ARCHITECTURE.md` draws the house:
+//! The binary is a Nomad task driver plugin. A task with `driver = "dtree"` is a *gate*, a prestart task that holds its
+//! group's main tasks back until the jobs they need are healthy, or a *tree*, which submits jobs in dependency order with
+//! hook jobs before and after them. `docs/ARCHITECTURE.md` draws the house:
 //!
 //! ```text
 //!              main

@@ -1,9 +1,10 @@
-//! The shop of `jobspecs/shop`: four jobs, and the ports they meet at.
+//! The shop of `jobspecs/shop`: four jobs, the ports they meet at, and how they are told of each other: as a tree, or by
+//! gates.
 
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -37,24 +38,57 @@ impl Shop {
         (Ipv4Addr::LOCALHOST, self.nginx).into()
     }
 
-    /// One of the jobs, as its file in `jobspecs/shop` has it.
-    pub(crate) fn job(self, name: &str, cluster: &Cluster) -> Result<Value, String> {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("jobspecs/shop/{name}.nomad.hcl"));
-        let hcl = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    /// The text of one of the files in `jobspecs/shop`.
+    pub(crate) fn jobspec(self, name: &str) -> Result<String, String> {
+        let file = directory().join(format!("{name}.nomad.hcl"));
+        fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))
+    }
+
+    /// The values of the jobspecs' variables.
+    pub(crate) fn values(self) -> Result<[(&'static str, String); 7], String> {
         let Self { postgres, api, nginx } = self;
         let shop = Binaries::find()?.shop.display();
-        let all = [
-            ("shop", format!("\"{shop}\"")),
-            ("postgres", format!("\"127.0.0.1:{postgres}\"")),
+        Ok([
+            ("shop", shop.to_string()),
+            ("postgres", format!("127.0.0.1:{postgres}")),
             ("postgres_port", postgres.to_string()),
-            ("api", format!("\"127.0.0.1:{api}\"")),
+            ("api", format!("127.0.0.1:{api}")),
             ("api_port", api.to_string()),
+            ("nginx", format!("127.0.0.1:{nginx}")),
             ("nginx_port", nginx.to_string()),
-        ];
+        ])
+    }
+
+    /// The `vars` of one of the jobs in a tree, which refuses those that the jobspec does not declare.
+    pub(crate) fn vars(self, name: &str) -> String {
+        let text = self.jobspec(name).unwrap_or_default();
+        let values = self.values().into_iter().flatten();
+        let declared = values.filter(|(name, _)| text.contains(&format!("variable \"{name}\"")));
+        let lines: Vec<String> = declared.map(|(name, value)| format!("{name} = \"{value}\"")).collect();
+        format!("vars = {{\n {}\n }}", lines.join("\n "))
+    }
+
+    /// One of the jobs with its gate. What needs nobody has none.
+    pub(crate) fn gated_job(self, name: &str, cluster: &Cluster) -> Result<Value, String> {
+        let gated = format!("gated/{name}");
+        let is_gated = directory().join(format!("{gated}.nomad.hcl")).is_file();
+        self.job(if is_gated { &gated } else { name }, cluster)
+    }
+
+    /// One of the jobs, as its file in `jobspecs/shop` has it.
+    pub(crate) fn job(self, name: &str, cluster: &Cluster) -> Result<Value, String> {
+        let hcl = self.jobspec(name)?;
         // Nomad ignores variables that a jobspec does not declare.
-        let variables: Vec<String> = all.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        let values = self.values()?;
+        let variables: Vec<String> =
+            values.iter().map(|(name, value)| format!("{name} = \"{value}\"")).collect();
         cluster.parse(&hcl, &variables.join("\n"))
     }
+}
+
+/// Where the shop's jobspecs are.
+pub(crate) fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("jobspecs/shop")
 }
 
 /// The same job with its gates left out.

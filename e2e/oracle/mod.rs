@@ -17,6 +17,8 @@ use serde_json::Value;
 
 use crate::harness::Api;
 
+pub(crate) mod trees;
+
 /// Nomad notes a task's start down a little after the driver has started it.
 const CLOCKS: Duration = Duration::from_millis(500);
 
@@ -246,6 +248,10 @@ fn is_met(record: &Record, need: &Need, own: &Value, at: Nanos) -> Result<(), St
         return if until == Some("absent") { Ok(()) } else { Err("there was no such job".to_owned()) };
     };
     let kind = current["Type"].as_str().unwrap_or_default();
+    if until.is_none() && !(current["Periodic"].is_null() && current["ParameterizedJob"].is_null()) {
+        // Only its children run.
+        return Ok(());
+    }
     let until = until.unwrap_or(if matches!(kind, "batch" | "sysbatch") { "complete" } else { "healthy" });
     match until {
         "absent" => return Err("the job was there".to_owned()),

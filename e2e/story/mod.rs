@@ -1,13 +1,15 @@
 //! A story: a few jobs of its own on a cluster, what is expected of them, and the oracle's judgement at its end.
 //!
 //! Waiting is always for a level, with a limit. Whoever waits in vain shows what was seen last, every task event of the
-//! story's jobs, and what the plugin has logged. A job is a [`Job`], something to health-check a [`Switch`], something
-//! that a task waits for a [`Flag`].
+//! story's jobs, and what the plugin has logged. A job is a [`Job`], a tree of jobs a [`Tree`], something to health-check
+//! a [`Switch`], something that a task waits for a [`Flag`].
 
+mod files;
 mod jobs;
 mod switch;
+mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::process::Output;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,8 +18,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+pub(crate) use files::Files;
 pub(crate) use jobs::{Flag, Job};
 pub(crate) use switch::Switch;
+pub(crate) use tree::{Hook, Node, Tree};
 
 use crate::harness::{Cluster, Options, seconds, wait_for};
 use crate::oracle;
@@ -64,6 +68,10 @@ pub(crate) struct Story {
     n: usize,
     /// The jobs that are its own: ID and namespace, newest last.
     jobs: Mutex<Vec<(String, String)>>,
+    /// Those among them that are trees.
+    trees: Mutex<BTreeSet<(String, String)>>,
+    /// Before this time trees are not judged any more: they were, while the records still told all.
+    judged_until: Mutex<i128>,
     /// The IDs of those that the oracle does not judge, with the reason.
     excused: Mutex<BTreeMap<String, &'static str>>,
 }
@@ -77,7 +85,14 @@ impl Story {
     fn on(cluster: Arc<Cluster>) -> Self {
         static STORIES: AtomicUsize = AtomicUsize::new(1);
         let n = STORIES.fetch_add(1, Ordering::SeqCst);
-        Self { cluster, n, jobs: Mutex::default(), excused: Mutex::default() }
+        Self {
+            cluster,
+            n,
+            jobs: Mutex::default(),
+            trees: Mutex::default(),
+            judged_until: Mutex::default(),
+            excused: Mutex::default(),
+        }
     }
 
     /// Where it takes place.
@@ -107,6 +122,103 @@ impl Story {
         let text = |key: &str| job[key].as_str().unwrap_or_default().to_owned();
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).push((text("ID"), text("Namespace")));
         self.cluster.register(job).unwrap_or_else(|why| panic!("Nomad does not take {}: {why}", text("ID")));
+    }
+
+    /// Registers a tree, and waits until Nomad has placed this version of it.
+    pub(crate) fn run_tree(&self, tree: &Tree) {
+        let parsed =
+            self.cluster.parse(&tree.hcl(), "").unwrap_or_else(|why| panic!("{why} in\n{}", tree.hcl()));
+        self.knows(tree.jobs());
+        self.register_tree(&parsed);
+    }
+
+    /// The same for one that is parsed already.
+    pub(crate) fn register_tree(&self, parsed: &Value) {
+        let id = parsed["ID"].as_str().unwrap_or_default().to_owned();
+        let namespace = parsed["Namespace"].as_str().unwrap_or("default").to_owned();
+        self.trees.lock().unwrap_or_else(PoisonError::into_inner).insert((id.clone(), namespace));
+        self.register(parsed);
+        self.within(SOON, &format!("{id} to be placed"), || {
+            let version = self.job(&id)?["Version"].clone();
+            let newest = self.allocations(&id)?.into_iter().next().ok_or("there is no allocation")?;
+            let of = &newest["JobVersion"];
+            if *of == version { Ok(()) } else { Err(format!("the newest is of version {of}, not {version}")) }
+        });
+    }
+
+    /// From now on these jobs are the story's own, although something else registers them.
+    pub(crate) fn knows(&self, jobs: impl IntoIterator<Item = (String, String)>) {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).extend(jobs);
+    }
+
+    /// The task of a tree.
+    pub(crate) fn tree(&self, id: &str) -> Task<'_> {
+        self.task(id, "tree")
+    }
+
+    /// All that Nomad lists as submitted by the tree: jobs and hooks that were not purged.
+    pub(crate) fn marked_by(&self, tree: &str) -> Vec<Value> {
+        let name = format!("{}/{tree}", self.namespace(tree));
+        let all = self.get("/v1/jobs?meta=true&namespace=*");
+        let all = all.as_array().cloned().unwrap_or_default();
+        all.into_iter().filter(|job| job["Meta"]["dtree_tree"] == *name).collect()
+    }
+
+    /// Those among them that are of the node or hook with this label; from now on they are the story's own.
+    pub(crate) fn hook_jobs(&self, tree: &str, label: &str) -> Vec<Value> {
+        let mut found = self.marked_by(tree);
+        found.retain(|job| job["Meta"]["dtree_node"] == *label);
+        self.knows(found.iter().map(|job| (text(&job["ID"]), text(&job["Namespace"]))));
+        found
+    }
+
+    /// Waits until so many jobs of a hook are there; gives their IDs.
+    #[track_caller]
+    pub(crate) fn hook_job_ids(&self, tree: &str, label: &str, n: usize) -> Vec<String> {
+        self.within(SOON, &format!("{n} jobs of hook {label}"), || {
+            let found: Vec<String> = self.hook_jobs(tree, label).iter().map(|job| text(&job["ID"])).collect();
+            if found.len() == n { Ok(found) } else { Err(format!("{found:?}")) }
+        })
+    }
+
+    /// What Nomad has recorded of a job: what is the same was not touched.
+    #[track_caller]
+    pub(crate) fn stamp(&self, id: &str) -> Stamp {
+        let job = self.job(id).unwrap_or_else(|why| panic!("{id}: {why}\n{}", self.report()));
+        let allocations = self.allocations(id).unwrap_or_else(|why| panic!("{id}: {why}"));
+        Stamp {
+            create_index: job["CreateIndex"].clone(),
+            version: job["Version"].clone(),
+            job_modify_index: job["JobModifyIndex"].clone(),
+            allocations: allocations.iter().map(|allocation| text(&allocation["ID"])).collect(),
+        }
+    }
+
+    /// The versions of a job, newest first; none if there is no such job.
+    pub(crate) fn versions(&self, id: &str) -> Vec<Value> {
+        let path = format!("/v1/job/{id}/versions?namespace={}", self.namespace(id));
+        match self.cluster.api().get(&path) {
+            Ok(found) => found["Versions"].as_array().cloned().unwrap_or_default(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// That no job has these IDs, and none ever had.
+    #[track_caller]
+    pub(crate) fn were_never_registered(&self, ids: &[&str]) {
+        for id in ids {
+            let versions = self.versions(id);
+            assert!(versions.is_empty(), "{id} was registered: {versions:?}\n{}", self.report());
+        }
+    }
+
+    /// What the trees have done up to now is judged now, because what follows changes Nomad's records of it.
+    #[track_caller]
+    pub(crate) fn is_judged_up_to_now(&self) {
+        let findings = self.judgement();
+        assert!(findings.is_empty(), "the oracle says:\n  {}\n{}", findings.join("\n  "), self.report());
+        *self.judged_until.lock().unwrap_or_else(PoisonError::into_inner) =
+            jiff::Timestamp::now().as_nanosecond();
     }
 
     /// Makes a namespace that no other story uses.
@@ -218,7 +330,21 @@ impl Story {
         });
     }
 
-    fn job(&self, id: &str) -> Result<Value, String> {
+    /// All that the story's trees have submitted, as far as Nomad can be asked.
+    fn of_trees(&self) -> Vec<(String, String)> {
+        let trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if trees.is_empty() {
+            return Vec::new();
+        }
+        let names: Vec<String> = trees.iter().map(|(id, namespace)| format!("{namespace}/{id}")).collect();
+        let all = self.cluster.api().get("/v1/jobs?meta=true&namespace=*").unwrap_or_default();
+        let all = all.as_array().cloned().unwrap_or_default();
+        let ours = all.iter().filter(|job| names.contains(&text(&job["Meta"]["dtree_tree"])));
+        ours.map(|job| (text(&job["ID"]), text(&job["Namespace"]))).collect()
+    }
+
+    /// The job as Nomad has it.
+    pub(crate) fn job(&self, id: &str) -> Result<Value, String> {
         let path = format!("/v1/job/{id}?namespace={}", self.namespace(id));
         self.cluster.api().get(&path).map_err(|error| error.to_string())
     }
@@ -239,7 +365,14 @@ impl Story {
     /// What Nomad knows of the story's jobs, and the plugin's words.
     pub(crate) fn report(&self) -> String {
         let mut text = String::new();
-        for (id, _) in self.jobs() {
+        let mut ids: Vec<String> = self.jobs().into_iter().map(|(id, _)| id).collect();
+        for (id, namespace) in self.of_trees() {
+            if !ids.contains(&id) {
+                self.knows([(id.clone(), namespace)]);
+                ids.push(id);
+            }
+        }
+        for id in ids {
             for allocation in self.allocations(&id).unwrap_or_default() {
                 let _infallible = writeln!(
                     text,
@@ -266,10 +399,24 @@ impl Story {
     fn judgement(&self) -> Vec<String> {
         let excused = self.excused.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let judged: Vec<_> = self.jobs().into_iter().filter(|(id, _)| !excused.contains_key(id)).collect();
-        match oracle::Record::read(self.cluster.api(), &judged) {
+        let mut findings = match oracle::Record::read(self.cluster.api(), &judged) {
             Ok(record) => oracle::judge(&record),
             Err(why) => vec![format!("the record cannot be read: {why}")],
+        };
+        let since = *self.judged_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (id, namespace) in trees.iter().filter(|(id, _)| !excused.contains_key(id)) {
+            // What a tree has stopped takes a moment to end.
+            let judged = wait_for(seconds(10), || {
+                let found = match oracle::trees::Record::read(self.cluster.api(), namespace, id) {
+                    Ok(record) => oracle::trees::judge(&record, since),
+                    Err(why) => vec![format!("the record of {id} cannot be read: {why}")],
+                };
+                if found.is_empty() { Ok(()) } else { Err(found.join("\n  ")) }
+            });
+            findings.extend(judged.err());
         }
+        findings
     }
 }
 
@@ -278,7 +425,9 @@ impl Drop for Story {
         let failed = std::thread::panicking();
         let findings = if failed { Vec::new() } else { self.judgement() };
         let report = if findings.is_empty() { String::new() } else { self.report() };
-        for (id, namespace) in self.jobs() {
+        let mut jobs = self.jobs();
+        jobs.extend(self.of_trees());
+        for (id, namespace) in jobs {
             // The agent may be down, or the job never have been taken.
             let path = format!("/v1/job/{id}?namespace={namespace}&purge=true");
             let _not_there = self.cluster.api().delete(&path);
@@ -430,6 +579,21 @@ impl Task<'_> {
         let path = format!("/v1/client/allocation/{}/restart", self.allocation());
         self.story.post(&path, &json!({ "AllTasks": true }));
     }
+}
+
+/// What tells whether somebody has touched a job.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Stamp {
+    create_index: Value,
+    /// The number of its current version.
+    pub(crate) version: Value,
+    job_modify_index: Value,
+    /// Newest first.
+    pub(crate) allocations: Vec<String>,
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 fn outcome(output: &Output) -> (i32, String) {

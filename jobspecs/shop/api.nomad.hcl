@@ -1,4 +1,4 @@
-# Serves the row over HTTP. It exits with an error when the row is missing, so it waits for the database and for its set-up.
+# Serves the row over HTTP. It exits with an error when the row is missing.
 
 variable "shop" {
   type        = string
@@ -25,9 +25,7 @@ job "api" {
 
     update {
       min_healthy_time = "1s"
-      # Both longer than the gate may wait (5 minutes), or the deployment fails before the gate opens.
-      healthy_deadline  = "6m"
-      progress_deadline = "7m"
+      healthy_deadline = "1m"
     }
 
     # Once: what fails stays failed, so that a wrong order cannot hide behind retries.
@@ -51,31 +49,6 @@ job "api" {
         path     = "/"
         interval = "1s"
         timeout  = "1s"
-      }
-    }
-
-    task "after-postgres" {
-      driver = "dtree"
-
-      lifecycle {
-        hook = "prestart"
-      }
-
-      identity {
-        file = true
-      }
-
-      config {
-        wait "postgres" {}
-
-        wait "postgres_setup" {
-          until = "complete"
-        }
-      }
-
-      resources {
-        cpu    = 10
-        memory = 10
       }
     }
 

@@ -1,4 +1,4 @@
-# The front door: forwards to api. It exits with an error when api does not answer, so it waits for it.
+# The front door: forwards to api. It exits with an error when api does not answer.
 
 variable "shop" {
   type        = string
@@ -25,9 +25,7 @@ job "nginx" {
 
     update {
       min_healthy_time = "1s"
-      # Both longer than the gate may wait (5 minutes), or the deployment fails before the gate opens.
-      healthy_deadline  = "6m"
-      progress_deadline = "7m"
+      healthy_deadline = "1m"
     }
 
     # Once: what fails stays failed, so that a wrong order cannot hide behind retries.
@@ -51,27 +49,6 @@ job "nginx" {
         path     = "/"
         interval = "1s"
         timeout  = "1s"
-      }
-    }
-
-    task "after-api" {
-      driver = "dtree"
-
-      lifecycle {
-        hook = "prestart"
-      }
-
-      identity {
-        file = true
-      }
-
-      config {
-        wait "api" {}
-      }
-
-      resources {
-        cpu    = 10
-        memory = 10
       }
     }
 

@@ -1,4 +1,4 @@
-# Writes the row that api needs. A batch job, once, when postgres is healthy.
+# Writes the row that api needs. A batch job, and in the tree a hook: it runs each time when postgres has changed.
 
 variable "shop" {
   type        = string
@@ -23,27 +23,6 @@ job "postgres_setup" {
     reschedule {
       attempts  = 0
       unlimited = false
-    }
-
-    task "after-postgres" {
-      driver = "dtree"
-
-      lifecycle {
-        hook = "prestart"
-      }
-
-      identity {
-        file = true
-      }
-
-      config {
-        wait "postgres" {}
-      }
-
-      resources {
-        cpu    = 10
-        memory = 10
-      }
     }
 
     task "postgres_setup" {

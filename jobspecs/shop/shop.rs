@@ -1,12 +1,12 @@
 //! Stand-ins for the programs of a small shop, so that its jobspecs need nothing but this one file.
 //!
 //! ```text
-//! nginx ──HTTP──▶ api ──lines over TCP──▶ postgres ◀──lines over TCP── postgres-setup
+//! customer ──HTTP──▶ nginx ──HTTP──▶ api ──lines over TCP──▶ postgres ◀──lines over TCP── postgres-setup
 //! ```
 //!
 //! They are as unforgiving as the real ones: `postgres` takes a while before it listens, `postgres-setup` fails without
-//! it, `api` fails without the row that `postgres-setup` writes, `nginx` fails without its upstream. Nobody retries:
-//! whoever starts them in the wrong order sees them fail.
+//! it, `api` fails without the row that `postgres-setup` writes, `nginx` and `customer` fail without their upstream. Nobody
+//! retries: whoever starts them in the wrong order sees them fail.
 
 #![expect(
     clippy::print_stdout,
@@ -32,7 +32,8 @@ const ROW: (&str, &str) = ("greeting", "hello from postgres");
 const USAGE: &str = "usage: shop postgres --listen ADDR
        shop postgres-setup --postgres ADDR
        shop api --listen ADDR --postgres ADDR
-       shop nginx --listen ADDR --upstream ADDR";
+       shop nginx --listen ADDR --upstream ADDR
+       shop customer --upstream ADDR";
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         "postgres-setup" => postgres_setup(&flag("--postgres")?),
         "api" => api(&flag("--listen")?, &flag("--postgres")?),
         "nginx" => nginx(&flag("--listen")?, &flag("--upstream")?),
+        "customer" => customer(&flag("--upstream")?),
         other => Err(io::Error::other(format!("there is no program `{other}` in the shop\n{USAGE}"))),
     };
     match run() {
@@ -138,6 +140,12 @@ fn api(listen: &str, postgres: &str) -> io::Result<()> {
 fn nginx(listen: &str, upstream: &str) -> io::Result<()> {
     println!("nginx: upstream {upstream} says: {}", fetch(upstream)?);
     serve_http("nginx", listen, || fetch(upstream))
+}
+
+/// Looks once, and leaves.
+fn customer(upstream: &str) -> io::Result<()> {
+    println!("customer: {upstream} says: {}", fetch(upstream)?);
+    Ok(())
 }
 
 /// The body of `GET /`, or an error for everything but 200.

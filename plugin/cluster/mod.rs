@@ -11,6 +11,7 @@
 
 mod allocation;
 mod deployment;
+mod digest;
 mod evaluation;
 mod id;
 mod job;
@@ -24,6 +25,7 @@ mod version;
 
 pub use allocation::{AllocStatus, Allocation, Check, CheckStatus, TaskPhase, TaskState};
 pub use deployment::{Deployment, DeploymentGroup, DeploymentStatus};
+pub use digest::digest;
 pub use evaluation::{Evaluation, EvaluationStatus};
 pub use id::{AllocId, ClientId, DeploymentId, EvalId, JobId, JobKey, JobVersion, Namespace, RaftIndex};
 pub use job::{Group, Job, JobType, Lifecycle, LifecycleHook, TaskSpec, UpdatePolicy};

@@ -69,6 +69,7 @@ mod tests {
         Attested { create_index: RaftIndex(create_index), version: JobVersion(version), spec: spec.into() }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "so that the tables below stay short")]
     fn of(versions: &[VersionRecord], done: Option<Attested>) -> Option<(u64, bool)> {
         let marks = Marks { tree: "default/shop".into(), node: "api".to_owned(), spec: "aa".into() };
         rollout(versions, done.as_ref(), &marks).map(|rollout| (rollout.version.0, rollout.is_done))

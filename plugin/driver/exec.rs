@@ -37,10 +37,10 @@ const OPEN_LIMIT: Duration = Duration::from_secs(5);
 const USAGE: &str = "\
 usage: nomad alloc exec -task TASK ALLOC COMMAND
 
-    tree                   the waits as a tree
-    why                    what holds the gate back, since when, and what helps
-    status                 all waits in columns
-    open --reason TEXT     open the gate by hand; the reason is recorded
+    tree                   the steps as a tree, each under what it depends on
+    why                    what holds it up, since when, until when, and what helps
+    status                 all steps in columns
+    open --reason TEXT     open a gate by hand; the reason is recorded
 ";
 
 /// What a user can ask for.
@@ -77,7 +77,7 @@ impl Command {
                 Err("open needs a reason, in one word or in quotes: open --reason TEXT".to_owned())
             }
             [word @ ("tree" | "why" | "status" | "help"), ..] => Err(format!("{word} takes nothing else")),
-            [word, ..] => Err(format!("{word:?} is no command of dtree, and a gate runs no others")),
+            [word, ..] => Err(format!("{word:?} is no command of dtree, and it runs no others")),
             [] => Err("which command?".to_owned()),
         }
     }
@@ -96,6 +96,10 @@ pub(super) async fn answer(words: &[String], running: &Running) -> Answer {
 }
 
 async fn open(reason: String, running: &Running) -> Answer {
+    if !running.is_gate() {
+        let why = "dtree: this is a tree, which cannot be opened by hand; stop its job to end it\n";
+        return Answer::bad(why.to_owned(), 1);
+    }
     if let Some(ending) = running.ending() {
         return Answer::bad(format!("dtree: the gate has ended already: {}\n", said(&ending)), 1);
     }
@@ -222,8 +226,8 @@ mod tests {
         let told: Vec<_> = wrong.iter().map(|words| read(words).unwrap_err()).collect();
         insta::assert_snapshot!(told.join("\n"), @r#"
         which command?
-        "sh" is no command of dtree, and a gate runs no others
-        "/bin/sh" is no command of dtree, and a gate runs no others
+        "sh" is no command of dtree, and it runs no others
+        "/bin/sh" is no command of dtree, and it runs no others
         tree takes nothing else
         "#);
     }

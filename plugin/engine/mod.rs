@@ -55,14 +55,14 @@ pub struct Engine(Run);
 
 #[derive(Clone, Debug)]
 enum Run {
-    Gate(Gate),
+    Gate(Box<Gate>),
     Tree(Box<Tree>),
 }
 
 impl Engine {
     /// A gate that begins, or goes on, at `now`. Steps that `deadlines` does not name are over at once.
     pub fn gate(plan: Plan, place: Place, deadlines: &BTreeMap<String, Time>, now: Time) -> Self {
-        Self(Run::Gate(Gate::new(plan, place, deadlines, now)))
+        Self(Run::Gate(Box::new(Gate::new(plan, place, deadlines, now))))
     }
 
     /// The run of tree `name` that begins at `now`, or goes on with what it `remembers`.

@@ -10,12 +10,9 @@
 //!   none. There only `null` says nothing.
 //! * Verbatim, all that stands in a map whose keys are the author's ([`FREE`]): in `Env`, an empty value is a value.
 
-use std::fmt::Write as _;
-
 use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
 
-use crate::cluster::SpecHash;
+use crate::cluster::{SpecHash, digest};
 
 /// What Nomad's servers write into a job, and no author.
 pub(super) const SERVERS: &[&str] = &[
@@ -135,13 +132,7 @@ pub(super) fn of_dispatch(target: &str, meta: &Value, payload: &str) -> SpecHash
 
 fn of(essence: &Value) -> SpecHash {
     // A map of serde_json is sorted, so equal values have equal texts.
-    let digest = Sha256::digest(essence.to_string());
-    let mut hex = String::with_capacity(2 * digest.len());
-    for byte in digest {
-        // Writing to a string cannot fail.
-        let _written = write!(hex, "{byte:02x}");
-    }
-    hex.into()
+    digest([essence.to_string().as_str()]).into()
 }
 
 fn essence_of_job(job: &Value) -> Value {

@@ -1,8 +1,6 @@
 //! Names of hook jobs, which follow from what they are for: who comes back after a crash finds the same name.
 
-use sha2::{Digest, Sha256};
-
-use crate::cluster::{JobId, JobKey, JobVersion, Marks, RaftIndex, SpecHash, TreeName};
+use crate::cluster::{JobId, JobKey, JobVersion, Marks, RaftIndex, SpecHash, TreeName, digest};
 
 /// One bringing into service of one version of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,29 +14,15 @@ pub enum Rollout<'a> {
 /// A short name for one rollout of `job` as hook `hook` sees it: the same for the same rollout and the same hook, and
 /// for no others.
 pub fn rollout(tree: &TreeName, hook: &Marks, job: &JobKey, rollout: Rollout<'_>) -> String {
-    let mut digest = Sha256::new();
-    let mut add = |part: &str| {
-        digest.update(part.len().to_le_bytes());
-        digest.update(part);
+    let (what, first, second) = match rollout {
+        Rollout::Over(before, spec) => ("over", before.to_string(), spec.to_string()),
+        Rollout::Version(created, version) => ("version", created.to_string(), version.to_string()),
     };
-    add(tree.as_str());
-    add(&hook.node);
-    add(hook.spec.as_str());
-    add(&job.to_string());
-    match rollout {
-        Rollout::Over(before, spec) => {
-            add("over");
-            add(&before.to_string());
-            add(spec.as_str());
-        }
-        Rollout::Version(created, version) => {
-            add("version");
-            add(&created.to_string());
-            add(&version.to_string());
-        }
-    }
-    let digest = digest.finalize();
-    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    let job = job.to_string();
+    let parts = [tree.as_str(), &hook.node, hook.spec.as_str(), &job, what, &first, &second];
+    let mut name = digest(parts);
+    name.truncate(8);
+    name
 }
 
 /// The ID under which a hook runs: `<hook>-<tree>-<rollout>-<attempt>`.

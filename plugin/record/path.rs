@@ -2,9 +2,7 @@
 
 use std::fmt::Write as _;
 
-use sha2::{Digest, Sha256};
-
-use crate::cluster::{JobKey, TreeName};
+use crate::cluster::{JobKey, TreeName, digest};
 
 /// Everything is kept beneath this: what a policy has to name.
 const ROOT: &str = "dtree";
@@ -22,13 +20,9 @@ pub fn of_job(tree: &TreeName, key: &JobKey) -> String {
     if path.len() <= LONGEST {
         return path;
     }
-    let digest = Sha256::digest(&path);
-    let mut short = format!("{ROOT}/long/");
-    for byte in digest.iter().take(16) {
-        // Writing to a string cannot fail.
-        _ = write!(short, "{byte:02x}");
-    }
-    short
+    let mut short = digest([path.as_str()]);
+    short.truncate(32);
+    format!("{ROOT}/long/{short}")
 }
 
 /// `name` in the letters that a path may have; others as `~` and their code. A slash stays.

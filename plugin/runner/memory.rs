@@ -10,17 +10,16 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
     io,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 
 use crate::{
+    cluster::digest,
     engine::Entry,
     manifest::Manifest,
     plan::Blueprint,
@@ -49,12 +48,8 @@ pub(super) struct Beginning {
 
 impl Beginning {
     pub(super) fn new(manifest: &Manifest, blueprints: BTreeMap<String, Blueprint>) -> Result<Self, Error> {
-        let mut hex = String::new();
-        for byte in Sha256::digest(serde_json::to_vec(manifest)?) {
-            // Writing to a string cannot fail.
-            _ = write!(hex, "{byte:02x}");
-        }
-        Ok(Self { manifest: hex, blueprints })
+        let manifest = digest([serde_json::to_string(manifest)?.as_str()]);
+        Ok(Self { manifest, blueprints })
     }
 }
 

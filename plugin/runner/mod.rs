@@ -116,6 +116,11 @@ impl Running {
         self.commands.send(Command::Stop);
     }
 
+    /// Whether it is a gate, which can be opened by hand.
+    pub fn is_gate(&self) -> bool {
+        locked(&self.engine).is_gate()
+    }
+
     /// How the run stands now.
     pub fn status(&self) -> Status {
         locked(&self.engine).status(self.clock.now())

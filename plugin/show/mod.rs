@@ -4,26 +4,43 @@
 
 use crate::engine::{NodeStatus, Spoken, Status};
 
-/// The steps as a tree: each under what it depends on.
+/// The steps as a tree: each under the last of what it depends on, with since when it stands as it does, and until
+/// when it may.
 pub fn tree(status: &Status) -> String {
     let mut text = format!("{}\n", status.task);
     for node in status.nodes.iter().filter(|node| node.depends_on.is_empty()) {
-        branch(status, node, 1, &mut text);
+        branch(status, node, &mut Vec::new(), &mut text);
     }
     text
 }
 
-fn branch(status: &Status, node: &NodeStatus, depth: usize, text: &mut String) {
-    let indent = "    ".repeat(depth);
-    text.push_str(&indent);
-    text.push_str(&node.name);
-    text.push_str(": ");
-    text.push_str(node.state);
-    text.push_str(": ");
-    text.push_str(&node.detail);
-    text.push('\n');
+fn branch<'a>(status: &'a Status, node: &'a NodeStatus, above: &mut Vec<&'a str>, text: &mut String) {
+    let since = Spoken(status.now.since(node.since));
+    let until = match node.gives_up {
+        Some(at) => format!("; {} in {}", ends(node), Spoken(at.since(status.now))),
+        None => String::new(),
+    };
+    // What is not above it in the picture has to be said.
+    let others: Vec<&str> =
+        node.depends_on.iter().map(String::as_str).filter(|needed| !above.contains(needed)).collect();
+    let after = if others.is_empty() { String::new() } else { format!(" (after {} too)", others.join(", ")) };
+    text.push_str(&"    ".repeat(above.len() + 1));
+    text.push_str(
+        &format_args!("{}{after}: {} for {}: {}{until}\n", node.name, node.state, since, node.detail)
+            .to_string(),
+    );
+    above.push(&node.name);
     for next in status.nodes.iter().filter(|next| next.depends_on.last() == Some(&node.name)) {
-        branch(status, next, depth + 1, text);
+        branch(status, next, above, text);
+    }
+    above.pop();
+}
+
+/// What happens when a step's time is over.
+fn ends(node: &NodeStatus) -> &'static str {
+    match node.on_timeout {
+        "continue" => "goes on without it",
+        _ => "gives up",
     }
 }
 
@@ -38,6 +55,10 @@ pub fn why(status: &Status) -> String {
         lines.push("nothing is awaited any more".to_owned());
     }
     for node in holding {
+        if ["blocked", "skipped"].contains(&node.state) {
+            lines.push(format!("{}: {}: {}", node.name, node.state, node.detail));
+            continue;
+        }
         lines.push(format!("{}: {}", node.name, node.state));
         lines.push(format!("    awaited   {}", node.wanted));
         lines.push(format!("    seen      {}", node.detail));
@@ -55,7 +76,7 @@ pub fn why(status: &Status) -> String {
 
 /// All steps in columns.
 pub fn status(status: &Status) -> String {
-    let header = ["Wait", "State", "Since", "Detail"].map(str::to_owned);
+    let header = ["Step", "State", "Since", "Detail"].map(str::to_owned);
     let rows = status.nodes.iter().map(|node| {
         let detail = match node.gives_up {
             Some(gives_up) => {
@@ -73,7 +94,7 @@ pub fn status(status: &Status) -> String {
     let ending =
         status.ending.as_ref().map_or_else(String::new, |ending| format!("Ended         = {ending}\n"));
     let mut text = format!(
-        "Task          = {}\nAllocation    = {}\nWaiting for   = {}\n{ending}\n",
+        "Task          = {}\nAllocation    = {}\nElapsed       = {}\n{ending}\n",
         status.task,
         status.alloc,
         Spoken(status.now.since(status.began)),

@@ -45,9 +45,29 @@ fn shop() -> Status {
 fn tree_shows_each_step_under_what_it_depends_on() {
     assert_snapshot!(tree(&shop()), @"
     shop/web/after-db
-        postgres: satisfied: deployment 7c41f0ab, 2 of 2 healthy
-        redis: gated: no job has this ID yet
-            migrate: blocked: waits for redis
+        postgres: satisfied for 50s: deployment 7c41f0ab, 2 of 2 healthy
+        redis: gated for 50s: no job has this ID yet; gives up in 4m 10s
+            migrate (after postgres too): blocked for 50s: waits for redis; gives up in 4m 10s
+    ");
+}
+
+#[test]
+fn a_step_that_needs_several_is_drawn_once_and_says_the_others() {
+    let mut diamond = shop();
+    diamond.nodes = Box::new([
+        node("db", "satisfied", "unchanged", &[]),
+        node("db_setup", "satisfied", "done", &["db"]),
+        node("api", "gated", "0 of 1 healthy", &["db", "db_setup"]),
+        node("worker", "working", "is being submitted", &["db", "db_setup"]),
+        node("web", "blocked", "waits for api, worker", &["api", "worker"]),
+    ]);
+    assert_snapshot!(tree(&diamond), @"
+    shop/web/after-db
+        db: satisfied for 50s: unchanged
+            db_setup: satisfied for 50s: done
+                api: gated for 50s: 0 of 1 healthy; gives up in 4m 10s
+                worker: working for 50s: is being submitted; gives up in 4m 10s
+                    web (after api too): blocked for 50s: waits for api, worker; gives up in 4m 10s
     ");
 }
 
@@ -60,11 +80,7 @@ fn why_names_each_step_that_holds_the_gate() {
         since     50s ago
         until     4m 10s from now, then fail
         help      look with `nomad job status redis`
-    migrate: blocked
-        awaited   job migrate healthy
-        seen      waits for redis
-        since     50s ago
-        until     4m 10s from now, then fail
+    migrate: blocked: waits for redis
     note: a note
     ");
 }
@@ -84,9 +100,9 @@ fn status_shows_all_steps_in_columns() {
     assert_snapshot!(status(&shop()), @"
     Task          = shop/web/after-db
     Allocation    = 61d0c2aa
-    Waiting for   = 1m
+    Elapsed       = 1m
 
-    Wait      State      Since  Detail
+    Step      State      Since  Detail
     postgres  satisfied  50s    deployment 7c41f0ab, 2 of 2 healthy
     redis     gated      50s    no job has this ID yet; until 4m 10s from now
     migrate   blocked    50s    waits for redis; until 4m 10s from now

@@ -40,6 +40,7 @@ struct HookCase {
     becomes: Vec<Becomes>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a case of its own")]
 #[derive(Clone, Debug)]
 struct NodeCase {
     /// Bit i: it needs node i, if that is an earlier one.
@@ -375,7 +376,7 @@ impl<'a> Shell<'a> {
         self.tape.next().copied().unwrap_or(0)
     }
 
-    fn tell(&mut self, line: String) {
+    fn tell(&mut self, line: impl std::fmt::Display) {
         let at = Spoken(self.now.since(self.began));
         self.judge.story.push(format!("{at}: {line}"));
     }
@@ -423,7 +424,7 @@ impl<'a> Shell<'a> {
                 }
                 230..=239 => self.step(Event::Tick)?,
                 240..=250 => self.crash(false)?,
-                251..=255 => self.crash(self.case.tape.len() % 2 == 0)?,
+                251..=255 => self.crash(self.case.tape.len().is_multiple_of(2))?,
             }
         }
         Ok(())
@@ -471,7 +472,7 @@ impl<'a> Shell<'a> {
     fn go_on(&mut self) -> Result<(), TestCaseError> {
         if !self.under_way.is_empty() {
             let (name, act) = self.under_way.remove(0);
-            return self.report(name, act, true, false);
+            return self.report(name, &act, true, false);
         }
         if let Some(key) = self.news.first().cloned() {
             return self.show(key);
@@ -537,11 +538,11 @@ impl<'a> Shell<'a> {
             return self.go_on();
         }
         let (name, act) = self.under_way.remove(n % self.under_way.len());
-        self.report(name, act, is_done, is_lost)
+        self.report(name, &act, is_done, is_lost)
     }
 
-    fn report(&mut self, name: String, act: Act, is_done: bool, is_lost: bool) -> Result<(), TestCaseError> {
-        let result = if is_done { Some(self.perform(&name, &act)?) } else { None };
+    fn report(&mut self, name: String, act: &Act, is_done: bool, is_lost: bool) -> Result<(), TestCaseError> {
+        let result = if is_done { Some(self.perform(&name, act)?) } else { None };
         let lost = Trouble { why: "the answer was lost".to_owned(), is_transient: true };
         let result = match result {
             Some(result) if !is_lost => result,
@@ -858,30 +859,44 @@ impl<'a> Shell<'a> {
                 node.state
             );
         }
-        if is_good && !self.case.has_strangers {
-            prop_assert!(failed.is_empty());
-            for (name, blueprint) in &blueprints {
-                if self.is_hook(name) {
-                    continue;
-                }
-                let job = self.world.jobs.get(&blueprint.key);
-                let spec = job.and_then(|job| job.marks()).map(|marks| &marks.spec);
-                prop_assert_eq!(spec, Some(&blueprint.spec), "{} is not as it should be", name);
-                let shown = self.shown.get(&blueprint.key).copied().flatten();
-                prop_assert_eq!(shown, Some(Fate::Good), "{} is not ready", name);
-            }
-            for (name, hook) in &self.plan.manifest().tree.as_ref().unwrap().hooks {
-                let was_touched = !self.is_untouched(&hook.of);
-                let is_optional = hook.on_failure == OnHookFailure::Continue;
-                prop_assert!(
-                    !was_touched || is_optional || self.judge.ended_well.contains(name),
-                    "{name} has not run"
-                );
-            }
-        }
         if self.case.has_strangers {
             return Ok(());
         }
+        if is_good {
+            prop_assert!(failed.is_empty());
+            self.check_success(&blueprints)?;
+        }
+        self.check_policy(&status, is_good)
+    }
+
+    /// A run that ended well: every job is as it should be, and was seen ready; every hook has run.
+    fn check_success(
+        &self,
+        blueprints: &BTreeMap<String, crate::plan::Blueprint>,
+    ) -> Result<(), TestCaseError> {
+        for (name, blueprint) in blueprints {
+            if self.is_hook(name) {
+                continue;
+            }
+            let job = self.world.jobs.get(&blueprint.key);
+            let spec = job.and_then(|job| job.marks()).map(|marks| &marks.spec);
+            prop_assert_eq!(spec, Some(&blueprint.spec), "{} is not as it should be", name);
+            let shown = self.shown.get(&blueprint.key).copied().flatten();
+            prop_assert_eq!(shown, Some(Fate::Good), "{} is not ready", name);
+        }
+        for (name, hook) in &self.plan.manifest().tree.as_ref().unwrap().hooks {
+            let was_touched = !self.is_untouched(&hook.of);
+            let is_optional = hook.on_failure == OnHookFailure::Continue;
+            prop_assert!(
+                !was_touched || is_optional || self.judge.ended_well.contains(name),
+                "{name} has not run"
+            );
+        }
+        Ok(())
+    }
+
+    /// What came up, and what did not, is what the policy says.
+    fn check_policy(&self, status: &Status, is_good: bool) -> Result<(), TestCaseError> {
         let has_trouble = self.judge.errors > 4 || self.judge.n_steps > 1000;
         if !has_trouble && self.case.is_all_good() {
             prop_assert!(is_good, "it failed for nothing: {:?}", self.judge.finishes);
@@ -972,7 +987,7 @@ proptest! {
         if let Err(error) = result {
             return Err(match error {
                 TestCaseError::Fail(why) => TestCaseError::fail(format!("{why}\n{}", shell.judge.story.join("\n"))),
-                other => other,
+                rejected @ TestCaseError::Reject(_) => rejected,
             });
         }
     }

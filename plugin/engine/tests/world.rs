@@ -9,7 +9,6 @@ use crate::{
         VersionRecord, sample,
     },
     condition::{self, Claim},
-    manifest::Moment,
     plan::Blueprint,
 };
 
@@ -267,11 +266,4 @@ pub(super) fn blueprints(plan: &Plan, changed: &BTreeSet<String>) -> BTreeMap<St
     let jobs = tree.jobs.keys().map(|name| (name.clone(), blueprint(name, name, JobType::Service)));
     let hooks = tree.hooks.keys().map(|name| (name.clone(), blueprint(name, name, JobType::Batch)));
     jobs.chain(hooks).collect()
-}
-
-/// The names of the hooks of a job.
-pub(super) fn hooks_of(plan: &Plan, job: &str, moment: Moment) -> Vec<String> {
-    let tree = plan.manifest().tree.as_ref().unwrap();
-    let hooks = tree.hooks.iter().filter(|(_, hook)| hook.of == job && hook.moment == moment);
-    hooks.map(|(name, _)| name.clone()).collect()
 }

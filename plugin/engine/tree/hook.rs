@@ -130,10 +130,11 @@ impl HookStep {
         self.acting.unasked();
         loop {
             match &mut self.phase {
-                Phase::Waiting => match self.begin(now, name, around, out) {
-                    Some(state) => return state,
-                    None => continue,
-                },
+                Phase::Waiting => {
+                    if let Some(state) = self.begin(now, name, around, out) {
+                        return state;
+                    }
+                }
                 Phase::Launching(attempt) => {
                     let key = JobKey {
                         namespace: self.blueprint.key.namespace.clone(),

@@ -221,7 +221,6 @@ impl JobStep {
                     out,
                 );
             }
-            (Phase::Submitting { .. }, Err(why)) => self.fail(now, name, why, out),
             (Phase::Submitted(held), Ok(Report::Recalled { versions, done })) => {
                 match condition::rollout(&versions, done.as_ref(), &self.marks) {
                     Some(rollout) => {
@@ -239,7 +238,7 @@ impl JobStep {
                 held.record = Record::GivenUp;
                 out.log(format!("{name}: that its post hooks have run cannot be written down, so the next run looks for their jobs: {why}"));
             }
-            (Phase::Submitted(_), Err(why)) => self.fail(now, name, why, out),
+            (Phase::Submitting { .. } | Phase::Submitted(_), Err(why)) => self.fail(now, name, why, out),
             // Nothing else is asked for in these phases.
             _ => {}
         }

@@ -79,6 +79,8 @@ pub(super) struct Tree {
     /// Why nothing can be written down.
     hindered: Option<String>,
     announcer: Announcer,
+    /// How often a step has come into another state.
+    n_changes: u64,
     ending: Option<String>,
 }
 
@@ -147,6 +149,7 @@ impl Tree {
             halt: None,
             hindered: None,
             announcer: Announcer::new(now),
+            n_changes: 0,
             ending: None,
         }
     }
@@ -302,7 +305,7 @@ impl Tree {
             let mut shown = BTreeSet::new();
             if let Some(wait) = self.plan.manifest().waits.get(name) {
                 shown.extend(wait.subject.job(&self.scene.place));
-                step.work = Work::Wait(Box::new(WaitStep::new((**wait).clone(), memory)));
+                step.work = Work::Wait(Box::new(WaitStep::new((**wait).clone(), memory.as_ref())));
             } else if let Some(blueprint) = blueprints.remove(name) {
                 let marks = marks(&blueprint);
                 if let Some(node) = tree.jobs.get(name) {
@@ -427,6 +430,7 @@ impl Tree {
             let is_free = was_busy && !step.is_busy();
             if has_changed {
                 if state.word() != step.state.word() {
+                    self.n_changes += 1;
                     step.since = now;
                 }
                 step.state = state;

@@ -54,11 +54,14 @@ impl Tree {
         Some(Action::Announce(message))
     }
 
-    /// What an event would be about, without anything that changes by the clock alone.
+    /// What an event would be about: it differs when any step is in another state.
     pub(super) fn topic(&self) -> String {
-        let steps = self.in_order().map(|step| format!("{}: {}", step.name, step.state.word()));
-        let parts: Vec<String> = steps.chain(self.notes()).collect();
-        parts.join("\n")
+        let mut parts = vec![self.n_changes.to_string()];
+        parts.extend(self.notes());
+        parts.join(
+            "
+",
+        )
     }
 
     /// How far it has come, and what is under way, in one line.
@@ -193,9 +196,11 @@ impl Tree {
         self.plan.order().iter().filter_map(|name| self.steps.get(name))
     }
 
-    /// What a step depends on, as its author wrote it: for hooks, the job they belong to.
+    /// What a step depends on, each after what it depends on itself.
     fn shown_needs(&self, step: &Step) -> Vec<String> {
-        self.plan.needs(&step.name).to_vec()
+        let mut needs = self.plan.needs(&step.name).to_vec();
+        needs.sort_by_key(|name| self.steps.get(name).map(|step| step.position));
+        needs
     }
 
     /// What is awaited, for people.
@@ -216,7 +221,6 @@ impl Tree {
 
     fn hint(&self, step: &Step) -> Option<String> {
         match &step.work {
-            Work::Unprepared => None,
             Work::Wait(wait) => self.scene.hint(&wait.wait),
             Work::Job(job) if job.is_known() => match *self.scene.sight_of(&job.blueprint.key) {
                 Sight::Absent { .. } => {
@@ -224,7 +228,7 @@ impl Tree {
                 }
                 Sight::Unseen(_) | Sight::Present(_) => self.scene.hint(&job.wait),
             },
-            Work::Job(_) => None,
+            Work::Unprepared | Work::Job(_) => None,
             Work::Hook(hook) => hook
                 .running()
                 .map(|job| format!("look with `nomad job status {}{}`", scene::in_namespace(job), job.job)),

@@ -24,9 +24,9 @@ pub(super) struct WaitStep {
 }
 
 impl WaitStep {
-    pub(super) fn new(wait: Wait, memory: Option<Memory>) -> Self {
+    pub(super) fn new(wait: Wait, memory: Option<&Memory>) -> Self {
         let remembered = match memory {
-            Some(Memory::Wait { deadline, was_met }) => Some((deadline, was_met)),
+            Some(Memory::Wait { deadline, was_met }) => Some((*deadline, *was_met)),
             _ => None,
         };
         let was_met = remembered.is_some_and(|(_, was_met)| was_met);

@@ -92,7 +92,7 @@ impl State {
             }
             ["job", id, "dispatch"] => self.dispatch(namespace, id, &body),
             ["job", id, "versions", name, "tag"] if *method == Method::DELETE => untag(id, name),
-            ["var", path @ ..] => self.set_variable(namespace, &path.join("/"), &body),
+            ["var", path @ ..] => Ok(self.set_variable(namespace, &path.join("/"), &body)),
             _ => Err((404, "Invalid path".to_owned())),
         };
         let status = outcome.as_ref().map_or_else(|(status, _)| *status, |_| 200);
@@ -232,9 +232,9 @@ impl State {
         Ok(json!({ "DispatchedJobID": child_id, "EvalID": "", "JobCreateIndex": index }))
     }
 
-    fn set_variable(&mut self, namespace: &str, path: &str, body: &Value) -> Outcome {
+    fn set_variable(&mut self, namespace: &str, path: &str, body: &Value) -> Value {
         self.variables.insert((namespace.to_owned(), path.to_owned()), body["Items"].clone());
-        Ok(json!({ "Items": body["Items"] }))
+        json!({ "Items": body["Items"] })
     }
 }
 

@@ -212,10 +212,10 @@ async fn a_shop_comes_up_in_order_and_a_second_run_writes_nothing() {
     run.is_done().await;
     insta::assert_snapshot!(stage.writes(), @"
     POST jobs postgres 200
-    POST jobs setup-shop-16278321-1 200
+    POST jobs setup-shop-cca8ebdd-1 200
     PUT var/dtree/default/shop/default/postgres  200
     POST jobs api 200
-    DELETE job/setup-shop-16278321-1  200
+    DELETE job/setup-shop-cca8ebdd-1  200
     ");
     let again = stage.process(false);
     again.is_done().await;
@@ -239,10 +239,10 @@ async fn a_write_whose_answer_is_an_error_has_no_second_effect() {
     run.is_done().await;
     insta::assert_snapshot!(stage.writes(), @"
     POST jobs postgres 200
-    POST jobs setup-shop-16278321-1 200
+    POST jobs setup-shop-cca8ebdd-1 200
     PUT var/dtree/default/shop/default/postgres  200
-    DELETE job/setup-shop-16278321-1  200
-    DELETE job/setup-shop-16278321-1  200
+    DELETE job/setup-shop-cca8ebdd-1  200
+    DELETE job/setup-shop-cca8ebdd-1  200
     POST jobs api 200
     ");
 }
@@ -295,10 +295,10 @@ async fn a_job_that_is_purged_in_the_middle_fails_the_run_with_a_word() {
     stage.fake.transact(|write| write.purge("default", "postgres"));
     seconds(1).await;
     stage.ends("setup-", 0).await;
-    insta::assert_snapshot!(run.fails().await, @"failed after 1s: postgres: wanted job postgres ready, but it was purged by someone else; register it with `nomad job run FILE` · skipped because postgres failed: api");
+    insta::assert_snapshot!(run.fails().await, @"failed after 1s: postgres: wanted job postgres ready, but it was purged by someone else; start the tree's task again, and it is submitted anew · skipped because postgres failed: api");
     insta::assert_snapshot!(stage.writes(), @"
     POST jobs postgres 200
-    POST jobs setup-shop-16278321-1 200
+    POST jobs setup-shop-cca8ebdd-1 200
     ");
 }
 
@@ -373,7 +373,7 @@ async fn a_recovered_run_goes_on_and_keeps_its_time_limits() {
     insta::assert_snapshot!(stage.writes(), @"
     PUT var/dtree/default/shop/default/postgres  200
     POST jobs api 200
-    DELETE job/setup-shop-16278321-1  200
+    DELETE job/setup-shop-cca8ebdd-1  200
     ");
     // Nomad did not hear of it: the next process says the same, and does nothing.
     let run = stage.process(true);
@@ -407,7 +407,7 @@ async fn a_failed_hook_is_told_with_its_last_words() {
     let run = stage.process(false);
     stage.healthy("postgres").await;
     stage.ends("setup-", 3).await;
-    insta::assert_snapshot!(run.fails().await, @"failed after 0s: setup: wanted hook local/setup complete, but setup-shop-16278321-1: it failed: allocation alloc-se: task t exited with 3; its last words: connecting / psql: no route to host · skipped because setup failed: api · ready: postgres");
+    insta::assert_snapshot!(run.fails().await, @"failed after 0s: setup: wanted hook local/setup complete, but setup-shop-cca8ebdd-1: it failed: allocation alloc-se: task t exited with 3; its last words: connecting / psql: no route to host · skipped because setup failed: api · ready: postgres");
 }
 
 #[tokio::test(start_paused = true)]

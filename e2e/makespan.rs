@@ -1,0 +1,320 @@
+//! How long a tree takes, over the best that an orchestrator outside could do: submit each job the instant at which the
+//! event stream shows the last of what it needs healthy.
+//!
+//! Both bring up the same graphs of jobs that are healthy as soon as they run, on the same agent, in turns. The reference
+//! has its jobs parsed beforehand; the tree has its jobspecs parsed in the time that is measured. A tree is measured
+//! from the start of its task: before that it is Nomad that fetches the jobspecs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Cluster, seconds, wait_for};
+use crate::unix_millis;
+
+/// How often each graph is brought up by either.
+const RUNS: usize = 5;
+const LIMIT: Duration = seconds(120);
+
+/// What each job needs, by name.
+type Graph = BTreeMap<String, Vec<String>>;
+
+fn name(n: usize) -> String {
+    format!("j{n:03}")
+}
+
+/// One after the other.
+fn chain(n: usize) -> Graph {
+    (0..n).map(|i| (name(i), i.checked_sub(1).map(name).into_iter().collect())).collect()
+}
+
+/// One, then many, then one.
+fn fan(n: usize) -> Graph {
+    let mut graph: Graph = (1..=n).map(|i| (name(i), vec![name(0)])).collect();
+    graph.insert(name(0), Vec::new());
+    graph.insert(name(n + 1), (1..=n).map(name).collect());
+    graph
+}
+
+/// Layers of jobs, each of which needs three of the layer before.
+fn layered(n: usize, layers: usize) -> Graph {
+    let width = n / layers;
+    let needs = |i: usize| {
+        let before = (i / width).checked_sub(1)?;
+        // Three that differ, spread over the layer: 7 and 11 are prime to its width.
+        let three: BTreeSet<usize> = [i, i * 7 + 3, i * 11 + 5].map(|k| before * width + k % width).into();
+        Some(three.into_iter().map(name).collect())
+    };
+    (0..n).map(|i| (name(i), needs(i).unwrap_or_default())).collect()
+}
+
+/// A job that is healthy as soon as it runs, and costs Nomad as little as a job can.
+fn hcl(id: &str) -> String {
+    format!(
+        r#"job "{id}" {{
+  group "g" {{
+    update {{
+      max_parallel      = 1000
+      health_check      = "task_states"
+      min_healthy_time  = "10ms"
+      healthy_deadline  = "5m"
+      progress_deadline = "6m"
+    }}
+    restart {{
+      attempts = 0
+      mode     = "fail"
+    }}
+    reschedule {{
+      attempts  = 0
+      unlimited = false
+    }}
+    task "main" {{
+      driver = "mock_driver"
+      config {{
+        run_for = "1h"
+      }}
+      logs {{
+        disabled = true
+      }}
+      resources {{
+        cpu    = 1
+        memory = 10
+      }}
+    }}
+  }}
+}}
+"#
+    )
+}
+
+/// The rows of the table: makespans in seconds, and their ratio.
+pub(crate) fn rows(cluster: &Cluster) -> Result<Vec<String>, String> {
+    let graphs =
+        [("chain of 5", chain(5)), ("fan of 20", fan(20)), ("100 jobs in 5 layers", layered(100, 5))];
+    let mut rows = Vec::new();
+    for (what, graph) in graphs {
+        let (mut ours, mut reference) = (Vec::new(), Vec::new());
+        for _ in 0..RUNS {
+            reference.push(by_reference(cluster, &graph)?);
+            ours.push(by_tree(cluster, &graph)?);
+        }
+        let (ours, reference) = (median(&mut ours), median(&mut reference));
+        rows.push(format!(
+            "| tree, {what}: makespan | {:.2} s, {:.2} of the reference's {:.2} s (median of {RUNS}) |",
+            ours / 1000.0,
+            ours / reference,
+            reference / 1000.0
+        ));
+    }
+    Ok(rows)
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Milliseconds from the first registration to the last job healthy.
+fn by_reference(cluster: &Cluster, graph: &Graph) -> Result<f64, String> {
+    let jobs: BTreeMap<&str, Value> = graph
+        .keys()
+        .map(|id| Ok((id.as_str(), cluster.parse(&hcl(id), "")?)))
+        .collect::<Result<_, String>>()?;
+    let mut healthy = healthy_jobs(cluster)?;
+    let mut open: BTreeMap<&str, BTreeSet<&str>> =
+        graph.iter().map(|(id, needs)| (id.as_str(), needs.iter().map(String::as_str).collect())).collect();
+    let began = jiff::Timestamp::now().as_nanosecond() as f64 / 1e6;
+    let mut done: BTreeSet<String> = BTreeSet::new();
+    loop {
+        let ready: Vec<&str> = open.iter().filter(|(_, needs)| needs.is_empty()).map(|(id, _)| *id).collect();
+        thread::scope(|scope| {
+            // Four at a time, as a careful orchestrator would.
+            let lanes = ready.chunks(ready.len().div_ceil(4).max(1)).map(|lane| {
+                let jobs = &jobs;
+                scope.spawn(move || lane.iter().try_for_each(|id| cluster.register(&jobs[id])))
+            });
+            let lanes: Vec<_> = lanes.collect();
+            lanes.into_iter().try_for_each(|lane| lane.join().map_err(|_| "a lane panicked".to_owned())?)
+        })?;
+        open.retain(|id, _| !ready.contains(id));
+        if done.len() == graph.len() {
+            break;
+        }
+        let id = healthy()?;
+        if done.insert(id.clone()) {
+            for needs in open.values_mut() {
+                needs.remove(id.as_str());
+            }
+        }
+    }
+    let makespan = last_healthy(cluster, graph)? - began;
+    clear(cluster, graph)?;
+    Ok(makespan)
+}
+
+/// Milliseconds from the start of the tree's task to the last job healthy.
+fn by_tree(cluster: &Cluster, graph: &Graph) -> Result<f64, String> {
+    let server = Files::serve(graph)?;
+    let blocks: Vec<Value> = graph
+        .iter()
+        .map(|(id, needs)| json!({ id: [{ "jobspec": format!("local/{id}.nomad.hcl"), "depends_on": needs }] }))
+        .collect();
+    let artifacts: Vec<Value> = vec![json!({ "GetterSource": server.url(), "RelativeDest": "local/" })];
+    cluster.register(&json!({
+        "ID": "tree", "Name": "tree", "Type": "batch", "Datacenters": ["*"],
+        "TaskGroups": [{
+            "Name": "tree",
+            "RestartPolicy": { "Attempts": 0, "Mode": "fail", "Interval": 60_000_000_000_i64, "Delay": 1 },
+            "ReschedulePolicy": { "Attempts": 0, "Unlimited": false },
+            "Tasks": [{
+                "Name": "tree", "Driver": "dtree", "Identity": { "File": true },
+                "Config": { "max_parallel": 1000, "job": blocks }, "Artifacts": artifacts,
+                "Resources": { "CPU": 10, "MemoryMB": 10 },
+            }],
+        }],
+    }))?;
+    let began = wait_for(LIMIT, || {
+        let allocations = cluster.api().get("/v1/job/tree/allocations").map_err(|error| error.to_string())?;
+        let task = &allocations[0]["TaskStates"]["tree"];
+        match (task["State"].as_str(), task["Failed"].as_bool()) {
+            (Some("dead"), Some(false)) => {
+                task["StartedAt"].as_str().and_then(unix_millis).ok_or_else(|| "no start".to_owned())
+            }
+            _ => Err(format!("the tree is not done: {task}")),
+        }
+    })?;
+    let makespan = last_healthy(cluster, graph)? - began;
+    clear(cluster, graph)?;
+    cluster.api().delete("/v1/job/tree?purge=true").map_err(|error| error.to_string())?;
+    Ok(makespan)
+}
+
+/// When the last of the jobs became healthy, by its client's clock.
+fn last_healthy(cluster: &Cluster, graph: &Graph) -> Result<f64, String> {
+    wait_for(LIMIT, || {
+        let allocations = cluster.api().get("/v1/allocations").map_err(|error| error.to_string())?;
+        let times: BTreeMap<&str, f64> = allocations
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|allocation| allocation["DesiredStatus"] == "run")
+            .filter_map(|allocation| {
+                let health = &allocation["DeploymentStatus"];
+                let at = health["Timestamp"].as_str().filter(|_| health["Healthy"] == true)?;
+                Some((allocation["JobID"].as_str()?, unix_millis(at)?))
+            })
+            .filter(|(id, _)| graph.contains_key(*id))
+            .collect();
+        if times.len() == graph.len() {
+            Ok(times.into_values().fold(0.0, f64::max))
+        } else {
+            Err(format!("{} of {} jobs are healthy", times.len(), graph.len()))
+        }
+    })
+}
+
+/// Purges the jobs, and waits until nothing of them runs.
+fn clear(cluster: &Cluster, graph: &Graph) -> Result<(), String> {
+    for id in graph.keys() {
+        cluster.api().delete(&format!("/v1/job/{id}?purge=true")).map_err(|error| error.to_string())?;
+    }
+    wait_for(LIMIT, || {
+        let allocations = cluster.api().get("/v1/allocations").map_err(|error| error.to_string())?;
+        let left = allocations.as_array().into_iter().flatten();
+        match left.filter(|allocation| allocation["ClientStatus"] == "running").count() {
+            0 => Ok(()),
+            left => Err(format!("{left} allocations still run")),
+        }
+    })
+}
+
+/// The jobs that the event stream shows healthy, one after the other, some more than once.
+fn healthy_jobs(cluster: &Cluster) -> Result<impl FnMut() -> Result<String, String>, String> {
+    let address = cluster.agents()[0].address();
+    let mut stream = TcpStream::connect(address).map_err(|error| error.to_string())?;
+    stream.set_read_timeout(Some(LIMIT)).map_err(|error| error.to_string())?;
+    let request = "GET /v1/event/stream?topic=Allocation:*&index=9223372036854775807 HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    stream.write_all(request.as_bytes()).map_err(|error| error.to_string())?;
+    let mut lines = BufReader::new(stream).lines();
+    let mut told: Vec<String> = Vec::new();
+    // Nothing is missed once the first heartbeat is there.
+    while lines.next().ok_or("no stream")?.map_err(|error| error.to_string())?.trim() != "{}" {}
+    Ok(move || {
+        loop {
+            if let Some(id) = told.pop() {
+                return Ok(id);
+            }
+            let line = lines.next().ok_or("the stream ended")?.map_err(|error| error.to_string())?;
+            let Ok(frame) = serde_json::from_str::<Value>(&line) else { continue };
+            for event in frame["Events"].as_array().into_iter().flatten() {
+                let allocation = &event["Payload"]["Allocation"];
+                if allocation["DeploymentStatus"]["Healthy"] == true
+                    && let Some(id) = allocation["JobID"].as_str()
+                {
+                    told.push(id.to_owned());
+                }
+            }
+        }
+    })
+}
+
+/// Serves the jobspecs of a graph as one archive, for Nomad's `artifact`.
+struct Files {
+    port: u16,
+}
+
+impl Files {
+    /// Until the program ends.
+    fn serve(graph: &Graph) -> Result<Self, String> {
+        let archive = archive(graph);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| error.to_string())?;
+        let port = listener.local_addr().map_err(|error| error.to_string())?.port();
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                // One short request; whoever asks for something else gets the archive, too.
+                let mut request = [0; 4096];
+                let asked = stream.read(&mut request).unwrap_or_default();
+                let is_head = request[..asked].starts_with(b"HEAD");
+                let head = format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n", archive.len());
+                let body = if is_head { &[] } else { archive.as_slice() };
+                // Nomad asks again if it did not arrive.
+                stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).ok();
+            }
+        });
+        Ok(Self { port })
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/specs.tar", self.port)
+    }
+}
+
+/// The jobspecs as a tar archive: a header and the text of each, in blocks of 512 bytes.
+fn archive(graph: &Graph) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for id in graph.keys() {
+        let text = hcl(id);
+        let mut header = [0_u8; 512];
+        let mut put = |at: usize, field: &str| header[at..at + field.len()].copy_from_slice(field.as_bytes());
+        put(0, &format!("{id}.nomad.hcl"));
+        put(100, "0000644\0");
+        put(108, "0000000\0");
+        put(116, "0000000\0");
+        put(124, &format!("{:011o}\0", text.len()));
+        put(136, "00000000000\0");
+        put(148, "        ");
+        put(156, "0");
+        put(257, "ustar\x0000");
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        bytes.extend(header);
+        bytes.extend(text.as_bytes());
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+    }
+    bytes.resize(bytes.len() + 1024, 0);
+    bytes
+}

@@ -1,0 +1,285 @@
+//! Trees for stories, as text, the way a user writes them: the jobspecs come in through templates.
+
+use std::fmt::Write;
+
+use super::Job;
+
+/// A batch job whose one task, `tree`, submits jobs.
+#[derive(Debug, Clone)]
+pub(crate) struct Tree {
+    /// Its ID.
+    pub(crate) id: String,
+    namespace: String,
+    options: String,
+    nodes: Vec<Node>,
+    run: String,
+    task: String,
+    group: String,
+}
+
+/// A `job` block.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    label: String,
+    jobspec: String,
+    text: Option<String>,
+    job: Option<(String, String)>,
+    inside: String,
+    hooks: Vec<(&'static str, Hook)>,
+}
+
+/// A `pre` or `post` block.
+#[derive(Debug, Clone)]
+pub(crate) struct Hook {
+    label: String,
+    text: Option<String>,
+    inside: String,
+    retain: &'static str,
+}
+
+impl Tree {
+    /// Without any node yet.
+    pub(crate) fn new(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            namespace: "default".to_owned(),
+            options: String::new(),
+            nodes: Vec::new(),
+            run: "1".to_owned(),
+            task: String::new(),
+            group: String::new(),
+        }
+    }
+
+    /// In another namespace.
+    pub(crate) fn namespace(mut self, namespace: &str) -> Self {
+        namespace.clone_into(&mut self.namespace);
+        self
+    }
+
+    /// One more job.
+    pub(crate) fn node(mut self, node: Node) -> Self {
+        self.nodes.push(node);
+        self
+    }
+
+    /// The same as another node of this label, if there is one.
+    pub(crate) fn replace(mut self, node: Node) -> Self {
+        self.nodes.retain(|other| other.label != node.label);
+        self.node(node)
+    }
+
+    /// More inside of `config {}`.
+    pub(crate) fn option(mut self, hcl: &str) -> Self {
+        self.options.push_str(hcl);
+        self.options.push_str("\n        ");
+        self
+    }
+
+    /// More inside of the task.
+    pub(crate) fn task(mut self, hcl: &str) -> Self {
+        hcl.clone_into(&mut self.task);
+        self
+    }
+
+    /// More inside of the group.
+    pub(crate) fn group(mut self, hcl: &str) -> Self {
+        hcl.clone_into(&mut self.group);
+        self
+    }
+
+    /// Another value is another run.
+    pub(crate) fn run(mut self, run: &str) -> Self {
+        run.clone_into(&mut self.run);
+        self
+    }
+
+    /// IDs and namespaces of its jobs.
+    pub(super) fn jobs(&self) -> Vec<(String, String)> {
+        self.nodes.iter().filter_map(|node| node.job.clone()).collect()
+    }
+
+    /// As a jobspec.
+    pub(crate) fn hcl(&self) -> String {
+        let Self { id, namespace, options, run, task, group, .. } = self;
+        let mut blocks = String::new();
+        let mut templates = String::new();
+        for node in &self.nodes {
+            let Node { label, jobspec, text, inside, hooks, .. } = node;
+            if let Some(text) = text {
+                template(&mut templates, jobspec, text);
+            }
+            let mut inner = String::new();
+            for (moment, hook) in hooks {
+                let Hook { label, text, inside, retain } = hook;
+                if let Some(text) = text {
+                    template(&mut templates, &format!("local/{label}.nomad.hcl"), text);
+                }
+                let _infallible =
+                    write!(inner, "\n{moment} \"{label}\" {{\n retain = \"{retain}\"\n {inside}\n }}\n");
+            }
+            let _infallible =
+                write!(blocks, "\njob \"{label}\" {{\n jobspec = \"{jobspec}\"\n {inside}\n {inner}\n }}\n");
+        }
+        format!(
+            r#"job "{id}" {{
+  namespace = "{namespace}"
+  type      = "batch"
+
+  meta {{
+    run = "{run}"
+  }}
+
+  group "g" {{
+    restart {{
+      attempts = 0
+      mode     = "fail"
+    }}
+
+    reschedule {{
+      attempts  = 0
+      unlimited = false
+    }}
+    {group}
+
+    task "tree" {{
+      driver = "dtree"
+
+      identity {{
+        file = true
+      }}
+
+      config {{
+        {options}{blocks}
+      }}
+      {task}
+      {templates}
+
+      resources {{
+        cpu    = 10
+        memory = 10
+      }}
+    }}
+  }}
+}}
+"#
+        )
+    }
+}
+
+/// Brings a text to a path in the task's directory, unharmed.
+fn template(templates: &mut String, path: &str, text: &str) {
+    if templates.contains(&format!("\"{path}\"")) {
+        // Two nodes of one file.
+        return;
+    }
+    // Only the jobspec's own expansion has to be held off; the client's uses the delimiters.
+    let text = text.replace("${", "$${").replace("%{", "%%{");
+    let _infallible = write!(
+        templates,
+        r#"
+      template {{
+        destination     = "{path}"
+        left_delimiter  = "[[["
+        right_delimiter = "]]]"
+        change_mode     = "noop"
+        data            = <<END_OF_JOBSPEC
+{text}
+END_OF_JOBSPEC
+      }}
+"#
+    );
+}
+
+impl Node {
+    /// Of a job whose ID is its label.
+    pub(crate) fn of(job: &Job) -> Self {
+        Self::of_text(&job.id, &job.hcl()).registering(&job.id, &job.namespace)
+    }
+
+    /// Of a jobspec's text.
+    pub(crate) fn of_text(label: &str, text: &str) -> Self {
+        Self { text: Some(text.to_owned()), ..Self::of_file(label, &format!("local/{label}.nomad.hcl")) }
+    }
+
+    /// Of a file that something else brings there.
+    pub(crate) fn of_file(label: &str, path: &str) -> Self {
+        Self {
+            label: label.to_owned(),
+            jobspec: path.to_owned(),
+            text: None,
+            job: None,
+            inside: String::new(),
+            hooks: Vec::new(),
+        }
+    }
+
+    /// The job that it submits is this one.
+    pub(crate) fn registering(mut self, id: &str, namespace: &str) -> Self {
+        self.job = Some((id.to_owned(), namespace.to_owned()));
+        self
+    }
+
+    /// Another label than the job's ID.
+    pub(crate) fn named(mut self, label: &str) -> Self {
+        label.clone_into(&mut self.label);
+        self
+    }
+
+    /// After these.
+    pub(crate) fn after(self, labels: &[&str]) -> Self {
+        let labels: Vec<String> = labels.iter().map(|label| format!("{label:?}")).collect();
+        self.with(&format!("depends_on = [{}]", labels.join(", ")))
+    }
+
+    /// More inside of the block.
+    pub(crate) fn with(mut self, hcl: &str) -> Self {
+        self.inside.push_str(hcl);
+        self.inside.push('\n');
+        self
+    }
+
+    /// A hook before it.
+    pub(crate) fn pre(mut self, hook: Hook) -> Self {
+        self.hooks.push(("pre", hook));
+        self
+    }
+
+    /// A hook after it.
+    pub(crate) fn post(mut self, hook: Hook) -> Self {
+        self.hooks.push(("post", hook));
+        self
+    }
+}
+
+impl Hook {
+    /// Of a batch job. All that it ran as stays, for the oracle to read.
+    pub(crate) fn of(job: &Job) -> Self {
+        Self::of_text(&job.id, &job.hcl())
+    }
+
+    /// Of a jobspec's text.
+    pub(crate) fn of_text(label: &str, text: &str) -> Self {
+        let inside = format!("jobspec = \"local/{label}.nomad.hcl\"\n");
+        Self { label: label.to_owned(), text: Some(text.to_owned()), inside, retain: "all" }
+    }
+
+    /// Dispatches a job that is registered.
+    pub(crate) fn dispatch(label: &str, job: &str) -> Self {
+        let inside = format!("dispatch = \"{job}\"\n");
+        Self { label: label.to_owned(), text: None, inside, retain: "all" }
+    }
+
+    /// More inside of the block.
+    pub(crate) fn with(mut self, hcl: &str) -> Self {
+        self.inside.push_str(hcl);
+        self.inside.push('\n');
+        self
+    }
+
+    /// Which of its jobs stay; the oracle reads less where some go.
+    pub(crate) fn retain(mut self, which: &'static str) -> Self {
+        self.retain = which;
+        self
+    }
+}

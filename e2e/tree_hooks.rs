@@ -1,0 +1,431 @@
+//! Hooks run once for each rollout of their job, before it or after it, and their result decides.
+
+use std::fs;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Options, seconds};
+use crate::story::{Flag, Hook, Job, Node, SOON, Shared, Story, Tree};
+
+static CLUSTER: Shared = Shared::new(Options::default);
+
+/// What a tree with one hook is told by: `db` with the hook, and `web` after it.
+struct Cast {
+    tree: Tree,
+    db: String,
+    web: String,
+    hook: String,
+}
+
+/// With a post hook that does `script`, and `more` inside of its block.
+fn cast(story: &Story, script: &str, more: &str) -> Cast {
+    let (db, web, hook) = (story.id("db"), story.id("web"), story.id("setup"));
+    let setup = Hook::of(&Job::batch(&hook).script(script)).with(more);
+    let tree = Tree::new(&story.id("tree"))
+        .node(Node::of(&Job::service(&db)).post(setup))
+        .node(Node::of(&Job::service(&web)).after(&[&db]));
+    Cast { tree, db, web, hook }
+}
+
+/// A script that leaves a line in a file for each time that it has run.
+fn counting(flag: &Flag, then: &str) -> String {
+    format!("echo x >> {}; {then}", flag.0.display())
+}
+
+fn count(flag: &Flag) -> usize {
+    fs::read_to_string(&flag.0).unwrap_or_default().lines().count()
+}
+
+/// Waits until a job has ended and nothing of it runs.
+fn has_stopped(story: &Story, id: &str) {
+    story.within(SOON, &format!("{id} to be stopped"), || {
+        let all = story.allocations(id)?;
+        let statuses: Vec<&Value> = all.iter().map(|allocation| &allocation["ClientStatus"]).collect();
+        let is_over = statuses.iter().all(|status| **status == "complete" || **status == "failed");
+        if is_over && story.job(id)?["Stop"] == true { Ok(()) } else { Err(format!("{statuses:?}")) }
+    });
+}
+
+#[test]
+fn a_failing_hook_fails_the_tree_with_its_exit_code_and_last_words() {
+    let story = CLUSTER.story();
+    let Cast { tree, db, web, hook } = cast(&story, "echo first; echo the disk is full >&2; exit 3", "");
+    story.run_tree(&tree);
+    story.tree(&tree.id).fails(SOON);
+    let message = story.tree(&tree.id).says(SOON, "failed after");
+    for part in ["exited with 3", "the disk is full", &hook, &format!("because {hook} failed: {web}")] {
+        assert!(message.contains(part), "{part:?} is not in {message}");
+    }
+    story.were_never_registered(&[&web]);
+    // What runs goes on, and what failed can be looked at.
+    story.main(&db).runs(SOON);
+    let jobs = story.hook_job_ids(&tree.id, &hook, 1);
+    has_stopped(&story, &jobs[0]);
+}
+
+#[test]
+fn a_hook_that_hangs_is_stopped_at_its_time_limit() {
+    let story = CLUSTER.story();
+    let Cast { tree, web, hook, .. } = cast(&story, "echo it is stuck; exec sleep 1000", "timeout = \"3s\"");
+    story.run_tree(&tree);
+    story.tree(&tree.id).fails(SOON);
+    let message = story.tree(&tree.id).says(SOON, "failed after");
+    assert!(message.contains("3s") && message.contains("it is stuck"), "{message}");
+    story.were_never_registered(&[&web]);
+    let jobs = story.hook_job_ids(&tree.id, &hook, 1);
+    has_stopped(&story, &jobs[0]);
+}
+
+#[test]
+fn a_hook_is_tried_again_as_often_as_it_may() {
+    let story = CLUSTER.story();
+    let flag = story.flag("tries");
+    let third = format!("[ $(wc -l < {}) -ge 3 ]", flag.0.display());
+    let Cast { tree, web, hook, .. } = cast(&story, &counting(&flag, &third), "retries = 2");
+    story.run_tree(&tree);
+    story.tree(&tree.id).succeeds(SOON);
+    story.main(&web).runs(SOON);
+    assert_eq!(count(&flag), 3);
+    story.hook_job_ids(&tree.id, &hook, 3);
+}
+
+#[test]
+fn a_hook_that_fails_each_time_is_given_up() {
+    let story = CLUSTER.story();
+    let flag = story.flag("tries");
+    let Cast { tree, web, .. } = cast(&story, &counting(&flag, "exit 4"), "retries = 1");
+    story.run_tree(&tree);
+    story.tree(&tree.id).fails(SOON);
+    let message = story.tree(&tree.id).says(SOON, "failed after");
+    assert!(message.contains("2 times") && message.contains("exited with 4"), "{message}");
+    assert_eq!(count(&flag), 2);
+    story.were_never_registered(&[&web]);
+}
+
+#[test]
+fn a_hook_that_may_fail_holds_nobody_back() {
+    let story = CLUSTER.story();
+    let Cast { tree, web, .. } = cast(&story, "exit 1", "on_failure = \"continue\"");
+    story.run_tree(&tree);
+    story.tree(&tree.id).succeeds(SOON);
+    story.main(&web).runs(SOON);
+}
+
+#[test]
+fn a_job_waits_for_its_pre_hook() {
+    let story = CLUSTER.story();
+    let (db, web, check, flag) = (story.id("db"), story.id("web"), story.id("check"), story.flag("check"));
+    let tree = Tree::new(&story.id("tree")).node(Node::of(&Job::service(&db))).node(
+        Node::of(&Job::service(&web))
+            .after(&[&db])
+            .pre(Hook::of(&Job::batch(&check).script_after(&flag, "exit 0"))),
+    );
+    story.run_tree(&tree);
+    let jobs = story.hook_job_ids(&tree.id, &check, 1);
+    story.main(&jobs[0]).runs(SOON);
+    story.were_never_registered(&[&web]);
+    story.tree(&tree.id).still_waits();
+
+    flag.raise();
+    story.tree(&tree.id).succeeds(SOON);
+    story.main(&web).runs(SOON);
+}
+
+#[test]
+fn behind_a_failing_pre_hook_the_job_is_not_touched() {
+    let story = CLUSTER.story();
+    let (db, check) = (story.id("db"), story.id("check"));
+    let node = |release: &str, script: &str| {
+        Node::of(&Job::service(&db).meta(release)).pre(Hook::of(&Job::batch(&check).script(script)))
+    };
+    let tree = Tree::new(&story.id("tree"));
+    story.run_tree(&tree.clone().node(node("1", "exit 0")));
+    story.tree(&tree.id).succeeds(SOON);
+    let before = story.stamp(&db);
+
+    story.run_tree(&tree.clone().node(node("2", "exit 5")).run("2"));
+    story.tree(&tree.id).fails(SOON);
+    story.tree(&tree.id).says(SOON, "exited with 5");
+    assert_eq!(story.stamp(&db), before);
+}
+
+#[test]
+fn hooks_of_one_job_run_in_the_order_of_their_depends_on() {
+    let story = CLUSTER.story();
+    let (db, schema, rows) = (story.id("db"), story.id("schema"), story.id("rows"));
+    let flag = story.flag("schema");
+    let tree = Tree::new(&story.id("tree")).node(
+        Node::of(&Job::service(&db))
+            .post(Hook::of(&Job::batch(&rows)).with(&format!("depends_on = [\"{schema}\"]")))
+            .post(Hook::of(&Job::batch(&schema).script_after(&flag, "exit 0"))),
+    );
+    story.run_tree(&tree);
+    let jobs = story.hook_job_ids(&tree.id, &schema, 1);
+    story.main(&jobs[0]).runs(SOON);
+    assert_eq!(story.hook_jobs(&tree.id, &rows), Vec::<Value>::new());
+
+    flag.raise();
+    story.tree(&tree.id).succeeds(SOON);
+    story.hook_job_ids(&tree.id, &rows, 1);
+}
+
+#[test]
+fn a_hook_that_went_well_is_gone_and_does_not_run_again() {
+    let story = CLUSTER.story();
+    let (db, setup, flag) = (story.id("db"), story.id("setup"), story.flag("runs"));
+    let node = |release: &str| {
+        let job = Job::batch(&setup).script(&counting(&flag, "exit 0"));
+        Node::of(&Job::service(&db).meta(release)).post(Hook::of(&job).retain("failed"))
+    };
+    let tree = Tree::new(&story.id("tree"));
+    story.run_tree(&tree.clone().node(node("1")));
+    story.tree(&tree.id).succeeds(SOON);
+    assert_eq!(story.hook_jobs(&tree.id, &setup), Vec::<Value>::new());
+    assert_eq!(count(&flag), 1);
+
+    story.run_tree(&tree.clone().node(node("1")).run("2"));
+    story.tree(&tree.id).succeeds(SOON);
+    assert_eq!(count(&flag), 1, "nothing has changed");
+
+    story.run_tree(&tree.clone().node(node("2")).run("3"));
+    story.tree(&tree.id).succeeds(SOON);
+    assert_eq!(count(&flag), 2, "its job has changed");
+}
+
+#[test]
+fn a_failed_post_hook_runs_again_in_the_next_run_although_its_job_is_unchanged() {
+    let story = CLUSTER.story();
+    let (flag, may) = (story.flag("runs"), story.flag("may"));
+    let script = counting(&flag, &format!("[ -e {} ]", may.0.display()));
+    let Cast { tree, db, web, .. } = cast(&story, &script, "");
+    story.run_tree(&tree);
+    story.tree(&tree.id).fails(SOON);
+    let before = story.stamp(&db);
+    assert_eq!(count(&flag), 1);
+
+    may.raise();
+    story.run_tree(&tree.clone().run("2"));
+    story.tree(&tree.id).succeeds(SOON);
+    story.main(&web).runs(SOON);
+    assert_eq!(count(&flag), 2);
+    assert_eq!(story.stamp(&db), before);
+}
+
+#[test]
+fn a_hook_that_somebody_stops_has_failed() {
+    let story = CLUSTER.story();
+    let Cast { tree, web, hook, .. } = cast(&story, "exec sleep 1000", "");
+    story.run_tree(&tree);
+    let jobs = story.hook_job_ids(&tree.id, &hook, 1);
+    story.main(&jobs[0]).runs(SOON);
+    story.stop(&jobs[0]);
+    story.tree(&tree.id).fails(SOON);
+    story.tree(&tree.id).says(SOON, "stopped by someone else");
+    story.were_never_registered(&[&web]);
+}
+
+#[test]
+fn a_hook_that_somebody_purges_has_failed() {
+    let story = CLUSTER.story();
+    let Cast { tree, web, hook, .. } = cast(&story, "exec sleep 1000", "");
+    story.run_tree(&tree);
+    let jobs = story.hook_job_ids(&tree.id, &hook, 1);
+    story.within(SOON, "the tree to see it run", || {
+        let (_, said) = story.tree(&tree.id).exec(&["why"]);
+        if said.contains("1 running") { Ok(()) } else { Err(said) }
+    });
+    story.purge(&jobs[0]);
+    story.tree(&tree.id).fails(SOON);
+    story.tree(&tree.id).says(SOON, "purged by someone else");
+    story.were_never_registered(&[&web]);
+}
+
+/// A job that is run by dispatching it: it writes down what it was given.
+fn parameterized(story: &Story, id: &str, flag: &Flag) -> Value {
+    let path = flag.0.display();
+    let hcl = format!(
+        r#"job "{id}" {{
+  type = "batch"
+
+  parameterized {{
+    payload       = "required"
+    meta_required = ["release"]
+  }}
+
+  group "g" {{
+    restart {{
+      attempts = 0
+      mode     = "fail"
+    }}
+
+    reschedule {{
+      attempts  = 0
+      unlimited = false
+    }}
+
+    task "main" {{
+      driver = "raw_exec"
+
+      dispatch_payload {{
+        file = "payload"
+      }}
+
+      config {{
+        command = "/bin/sh"
+        args    = ["-c", "echo $NOMAD_META_release >> {path}; cat $NOMAD_TASK_DIR/payload >> {path}"]
+      }}
+
+      resources {{
+        cpu    = 10
+        memory = 10
+      }}
+    }}
+  }}
+}}
+"#
+    );
+    story.cluster().parse(&hcl, "").expect("it is a good jobspec")
+}
+
+#[test]
+fn a_dispatched_hook_sees_its_meta_and_payload() {
+    let story = CLUSTER.story();
+    let (db, web, migrate, flag) =
+        (story.id("db"), story.id("web"), story.id("migrate"), story.flag("migrated"));
+    story.register(&parameterized(&story, &migrate, &flag));
+    let hook = Hook::dispatch(&story.id("hook"), &migrate)
+        .with("meta = {\n release = \"v7\"\n }")
+        .with("payload = \"all tables\"");
+    let tree = Tree::new(&story.id("tree"))
+        .node(Node::of(&Job::service(&db)).post(hook))
+        .node(Node::of(&Job::service(&web)).after(&[&db]));
+    story.run_tree(&tree);
+    story.tree(&tree.id).succeeds(SOON);
+    assert_eq!(fs::read_to_string(&flag.0).expect("it has run"), "v7\nall tables");
+
+    story.run_tree(&tree.clone().run("2"));
+    story.tree(&tree.id).succeeds(SOON);
+    assert_eq!(fs::read_to_string(&flag.0).expect("it has run"), "v7\nall tables", "only once");
+}
+
+#[test]
+fn a_job_of_the_tree_can_be_dispatched_by_a_hook_of_another() {
+    let story = CLUSTER.story();
+    let (db, migrate, flag) = (story.id("db"), story.id("migrate"), story.flag("migrated"));
+    let parsed = parameterized(&story, &migrate, &flag);
+    let hook = Hook::dispatch(&story.id("hook"), &migrate)
+        .with("meta = {\n release = \"v8\"\n }")
+        .with("payload = \"p\"");
+    let text = json!({ "Job": parsed }).to_string();
+    let tree = Tree::new(&story.id("tree"))
+        .node(Node::of_text(&migrate, &text).registering(&migrate, "default"))
+        .node(Node::of(&Job::service(&db)).after(&[&migrate]).post(hook));
+    story.run_tree(&tree);
+    story.tree(&tree.id).succeeds(SOON);
+    assert_eq!(fs::read_to_string(&flag.0).expect("it has run"), "v8\np");
+}
+
+/// A branch that fails, one that is under way meanwhile, and what depends on each.
+struct Branches {
+    tree: Tree,
+    bad: Flag,
+    slow: Flag,
+    behind_bad: String,
+    slow_id: String,
+    behind_slow: String,
+}
+
+fn branches(story: &Story, policy: &str) -> Branches {
+    let [bad_id, behind_bad, slow_id, behind_slow] =
+        ["bad", "behind-bad", "slow", "behind-slow"].map(|name| story.id(name));
+    let (bad, slow) = (story.flag("bad"), story.flag("slow"));
+    let tree = Tree::new(&story.id("tree"))
+        .option(&format!("on_failure = \"{policy}\""))
+        .node(Node::of(&Job::batch(&bad_id).script_after(&bad, "exit 9")))
+        .node(Node::of(&Job::service(&behind_bad)).after(&[&bad_id]))
+        .node(Node::of(&Job::service(&slow_id).held_back_by(&slow)))
+        .node(Node::of(&Job::service(&behind_slow)).after(&[&slow_id]));
+    story.run_tree(&tree);
+    story.main(&bad_id).runs(SOON);
+    story.task(&slow_id, "slow").runs(SOON);
+    bad.raise();
+    story.main(&bad_id).fails(SOON);
+    Branches { tree, bad, slow, behind_bad, slow_id, behind_slow }
+}
+
+#[test]
+fn finish_lets_end_what_is_under_way_and_begins_nothing_new() {
+    let story = CLUSTER.story();
+    let Branches { tree, slow, behind_bad, slow_id, behind_slow, .. } = branches(&story, "finish");
+    story.tree(&tree.id).says(SOON, "nothing new is begun");
+    story.tree(&tree.id).still_waits();
+
+    slow.of(0).raise();
+    story.tree(&tree.id).fails(SOON);
+    let message = story.tree(&tree.id).says(SOON, "failed after");
+    for part in ["exited with 9", &behind_bad, &behind_slow, &format!("ready: {slow_id}")] {
+        assert!(message.contains(part), "{part:?} is not in {message}");
+    }
+    story.main(&slow_id).runs(SOON);
+    story.were_never_registered(&[&behind_bad, &behind_slow]);
+}
+
+#[test]
+fn continue_goes_on_with_what_does_not_depend_on_the_failure() {
+    let story = CLUSTER.story();
+    let Branches { tree, slow, behind_bad, behind_slow, .. } = branches(&story, "continue");
+    story.tree(&tree.id).says(SOON, "exited with 9");
+    slow.of(0).raise();
+    story.tree(&tree.id).fails(SOON);
+    story.tree(&tree.id).says(SOON, &format!("failed: {behind_bad}"));
+    story.main(&behind_slow).runs(SOON);
+    story.were_never_registered(&[&behind_bad]);
+}
+
+#[test]
+fn cancel_waits_for_nothing_more() {
+    let story = CLUSTER.story();
+    let Branches { tree, slow_id, behind_bad, behind_slow, .. } = branches(&story, "cancel");
+    story.tree(&tree.id).fails(SOON);
+    let message = story.tree(&tree.id).says(SOON, "failed after");
+    assert!(message.contains("exited with 9") && message.contains("it is submitted"), "{message}");
+    // What was submitted stays.
+    story.task(&slow_id, "slow").runs(SOON);
+    story.were_never_registered(&[&behind_bad, &behind_slow]);
+}
+
+#[test]
+fn cancel_stops_the_hooks_that_run() {
+    let story = CLUSTER.story();
+    let (bad, db, setup) = (story.id("bad"), story.id("db"), story.id("setup"));
+    let flag = story.flag("bad");
+    let tree = Tree::new(&story.id("tree"))
+        .option("on_failure = \"cancel\"")
+        .node(Node::of(&Job::batch(&bad).script_after(&flag, "exit 9")))
+        .node(Node::of(&Job::service(&db)).post(Hook::of(&Job::batch(&setup).script("exec sleep 1000"))));
+    story.run_tree(&tree);
+    let jobs = story.hook_job_ids(&tree.id, &setup, 1);
+    story.main(&jobs[0]).runs(SOON);
+    flag.raise();
+    story.tree(&tree.id).fails(SOON);
+    has_stopped(&story, &jobs[0]);
+    story.main(&db).runs(SOON);
+}
+
+#[test]
+fn a_run_that_takes_too_long_is_given_up_and_its_hooks_are_stopped() {
+    let story = CLUSTER.story();
+    let (db, setup, web) = (story.id("db"), story.id("setup"), story.id("web"));
+    let tree = Tree::new(&story.id("tree"))
+        .option("timeout = \"6s\"")
+        .node(Node::of(&Job::service(&db)).post(Hook::of(&Job::batch(&setup).script("exec sleep 1000"))))
+        .node(Node::of(&Job::service(&web)).after(&[&db]));
+    story.run_tree(&tree);
+    let jobs = story.hook_job_ids(&tree.id, &setup, 1);
+    story.tree(&tree.id).fails(SOON);
+    story.tree(&tree.id).has_lasted(seconds(6), Duration::from_secs(4));
+    story.tree(&tree.id).says(SOON, "not done within 6s");
+    has_stopped(&story, &jobs[0]);
+    story.were_never_registered(&[&web]);
+}
