@@ -204,8 +204,8 @@ impl Tree {
         self.check_time(now, &mut agenda);
         self.advance(now, agenda, &mut out);
         if !self.has_looked && self.is_set_up() && self.has_seen_all() {
-            // Only now, when each has said what it thinks of its own job: one that is not the tree's ends the run before
-            // anything is begun.
+            // Only now, when each has said how it stands: a job that is not the tree's, or a step that failed in an
+            // earlier process, comes before anything that could be begun.
             self.has_looked = true;
             let mut agenda = Agenda::default();
             agenda.add(self.steps.values());
@@ -321,11 +321,6 @@ impl Tree {
                 self.watchers.entry(job.clone()).or_default().insert(name.clone());
                 jobs.insert(job);
             }
-        }
-        // What failed in an earlier process counts before anything is begun in this one.
-        let failed = self.steps.values().find(|step| step.has_failed()).map(|step| step.name.clone());
-        if let Some(failed) = failed {
-            self.halt_after(&failed);
         }
         out.actions.push(Action::Watch(jobs));
     }
