@@ -418,3 +418,77 @@ async fn a_record_that_may_not_be_read_fails_with_what_is_missing() {
     stage.healthy("postgres").await;
     insta::assert_snapshot!(run.fails().await, @"failed after 0s: postgres: wanted job postgres healthy, but Nomad does not know task `gate` of job `shop` by its token, so it may not read the variable `dtree/default/shop/default/postgres`: Permission denied; add to task `gate` of job `shop`: identity { file = true }; look with `nomad job status postgres` · skipped because postgres failed: setup, api");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_may_not_be_written_is_told_and_the_hook_is_found_by_its_job() {
+    let stage = Stage::of(&shop());
+    let run = stage.process(false);
+    stage.healthy("postgres").await;
+    let record = "/v1/var/dtree/default/shop/default/postgres";
+    stage.fake.answer_next_write(record, Answer::Text(403, "Permission denied".to_owned()));
+    stage.ends("setup-", 0).await;
+    stage.healthy("api").await;
+    run.is_done().await;
+    let told = run.diary.text();
+    assert!(told.contains("so the next run looks for their jobs"), "{told}");
+    insta::assert_snapshot!(stage.writes(), @"
+    POST jobs postgres 200
+    POST jobs setup-shop-cca8ebdd-1 200
+    POST jobs api 200
+    ");
+    // The next run launches nothing; it writes down what this one could not, and clears up.
+    let again = stage.process(false);
+    again.is_done().await;
+    insta::assert_snapshot!(stage.writes(), @"
+    PUT var/dtree/default/shop/default/postgres  200
+    DELETE job/setup-shop-cca8ebdd-1  200
+    ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_has_lost_its_memory_finds_in_the_cluster_what_it_did() {
+    let stage = Stage::of(&shop());
+    let run = stage.process(false);
+    stage.healthy("postgres").await;
+    let hook = stage.appears("setup-").await;
+    seconds(1).await;
+    run.crash().await;
+    stage.writes();
+    // As after a drain: another client, another directory.
+    std::fs::remove_dir_all(stage.task_dir().join("dtree")).unwrap();
+    let run = stage.process(false);
+    seconds(5).await;
+    assert_eq!(stage.writes(), "");
+    assert_eq!(stage.ends("setup-", 0).await, hook);
+    stage.healthy("api").await;
+    run.is_done().await;
+    insta::assert_snapshot!(stage.writes(), @"
+    PUT var/dtree/default/shop/default/postgres  200
+    POST jobs api 200
+    DELETE job/setup-shop-cca8ebdd-1  200
+    ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_nomad_that_answers_errors_for_nine_minutes_is_waited_for_and_nothing_is_done_twice() {
+    let stage = Stage::of(&shop());
+    let run = stage.process(false);
+    stage.healthy("postgres").await;
+    stage.appears("setup-").await;
+    seconds(1).await;
+    stage.fake.answer("/v1/", Answer::Text(500, "No cluster leader".to_owned()));
+    stage.fake.end_streams();
+    seconds(540).await;
+    assert_eq!(run.running.ending(), None, "{}", run.diary.text());
+    stage.fake.answer_truly();
+    stage.ends("setup-", 0).await;
+    stage.healthy("api").await;
+    run.is_done().await;
+    insta::assert_snapshot!(stage.writes(), @"
+    POST jobs postgres 200
+    POST jobs setup-shop-cca8ebdd-1 200
+    PUT var/dtree/default/shop/default/postgres  200
+    POST jobs api 200
+    DELETE job/setup-shop-cca8ebdd-1  200
+    ");
+}
