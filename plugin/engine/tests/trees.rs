@@ -1170,3 +1170,45 @@ fn a_place_that_a_report_has_freed_is_taken_at_once() {
     run.fares("db", Fate::Good).fares("one", Fate::Bad).wait(1);
     assert!(run.world.jobs.keys().any(|key| key.job.as_str().starts_with("two")), "{}", run.transcript());
 }
+
+#[test]
+fn a_failed_attempt_keeps_its_name_until_the_hook_is_over() {
+    let hook = json!({"pre": {"backup": {"jobspec": "x", "retries": 1, "retain": "none"}}});
+    let mut run = Simulation::of(&with_hooks(&hook));
+    run.fares("backup", Fate::Bad).wait(1);
+    let second = run.key("backup");
+    assert!(second.job.as_str().ends_with("-2"), "{second}");
+    run.world.fare(&second, Fate::Good);
+    // Nobody has seen that it ended well, and all that was remembered is lost.
+    run.remembered.clear();
+    run.lines.clear();
+    run.crash().fares("db", Fate::Good);
+    assert_snapshot!(run.transcript(), @"
+    1s: a new process goes on
+        log     backup: blocked: waits for db
+        log     db: blocked: looks at all jobs of the tree first
+        log     web: blocked: waits for db
+        log     db: blocked: waits for backup
+        act     backup: launch backup-shop-a13ac03e-1
+        log     backup: working: is being launched
+        event   0 of 3 satisfied · backup: is being launched; gives up in 5m
+        act     backup: launch backup-shop-a13ac03e-2
+        log     backup: gated: looking at Nomad
+        log     backup: satisfied: backup-shop-a13ac03e-2: 1 of 1 complete
+        act     db: submit db
+        log     db: working: is being submitted
+        act     backup: purge backup-shop-a13ac03e-2
+        log     db: gated: Nomad does not show version 0 yet
+        log     db: gated: 0 of 1 healthy
+    1s: db is Good
+        log     db: satisfied: created, version 0: 1 of 1 healthy
+        act     web: submit web
+        log     web: working: is being submitted
+        log     web: gated: Nomad does not show version 0 yet
+        log     web: gated: 0 of 1 healthy
+    ");
+    let mut run = Simulation::of(&with_hooks(&hook));
+    run.fares("backup", Fate::Bad).wait(1).fares("backup", Fate::Good);
+    let hooks = run.world.jobs.keys().filter(|key| key.job.as_str().starts_with("backup"));
+    assert_eq!(hooks.count(), 0, "none is to stay: {}", run.transcript());
+}
