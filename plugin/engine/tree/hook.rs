@@ -17,20 +17,15 @@
 use std::time::Duration;
 
 use super::{
-    Around, FIRST_LOOK,
+    around::Around,
+    attempt::{Output, Running},
     memory::{Ended, Memory, Try},
     step::{Acting, Out},
 };
 use crate::{
-    cluster::{AllocId, JobKey, Marks, Sight, TaskPhase},
-    condition::{self, Verdict},
-    engine::{
-        Act, Action, NodeState, Report, Time, Trouble,
-        node::{Evidence, Node},
-        scene,
-        time::Spoken,
-    },
-    manifest::{Hook, Launch, Moment, OnBlocked, OnHookFailure, OnTimeout, Retain, Subject, Until, Wait},
+    cluster::{JobKey, Marks},
+    engine::{Act, Action, NodeState, Report, Time, Trouble, scene, time::Spoken},
+    manifest::{Hook, Launch, Moment, OnHookFailure, Retain},
     plan::{self, Blueprint},
 };
 
@@ -73,24 +68,6 @@ enum Phase {
         job: Option<JobKey>,
         why: String,
     },
-}
-
-/// The output of a failed attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Output {
-    /// Of this task.
-    Of(AllocId, String),
-    /// It was read, or there is none.
-    Read,
-}
-
-#[derive(Clone, Debug)]
-struct Running {
-    attempt: Try,
-    job: JobKey,
-    wait: Wait,
-    node: Node,
-    was_shown: bool,
 }
 
 impl HookStep {
@@ -498,73 +475,5 @@ impl HookStep {
             Phase::Launching(_) => self.launch_until,
             Phase::Waiting | Phase::Failing { .. } | Phase::Ended(_) | Phase::Cancelled { .. } => None,
         }
-    }
-}
-
-impl Running {
-    fn new(now: Time, hook: &Hook, attempt: Try, job: JobKey, deadline: Time) -> Self {
-        let wait = Wait {
-            subject: Subject::Job {
-                job: job.job.clone(),
-                namespace: Some(job.namespace.clone()),
-                group: None,
-            },
-            until: Some(Until::Complete),
-            at_least: None,
-            any_version: false,
-            timeout: hook.timeout,
-            on_timeout: OnTimeout::Fail,
-            on_blocked: OnBlocked::Wait,
-            depends_on: Vec::new(),
-        };
-        Self { attempt, job, wait, node: Node::fresh(now, deadline), was_shown: false }
-    }
-
-    /// As an earlier process remembered it: all that is seen now happened after that.
-    fn again(now: Time, hook: &Hook, attempt: Try, job: JobKey, deadline: Time) -> Self {
-        let mut running = Self::new(now, hook, attempt, job, deadline.max(now + FIRST_LOOK));
-        running.was_shown = true;
-        running
-    }
-
-    fn judge(&mut self, now: Time, around: &Around<'_>) -> NodeState {
-        let sight = around.scene.sight_of(&self.job);
-        let id = &self.job.job;
-        let verdict = match sight.as_ref() {
-            Sight::Absent { .. } if self.was_shown => {
-                return NodeState::Failed { why: format!("{id} was purged by someone else") };
-            }
-            Sight::Absent { .. } => Verdict::not_yet(format!("Nomad does not show {id} yet")),
-            Sight::Unseen(_) => condition::judge(&self.wait, &sight, true),
-            Sight::Present(present) => {
-                self.was_shown = true;
-                match condition::judge(&self.wait, &sight, true) {
-                    Verdict::NotYet(_) if present.job.is_stopped => {
-                        return NodeState::Failed { why: format!("{id} was stopped by someone else") };
-                    }
-                    verdict => verdict,
-                }
-            }
-        };
-        let (last_deadline, is_seen) = (self.node.deadline, self.was_shown);
-        self.node
-            .judge(now, Evidence { wait: &self.wait, missing: Vec::new(), verdict, is_seen, last_deadline });
-        self.node.state.clone()
-    }
-
-    /// The task whose output tells why the attempt failed: one that failed, or else one that runs still.
-    fn output(&self, around: &Around<'_>) -> Output {
-        let sight = around.scene.sight_of(&self.job);
-        let Sight::Present(present) = sight.as_ref() else { return Output::Read };
-        let newest = present.allocations.values().max_by_key(|allocation| {
-            (allocation.tasks.values().any(|task| task.has_failed), allocation.create_index)
-        });
-        let task = newest.and_then(|allocation| {
-            let failed = allocation.tasks.iter().find(|(_, task)| task.has_failed);
-            let running = || allocation.tasks.iter().find(|(_, task)| task.phase == TaskPhase::Running);
-            let (task, _) = failed.or_else(running).or_else(|| allocation.tasks.first_key_value())?;
-            Some((allocation.id.clone(), task.clone()))
-        });
-        task.map_or(Output::Read, |(alloc, task)| Output::Of(alloc, task))
     }
 }

@@ -13,12 +13,13 @@
 use std::time::Duration;
 
 use super::{
-    Around, FIRST_LOOK,
+    around::Around,
+    held::{Held, Record},
     memory::{Cause, Due, Memory, Submitted},
     step::{Acting, Out},
 };
 use crate::{
-    cluster::{DeploymentStatus, JobSight, Marks, Sight},
+    cluster::{Marks, Sight},
     condition::{self, Attested, Change, Claim, Obstacle, Verdict},
     engine::{
         Act, NodeState, Report, Time,
@@ -68,27 +69,6 @@ enum Phase {
     Failed {
         why: String,
     },
-}
-
-/// A registered job, and how it fares.
-#[derive(Clone, Debug)]
-struct Held {
-    memory: Submitted,
-    node: Node,
-    /// Whether this version, or a later one, has been seen.
-    was_shown: bool,
-    /// Since when its condition holds without a break.
-    met_since: Option<Time>,
-    record: Record,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Record {
-    None,
-    UnderWay,
-    Done,
-    /// It could not be set; the hooks' jobs stay, so that the next run finds their results.
-    GivenUp,
 }
 
 impl JobStep {
@@ -503,93 +483,5 @@ impl JobStep {
             Phase::Waiting { look_until } => *look_until,
             Phase::Due(_) | Phase::Failed { .. } => None,
         }
-    }
-}
-
-impl Held {
-    fn new(now: Time, memory: Submitted) -> Self {
-        let deadline = memory.deadline;
-        // What we submitted is new; what was there before may be failing since long, and someone may be at it.
-        let node = if memory.cause.is_some() { Node::fresh(now, deadline) } else { Node::new(now, deadline) };
-        // What was there already has been seen.
-        let was_shown = memory.cause.is_none();
-        Self { memory, node, was_shown, met_since: None, record: Record::None }
-    }
-
-    /// As an earlier process remembered it: all that is seen now happened after that.
-    fn again(now: Time, limit: Duration, memory: Submitted) -> Self {
-        let deadline = if memory.was_ready { now + limit } else { memory.deadline.max(now + FIRST_LOOK) };
-        let mut held = Self::new(now, memory);
-        held.node.deadline = deadline;
-        held.was_shown = true;
-        held
-    }
-
-    /// How it fares, if it is still what was submitted; the error says what happened to it.
-    fn verdict(&mut self, wait: &Wait, marks: &Marks, around: &Around<'_>) -> Result<Verdict, String> {
-        let submission = &self.memory.submission;
-        let not_shown =
-            || Verdict::not_yet(format!("Nomad does not show version {} yet", submission.version));
-        let Subject::Job { job, namespace: Some(namespace), .. } = &wait.subject else {
-            return Ok(not_shown());
-        };
-        let key = crate::cluster::JobKey { namespace: namespace.clone(), job: job.clone() };
-        let sight = around.scene.sight_of(&key);
-        match sight.as_ref() {
-            Sight::Unseen(_) => Ok(condition::judge(wait, &sight, true)),
-            Sight::Absent { .. } if self.was_shown => Err("it was purged by someone else".to_owned()),
-            Sight::Absent { .. } => Ok(not_shown()),
-            Sight::Present(present) => {
-                let job = &present.job;
-                if job.create_index > submission.create_index {
-                    return Err("it was purged and registered anew by someone else".to_owned());
-                }
-                if job.create_index < submission.create_index || job.version < submission.version {
-                    return Ok(not_shown());
-                }
-                self.was_shown = true;
-                let is_ours = job
-                    .marks
-                    .as_deref()
-                    .is_some_and(|found| found.tree == marks.tree && found.spec == marks.spec);
-                if is_ours { Ok(condition::judge(wait, &sight, true)) } else { Err(overtaken(present, self)) }
-            }
-        }
-    }
-
-    /// A condition that must hold for a while has not come true before that.
-    fn stable(&mut self, now: Time, stable_for: Duration, verdict: Verdict) -> Verdict {
-        let Verdict::Met(how) = verdict else {
-            self.met_since = None;
-            return verdict;
-        };
-        let since = *self.met_since.get_or_insert(now);
-        if self.node.state.is_satisfied() || now.since(since) >= stable_for {
-            return Verdict::Met(how);
-        }
-        // Without the time that is left: a state is news only when something has changed.
-        Verdict::not_yet(format!("{how}; must stay so for {}", Spoken(stable_for)))
-    }
-}
-
-/// Why a version that is not ours stands in the place of ours.
-fn overtaken(sight: &JobSight, held: &Held) -> String {
-    let submission = &held.memory.submission;
-    let failed = sight.deployments.values().find(|deployment| {
-        deployment.job_version == submission.version
-            && deployment.job_create_index == submission.create_index
-            && deployment.status == DeploymentStatus::Failed
-    });
-    match failed {
-        Some(deployment) => format!(
-            "version {}: deployment {} failed: {}",
-            submission.version,
-            deployment.id.short(),
-            deployment.description
-        ),
-        None => format!(
-            "version {} was replaced by version {}, which this tree did not submit",
-            submission.version, sight.job.version
-        ),
     }
 }

@@ -12,10 +12,16 @@
 //! * The run ends when no step can come any further and no act is under way. It ends well only if everything is
 //!   satisfied at that instant.
 
+mod agenda;
+mod around;
+mod attempt;
+mod ending;
+mod held;
 mod hook;
 mod job;
 mod memory;
 mod report;
+mod setup;
 mod step;
 mod wait;
 
@@ -27,22 +33,20 @@ use std::{
 pub use memory::{Cause, Due, Ended, Entry, Memory, Submitted, Try};
 
 use self::{
-    hook::HookStep,
-    job::JobStep,
+    agenda::{Agenda, wakes},
+    around::Around,
+    ending::Halt,
     step::{Acting, Out, Step, Work},
-    wait::WaitStep,
 };
 use super::{
     Action, Event, NodeState, Outcome, Report, Time, Trouble,
     announce::Announcer,
-    node::waits_for,
     scene::{Scene, asks_for_checks},
-    time::Spoken,
 };
 use crate::{
-    cluster::{JobKey, Marks, Place, Sight, TreeName},
-    manifest::{self, Moment, OnFailure},
-    plan::{Blueprint, Plan},
+    cluster::{JobKey, Place, Sight, TreeName},
+    manifest,
+    plan::Plan,
 };
 
 /// How long preparing may be tried in vain.
@@ -90,22 +94,6 @@ enum Phase {
     Running,
     /// Nomad stops the task, and the hooks of a stopped job are being stopped.
     Stopping(Time),
-}
-
-/// Why nothing new is begun.
-#[derive(Clone, Debug)]
-struct Halt {
-    why: String,
-    /// Whether what is under way is given up too.
-    is_cancel: bool,
-}
-
-/// What a step sees of the run around it.
-struct Around<'a> {
-    tree: &'a Tree,
-    scene: &'a Scene,
-    halt: Option<&'a Halt>,
-    has_looked: bool,
 }
 
 impl Tree {
@@ -267,91 +255,6 @@ impl Tree {
         self.plan.manifest().tree.as_deref()
     }
 
-    /// Makes the steps' work from what is prepared, and from what an earlier process remembered.
-    fn set_up(
-        &mut self,
-        now: Time,
-        mut blueprints: BTreeMap<String, Blueprint>,
-        is_same: bool,
-        out: &mut Out,
-    ) {
-        if self.is_set_up() {
-            return;
-        }
-        if !is_same {
-            self.remembered.clear();
-            self.has_begun = false;
-        }
-        if !self.has_begun {
-            self.began = now;
-            self.has_begun = true;
-            self.deadline = self.blocks().and_then(|tree| tree.timeout).map(|timeout| now + timeout);
-            out.actions.push(Action::Remember(Entry::Began { at: now }));
-        }
-        let Some(tree) = self.plan.manifest().tree.clone() else { return };
-        self.phase = Phase::Running;
-        let mut jobs = BTreeSet::new();
-        for (name, step) in &mut self.steps {
-            let memory = self.remembered.remove(name);
-            if let Some((at, _)) = &memory {
-                step.since = *at;
-            }
-            let memory = memory.map(|(_, memory)| memory);
-            let marks = |blueprint: &Blueprint| Marks {
-                tree: self.name.clone(),
-                node: name.clone(),
-                spec: blueprint.spec.clone(),
-            };
-            let mut shown = BTreeSet::new();
-            if let Some(wait) = self.plan.manifest().waits.get(name) {
-                shown.extend(wait.subject.job(&self.scene.place));
-                step.work = Work::Wait(Box::new(WaitStep::new((**wait).clone(), memory.as_ref())));
-            } else if let Some(blueprint) = blueprints.remove(name) {
-                let marks = marks(&blueprint);
-                if let Some(node) = tree.jobs.get(name) {
-                    shown.insert(blueprint.key.clone());
-                    step.work = Work::Job(Box::new(JobStep::new(now, node, blueprint, marks, memory)));
-                } else if let Some(hook) = tree.hooks.get(name) {
-                    let hook = HookStep::new(now, hook, blueprint, marks, memory);
-                    shown.extend(hook.running().cloned());
-                    step.work = Work::Hook(Box::new(hook));
-                }
-            }
-            for job in shown {
-                self.watchers.entry(job.clone()).or_default().insert(name.clone());
-                jobs.insert(job);
-            }
-        }
-        out.actions.push(Action::Watch(jobs));
-    }
-
-    /// What cannot be prepared ends the run, unless trying again may help.
-    fn unprepared(&mut self, now: Time, trouble: Trouble) -> Option<Vec<Action>> {
-        let Phase::Preparing(acting, _) = &mut self.phase else { return None };
-        let why = trouble.why.clone();
-        acting.end(now, Err(trouble))?.err()?;
-        let message = format!("{}: {why}", self.came_to_nothing());
-        Some(self.finish(now, Outcome::Failed(message.clone()), message))
-    }
-
-    /// What is said of a run whose jobspecs cannot be prepared.
-    fn came_to_nothing(&self) -> &'static str {
-        if self.has_begun {
-            "the run could not go on, and what it began is left as it is"
-        } else {
-            "nothing was begun"
-        }
-    }
-
-    /// Has the jobspecs prepared while they are not.
-    fn prepare(&mut self, now: Time, out: &mut Out) {
-        if let Phase::Preparing(acting, _) = &mut self.phase
-            && acting.begin(now, "", || super::Act::Recall { key: self.scene.place.job.clone() }).is_some()
-        {
-            out.actions.push(Action::Prepare);
-        }
-    }
-
     fn acted(
         &mut self,
         now: Time,
@@ -388,17 +291,6 @@ impl Tree {
     /// The steps that may be waiting for room.
     fn blocked(&self) -> impl Iterator<Item = &Step> {
         self.steps.values().filter(|step| matches!(step.state, NodeState::Blocked { .. }))
-    }
-
-    /// The run's own time limit.
-    fn check_time(&mut self, now: Time, agenda: &mut Agenda) {
-        let Some(tree) = self.blocks().filter(|_| self.is_set_up()) else { return };
-        if self.deadline.is_some_and(|at| at <= now) && self.halt.as_ref().is_none_or(|halt| !halt.is_cancel)
-        {
-            let limit = Spoken(tree.timeout.unwrap_or_default());
-            self.halt = Some(Halt { why: format!("the run was not done within {limit}"), is_cancel: true });
-            agenda.add(self.steps.values());
-        }
     }
 
     /// Brings steps up to date until nothing changes any more.
@@ -449,279 +341,4 @@ impl Tree {
             }
         }
     }
-
-    /// Applies the policy to a first failure. Whether that changed anything.
-    fn halts(&mut self) -> bool {
-        let failed = self.steps.values().find(|step| matches!(step.state, NodeState::Failed { .. }));
-        failed.map(|step| step.name.clone()).is_some_and(|name| self.halt_after(&name))
-    }
-
-    /// Applies the policy, unless it was applied before.
-    fn halt_after(&mut self, failed: &str) -> bool {
-        if self.halt.is_some() {
-            return false;
-        }
-        let policy = self.blocks().map_or(OnFailure::Finish, |tree| tree.on_failure);
-        let is_cancel = match policy {
-            OnFailure::Continue => return false,
-            OnFailure::Finish => false,
-            OnFailure::Cancel => true,
-        };
-        self.halt = Some(Halt { why: format!("{failed} failed (on_failure = {policy})"), is_cancel });
-        true
-    }
-
-    /// Nomad stops the task. What is under way in the cluster stays, for whoever comes next; only if the tree's own job
-    /// was stopped, its hooks are stopped too.
-    fn stop(&mut self, now: Time) -> Option<Vec<Action>> {
-        if matches!(self.phase, Phase::Stopping(_)) {
-            return None;
-        }
-        let is_own_job_stopped =
-            matches!(self.scene.own_sight().as_ref(), Sight::Present(sight) if sight.job.is_stopped);
-        let has_hooks = self.steps.values().any(|step| match &step.work {
-            Work::Hook(hook) => hook.is_busy(),
-            Work::Unprepared | Work::Wait(_) | Work::Job(_) => false,
-        });
-        if is_own_job_stopped && has_hooks {
-            self.phase = Phase::Stopping(now + STOP_LIMIT);
-            self.halt = Some(Halt { why: "the tree's job was stopped".to_owned(), is_cancel: true });
-            return None;
-        }
-        let message = self.stopped_message(now);
-        Some(self.close(Outcome::Stopped, message))
-    }
-
-    /// The ending, if this is it.
-    fn end(&mut self, now: Time) -> Option<Vec<Action>> {
-        let is_settled = self.is_set_up() && self.steps.values().all(|step| self.is_settled(step));
-        match &self.phase {
-            Phase::Preparing(acting, deadline) if *deadline <= now && !acting.is_under_way() => {
-                let what = format!("the jobspecs could not be prepared within {}", Spoken(PREPARE_LIMIT));
-                let message = format!("{}: {}", self.came_to_nothing(), acting.describe_end(&what));
-                Some(self.finish(now, Outcome::Failed(message.clone()), message))
-            }
-            Phase::Stopping(deadline) if is_settled || *deadline <= now => {
-                let message = self.stopped_message(now);
-                Some(self.close(Outcome::Stopped, message))
-            }
-            Phase::Preparing(..) | Phase::Stopping(_) => None,
-            Phase::Running if !is_settled => None,
-            Phase::Running => {
-                let is_good = self.steps.values().all(|step| step.state.is_satisfied());
-                let message = if is_good { self.success(now) } else { self.failure(now) };
-                let outcome = if is_good { Outcome::Done } else { Outcome::Failed(message.clone()) };
-                Some(self.finish(now, outcome, message))
-            }
-        }
-    }
-
-    fn is_settled(&self, step: &Step) -> bool {
-        let around = Around { tree: self, scene: &self.scene, halt: self.halt.as_ref(), has_looked: true };
-        (step.state.is_satisfied() || step.state.is_lost())
-            && match &step.work {
-                Work::Unprepared => false,
-                Work::Wait(_) => true,
-                Work::Job(job) => !job.has_chores() && !self.owes_record(job, &step.name),
-                Work::Hook(hook) => !hook.has_chores(&around),
-            }
-    }
-
-    /// Whether a job with post hooks still has to be asked for its rollout, or to be attested.
-    fn owes_record(&self, job: &JobStep, name: &str) -> bool {
-        let around = Around { tree: self, scene: &self.scene, halt: self.halt.as_ref(), has_looked: true };
-        self.halt.is_none()
-            && job.is_submitted()
-            && !job.is_record_settled()
-            && around.has_hooks(name, Moment::Post)
-            && (job.rollout().is_none() || around.have_ended_well(name, Moment::Post))
-    }
-
-    fn finish(&mut self, now: Time, outcome: Outcome, message: String) -> Vec<Action> {
-        let is_good = outcome == Outcome::Done;
-        let ended = Entry::Ended { at: now, is_good, message: message.clone() };
-        let mut actions = vec![Action::Remember(ended)];
-        actions.extend(self.close(outcome, message));
-        actions
-    }
-
-    /// Ends without a memory of it: an unfinished run is continued by whoever comes next.
-    fn close(&mut self, outcome: Outcome, message: String) -> Vec<Action> {
-        self.ending = Some(message.clone());
-        self.scene.close();
-        vec![Action::Log(message.clone()), Action::Announce(message), Action::Finish(outcome)]
-    }
-}
-
-impl Step {
-    /// When it is to be brought up to date if nothing happens before.
-    fn next_timeout(&self) -> Option<Time> {
-        if self.state.is_lost() {
-            // Nothing is awaited any more, but something may have to be cleared away.
-            return match &self.work {
-                Work::Unprepared | Work::Wait(_) => None,
-                Work::Job(job) => job.retries_at(),
-                Work::Hook(hook) => hook.retries_at(),
-            };
-        }
-        match &self.work {
-            Work::Unprepared => None,
-            Work::Wait(wait) => wait.next_timeout(),
-            Work::Job(job) => job.next_timeout(),
-            Work::Hook(hook) => hook.next_timeout(),
-        }
-    }
-
-    /// Whether it is remembered as failed.
-    fn has_failed(&self) -> bool {
-        match &self.work {
-            Work::Unprepared | Work::Wait(_) => false,
-            Work::Job(job) => job.has_failed(),
-            Work::Hook(hook) => hook.has_failed(),
-        }
-    }
-
-    /// When its time is over.
-    fn gives_up(&self) -> Option<Time> {
-        match &self.work {
-            Work::Unprepared => None,
-            Work::Wait(wait) => wait.gives_up(),
-            Work::Job(job) => job.gives_up(),
-            Work::Hook(hook) => hook.gives_up(),
-        }
-    }
-
-    /// Whether it takes one of the places of `max_parallel`.
-    fn is_busy(&self) -> bool {
-        match &self.work {
-            Work::Unprepared | Work::Wait(_) => false,
-            Work::Job(job) => job.is_busy() && !self.state.is_lost(),
-            Work::Hook(hook) => hook.is_busy(),
-        }
-    }
-}
-
-impl Around<'_> {
-    /// The job step of this name.
-    fn job(&self, name: &str) -> Option<&JobStep> {
-        match &self.tree.steps.get(name)?.work {
-            Work::Job(job) => Some(job),
-            Work::Unprepared | Work::Wait(_) | Work::Hook(_) => None,
-        }
-    }
-
-    /// Why the step `name` will not be begun, or not any more: something that it needs is lost, or nothing new is
-    /// begun.
-    fn halted(&self, name: &str) -> Option<String> {
-        let lost = self.tree.plan.needs(name).iter().find_map(|needed| self.lost(needed));
-        lost.or_else(|| self.halt.map(|halt| format!("not begun, because {}", halt.why)))
-    }
-
-    /// Why whoever needs the step `needed` will not be begun.
-    fn lost(&self, needed: &str) -> Option<String> {
-        match &self.tree.steps.get(needed)?.state {
-            NodeState::Failed { .. } => Some(format!("because {needed} failed")),
-            // The root cause is handed down; why nothing new is begun each says for itself.
-            NodeState::Skipped { why } if why.starts_with("because ") => Some(why.clone()),
-            NodeState::Skipped { .. }
-            | NodeState::Blocked { .. }
-            | NodeState::Working { .. }
-            | NodeState::Gated { .. }
-            | NodeState::Satisfied { .. } => None,
-        }
-    }
-
-    /// Why what is under way is given up, if it is.
-    fn cancelled(&self) -> Option<String> {
-        self.halt.filter(|halt| halt.is_cancel).map(|halt| format!("given up, because {}", halt.why))
-    }
-
-    /// The state of step `name` while something of what it needs is not satisfied, as far as `counts`.
-    fn blocked(&self, name: &str, counts: impl Fn(&str) -> bool) -> Option<NodeState> {
-        let missing: Vec<String> = self
-            .tree
-            .plan
-            .needs(name)
-            .iter()
-            .filter(|needed| counts(needed))
-            .filter(|needed| self.tree.steps.get(*needed).is_none_or(|step| !step.state.is_satisfied()))
-            .cloned()
-            .collect();
-        (!missing.is_empty()).then(|| NodeState::Blocked { why: waits_for(&missing) })
-    }
-
-    /// The state of a step that could begin if there were room.
-    fn no_room(&self) -> Option<NodeState> {
-        let most = self.tree.blocks().map_or(1, |tree| tree.max_parallel);
-        let busy = self.tree.steps.values().filter(|step| step.is_busy()).count();
-        let is_full = usize::try_from(most).is_ok_and(|most| busy >= most);
-        is_full.then(|| NodeState::Blocked { why: format!("waits for its turn (max_parallel = {most})") })
-    }
-
-    /// A job with this `exclusive` word that is being brought into service.
-    fn holder_of(&self, word: &str) -> Option<&str> {
-        self.tree.steps.values().find_map(|step| match &step.work {
-            Work::Job(job) if job.exclusive.as_deref() == Some(word) && step.is_busy() => {
-                Some(step.name.as_str())
-            }
-            Work::Unprepared | Work::Wait(_) | Work::Job(_) | Work::Hook(_) => None,
-        })
-    }
-
-    /// Whether the step `hook` is a hook of job `of` at this moment.
-    fn is_hook_of(&self, hook: &str, of: &str, moment: Moment) -> bool {
-        self.tree
-            .blocks()
-            .and_then(|tree| tree.hooks.get(hook))
-            .is_some_and(|hook| hook.of == of && hook.moment == moment)
-    }
-
-    fn hooks_of(&self, of: &str, moment: Moment) -> impl Iterator<Item = &str> {
-        self.tree
-            .blocks()
-            .into_iter()
-            .flat_map(|tree| &tree.hooks)
-            .filter(move |(_, hook)| hook.of == of && hook.moment == moment)
-            .map(|(name, _)| name.as_str())
-    }
-
-    /// Whether job `of` has hooks at this moment.
-    fn has_hooks(&self, of: &str, moment: Moment) -> bool {
-        self.hooks_of(of, moment).next().is_some()
-    }
-
-    /// Whether all hooks of job `of` at this moment have ended well.
-    fn have_ended_well(&self, of: &str, moment: Moment) -> bool {
-        self.hooks_of(of, moment)
-            .all(|name| self.tree.steps.get(name).is_some_and(|step| step.state.is_satisfied()))
-    }
-}
-
-/// The steps that must be brought up to date, each once, in the plan's order.
-#[derive(Debug, Default)]
-struct Agenda(BTreeMap<usize, String>);
-
-impl Agenda {
-    fn add<'a>(&mut self, steps: impl IntoIterator<Item = &'a Step>) {
-        self.0.extend(steps.into_iter().map(|step| (step.position, step.name.clone())));
-    }
-
-    fn next(&mut self) -> Option<String> {
-        self.0.pop_first().map(|(_, name)| name)
-    }
-}
-
-/// For each step, those that may come further when it changes: its dependents, and for a job and its hooks each other.
-fn wakes(plan: &Plan) -> BTreeMap<String, BTreeSet<String>> {
-    let mut wakes: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for name in plan.order() {
-        for needed in plan.needs(name) {
-            wakes.entry(needed.clone()).or_default().insert(name.clone());
-        }
-    }
-    for (name, hook) in plan.manifest().tree.iter().flat_map(|tree| &tree.hooks) {
-        wakes.entry(hook.of.clone()).or_default().insert(name.clone());
-        wakes.entry(name.clone()).or_default().insert(hook.of.clone());
-    }
-    wakes
 }

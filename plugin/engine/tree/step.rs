@@ -60,13 +60,18 @@ impl Acting {
 
     /// Begins an act, unless one is under way or it is too early to try again.
     pub(super) fn begin(&mut self, now: Time, name: &str, act: impl FnOnce() -> Act) -> Option<Action> {
+        self.begins(now).then(|| Action::Act(name.to_owned(), act()))
+    }
+
+    /// Whether it begins now: nothing is under way, and it is not too early to try again.
+    pub(super) fn begins(&mut self, now: Time) -> bool {
         self.is_wanted = true;
         if self.is_under_way || self.retry_at.is_some_and(|at| now < at) {
-            return None;
+            return false;
         }
         self.is_under_way = true;
         self.retry_at = None;
-        Some(Action::Act(name.to_owned(), act()))
+        true
     }
 
     /// Takes what came of the act. `None` when it will be tried again.
@@ -139,5 +144,53 @@ impl Out {
 
     pub(super) fn log(&mut self, line: String) {
         self.actions.push(Action::Log(line));
+    }
+}
+
+impl Step {
+    /// When it is to be brought up to date if nothing happens before.
+    pub(super) fn next_timeout(&self) -> Option<Time> {
+        if self.state.is_lost() {
+            // Nothing is awaited any more, but something may have to be cleared away.
+            return match &self.work {
+                Work::Unprepared | Work::Wait(_) => None,
+                Work::Job(job) => job.retries_at(),
+                Work::Hook(hook) => hook.retries_at(),
+            };
+        }
+        match &self.work {
+            Work::Unprepared => None,
+            Work::Wait(wait) => wait.next_timeout(),
+            Work::Job(job) => job.next_timeout(),
+            Work::Hook(hook) => hook.next_timeout(),
+        }
+    }
+
+    /// Whether it is remembered as failed.
+    pub(super) fn has_failed(&self) -> bool {
+        match &self.work {
+            Work::Unprepared | Work::Wait(_) => false,
+            Work::Job(job) => job.has_failed(),
+            Work::Hook(hook) => hook.has_failed(),
+        }
+    }
+
+    /// When its time is over.
+    pub(super) fn gives_up(&self) -> Option<Time> {
+        match &self.work {
+            Work::Unprepared => None,
+            Work::Wait(wait) => wait.gives_up(),
+            Work::Job(job) => job.gives_up(),
+            Work::Hook(hook) => hook.gives_up(),
+        }
+    }
+
+    /// Whether it takes one of the places of `max_parallel`.
+    pub(super) fn is_busy(&self) -> bool {
+        match &self.work {
+            Work::Unprepared | Work::Wait(_) => false,
+            Work::Job(job) => job.is_busy() && !self.state.is_lost(),
+            Work::Hook(hook) => hook.is_busy(),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! A `wait` among the nodes of a tree.
 
-use super::{Around, FIRST_LOOK, memory::Memory, step::Out};
+use super::{FIRST_LOOK, around::Around, memory::Memory, step::Out};
 use crate::{
     cluster::Sight,
     condition::Verdict,

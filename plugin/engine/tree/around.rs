@@ -1,0 +1,111 @@
+//! What a step sees of the run around it.
+
+use super::{Tree, ending::Halt, job::JobStep, step::Work};
+use crate::{
+    engine::{NodeState, node::waits_for, scene::Scene},
+    manifest::Moment,
+};
+
+/// What a step sees of the run around it.
+pub(super) struct Around<'a> {
+    pub(super) tree: &'a Tree,
+    pub(super) scene: &'a Scene,
+    pub(super) halt: Option<&'a Halt>,
+    pub(super) has_looked: bool,
+}
+
+impl Around<'_> {
+    /// The job step of this name.
+    pub(super) fn job(&self, name: &str) -> Option<&JobStep> {
+        match &self.tree.steps.get(name)?.work {
+            Work::Job(job) => Some(job),
+            Work::Unprepared | Work::Wait(_) | Work::Hook(_) => None,
+        }
+    }
+
+    /// Why the step `name` will not be begun, or not any more: something that it needs is lost, or nothing new is
+    /// begun.
+    pub(super) fn halted(&self, name: &str) -> Option<String> {
+        let lost = self.tree.plan.needs(name).iter().find_map(|needed| self.lost(needed));
+        lost.or_else(|| self.halt.map(|halt| format!("not begun, because {}", halt.why)))
+    }
+
+    /// Why whoever needs the step `needed` will not be begun.
+    pub(super) fn lost(&self, needed: &str) -> Option<String> {
+        match &self.tree.steps.get(needed)?.state {
+            NodeState::Failed { .. } => Some(format!("because {needed} failed")),
+            // The root cause is handed down; why nothing new is begun each says for itself.
+            NodeState::Skipped { why } if why.starts_with("because ") => Some(why.clone()),
+            NodeState::Skipped { .. }
+            | NodeState::Blocked { .. }
+            | NodeState::Working { .. }
+            | NodeState::Gated { .. }
+            | NodeState::Satisfied { .. } => None,
+        }
+    }
+
+    /// Why what is under way is given up, if it is.
+    pub(super) fn cancelled(&self) -> Option<String> {
+        self.halt.filter(|halt| halt.is_cancel).map(|halt| format!("given up, because {}", halt.why))
+    }
+
+    /// The state of step `name` while something of what it needs is not satisfied, as far as `counts`.
+    pub(super) fn blocked(&self, name: &str, counts: impl Fn(&str) -> bool) -> Option<NodeState> {
+        let missing: Vec<String> = self
+            .tree
+            .plan
+            .needs(name)
+            .iter()
+            .filter(|needed| counts(needed))
+            .filter(|needed| self.tree.steps.get(*needed).is_none_or(|step| !step.state.is_satisfied()))
+            .cloned()
+            .collect();
+        (!missing.is_empty()).then(|| NodeState::Blocked { why: waits_for(&missing) })
+    }
+
+    /// The state of a step that could begin if there were room.
+    pub(super) fn no_room(&self) -> Option<NodeState> {
+        let most = self.tree.blocks().map_or(1, |tree| tree.max_parallel);
+        let busy = self.tree.steps.values().filter(|step| step.is_busy()).count();
+        let is_full = usize::try_from(most).is_ok_and(|most| busy >= most);
+        is_full.then(|| NodeState::Blocked { why: format!("waits for its turn (max_parallel = {most})") })
+    }
+
+    /// A job with this `exclusive` word that is being brought into service.
+    pub(super) fn holder_of(&self, word: &str) -> Option<&str> {
+        self.tree.steps.values().find_map(|step| match &step.work {
+            Work::Job(job) if job.exclusive.as_deref() == Some(word) && step.is_busy() => {
+                Some(step.name.as_str())
+            }
+            Work::Unprepared | Work::Wait(_) | Work::Job(_) | Work::Hook(_) => None,
+        })
+    }
+
+    /// Whether the step `hook` is a hook of job `of` at this moment.
+    pub(super) fn is_hook_of(&self, hook: &str, of: &str, moment: Moment) -> bool {
+        self.tree
+            .blocks()
+            .and_then(|tree| tree.hooks.get(hook))
+            .is_some_and(|hook| hook.of == of && hook.moment == moment)
+    }
+
+    pub(super) fn hooks_of(&self, of: &str, moment: Moment) -> impl Iterator<Item = &str> {
+        self.tree
+            .blocks()
+            .into_iter()
+            .flat_map(|tree| &tree.hooks)
+            .filter(move |(_, hook)| hook.of == of && hook.moment == moment)
+            .map(|(name, _)| name.as_str())
+    }
+
+    /// Whether job `of` has hooks at this moment.
+    pub(super) fn has_hooks(&self, of: &str, moment: Moment) -> bool {
+        self.hooks_of(of, moment).next().is_some()
+    }
+
+    /// Whether all hooks of job `of` at this moment have ended well.
+    pub(super) fn have_ended_well(&self, of: &str, moment: Moment) -> bool {
+        self.hooks_of(of, moment)
+            .all(|name| self.tree.steps.get(name).is_some_and(|step| step.state.is_satisfied()))
+    }
+}

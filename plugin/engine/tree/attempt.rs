@@ -1,0 +1,98 @@
+//! One attempt to run a hook, under way: how its job fares.
+
+use super::{FIRST_LOOK, around::Around, memory::Try};
+use crate::{
+    cluster::{AllocId, JobKey, Sight, TaskPhase},
+    condition::{self, Verdict},
+    engine::{
+        NodeState, Time,
+        node::{Evidence, Node},
+    },
+    manifest::{Hook, OnBlocked, OnTimeout, Subject, Until, Wait},
+};
+
+/// The output of a failed attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Output {
+    /// Of this task.
+    Of(AllocId, String),
+    /// It was read, or there is none.
+    Read,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Running {
+    pub(super) attempt: Try,
+    pub(super) job: JobKey,
+    pub(super) wait: Wait,
+    pub(super) node: Node,
+    pub(super) was_shown: bool,
+}
+
+impl Running {
+    pub(super) fn new(now: Time, hook: &Hook, attempt: Try, job: JobKey, deadline: Time) -> Self {
+        let wait = Wait {
+            subject: Subject::Job {
+                job: job.job.clone(),
+                namespace: Some(job.namespace.clone()),
+                group: None,
+            },
+            until: Some(Until::Complete),
+            at_least: None,
+            any_version: false,
+            timeout: hook.timeout,
+            on_timeout: OnTimeout::Fail,
+            on_blocked: OnBlocked::Wait,
+            depends_on: Vec::new(),
+        };
+        Self { attempt, job, wait, node: Node::fresh(now, deadline), was_shown: false }
+    }
+
+    /// As an earlier process remembered it: all that is seen now happened after that.
+    pub(super) fn again(now: Time, hook: &Hook, attempt: Try, job: JobKey, deadline: Time) -> Self {
+        let mut running = Self::new(now, hook, attempt, job, deadline.max(now + FIRST_LOOK));
+        running.was_shown = true;
+        running
+    }
+
+    pub(super) fn judge(&mut self, now: Time, around: &Around<'_>) -> NodeState {
+        let sight = around.scene.sight_of(&self.job);
+        let id = &self.job.job;
+        let verdict = match sight.as_ref() {
+            Sight::Absent { .. } if self.was_shown => {
+                return NodeState::Failed { why: format!("{id} was purged by someone else") };
+            }
+            Sight::Absent { .. } => Verdict::not_yet(format!("Nomad does not show {id} yet")),
+            Sight::Unseen(_) => condition::judge(&self.wait, &sight, true),
+            Sight::Present(present) => {
+                self.was_shown = true;
+                match condition::judge(&self.wait, &sight, true) {
+                    Verdict::NotYet(_) if present.job.is_stopped => {
+                        return NodeState::Failed { why: format!("{id} was stopped by someone else") };
+                    }
+                    verdict => verdict,
+                }
+            }
+        };
+        let (last_deadline, is_seen) = (self.node.deadline, self.was_shown);
+        self.node
+            .judge(now, Evidence { wait: &self.wait, missing: Vec::new(), verdict, is_seen, last_deadline });
+        self.node.state.clone()
+    }
+
+    /// The task whose output tells why the attempt failed: one that failed, or else one that runs still.
+    pub(super) fn output(&self, around: &Around<'_>) -> Output {
+        let sight = around.scene.sight_of(&self.job);
+        let Sight::Present(present) = sight.as_ref() else { return Output::Read };
+        let newest = present.allocations.values().max_by_key(|allocation| {
+            (allocation.tasks.values().any(|task| task.has_failed), allocation.create_index)
+        });
+        let task = newest.and_then(|allocation| {
+            let failed = allocation.tasks.iter().find(|(_, task)| task.has_failed);
+            let running = || allocation.tasks.iter().find(|(_, task)| task.phase == TaskPhase::Running);
+            let (task, _) = failed.or_else(running).or_else(|| allocation.tasks.first_key_value())?;
+            Some((allocation.id.clone(), task.clone()))
+        });
+        task.map_or(Output::Read, |(alloc, task)| Output::Of(alloc, task))
+    }
+}

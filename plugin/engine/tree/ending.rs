@@ -1,0 +1,137 @@
+//! How a run ends: policies, limits, a stop, and the last word.
+
+use super::{
+    Entry, PREPARE_LIMIT, Phase, STOP_LIMIT, Tree,
+    agenda::Agenda,
+    around::Around,
+    job::JobStep,
+    step::{Step, Work},
+};
+use crate::{
+    cluster::Sight,
+    engine::{Action, NodeState, Outcome, Time, time::Spoken},
+    manifest::{Moment, OnFailure},
+};
+
+/// Why nothing new is begun.
+#[derive(Clone, Debug)]
+pub(super) struct Halt {
+    pub(super) why: String,
+    /// Whether what is under way is given up too.
+    pub(super) is_cancel: bool,
+}
+
+impl Tree {
+    /// The run's own time limit.
+    pub(super) fn check_time(&mut self, now: Time, agenda: &mut Agenda) {
+        let Some(tree) = self.blocks().filter(|_| self.is_set_up()) else { return };
+        if self.deadline.is_some_and(|at| at <= now) && self.halt.as_ref().is_none_or(|halt| !halt.is_cancel)
+        {
+            let limit = Spoken(tree.timeout.unwrap_or_default());
+            self.halt = Some(Halt { why: format!("the run was not done within {limit}"), is_cancel: true });
+            agenda.add(self.steps.values());
+        }
+    }
+
+    /// Applies the policy to a first failure. Whether that changed anything.
+    pub(super) fn halts(&mut self) -> bool {
+        let failed = self.steps.values().find(|step| matches!(step.state, NodeState::Failed { .. }));
+        failed.map(|step| step.name.clone()).is_some_and(|name| self.halt_after(&name))
+    }
+
+    /// Applies the policy, unless it was applied before.
+    pub(super) fn halt_after(&mut self, failed: &str) -> bool {
+        if self.halt.is_some() {
+            return false;
+        }
+        let policy = self.blocks().map_or(OnFailure::Finish, |tree| tree.on_failure);
+        let is_cancel = match policy {
+            OnFailure::Continue => return false,
+            OnFailure::Finish => false,
+            OnFailure::Cancel => true,
+        };
+        self.halt = Some(Halt { why: format!("{failed} failed (on_failure = {policy})"), is_cancel });
+        true
+    }
+
+    /// Nomad stops the task. What is under way in the cluster stays, for whoever comes next; only if the tree's own job
+    /// was stopped, its hooks are stopped too.
+    pub(super) fn stop(&mut self, now: Time) -> Option<Vec<Action>> {
+        if matches!(self.phase, Phase::Stopping(_)) {
+            return None;
+        }
+        let is_own_job_stopped =
+            matches!(self.scene.own_sight().as_ref(), Sight::Present(sight) if sight.job.is_stopped);
+        let has_hooks = self.steps.values().any(|step| match &step.work {
+            Work::Hook(hook) => hook.is_busy(),
+            Work::Unprepared | Work::Wait(_) | Work::Job(_) => false,
+        });
+        if is_own_job_stopped && has_hooks {
+            self.phase = Phase::Stopping(now + STOP_LIMIT);
+            self.halt = Some(Halt { why: "the tree's job was stopped".to_owned(), is_cancel: true });
+            return None;
+        }
+        let message = self.stopped_message(now);
+        Some(self.close(Outcome::Stopped, message))
+    }
+
+    /// The ending, if this is it.
+    pub(super) fn end(&mut self, now: Time) -> Option<Vec<Action>> {
+        let is_settled = self.is_set_up() && self.steps.values().all(|step| self.is_settled(step));
+        match &self.phase {
+            Phase::Preparing(acting, deadline) if *deadline <= now && !acting.is_under_way() => {
+                let what = format!("the jobspecs could not be prepared within {}", Spoken(PREPARE_LIMIT));
+                let message = format!("{}: {}", self.came_to_nothing(), acting.describe_end(&what));
+                Some(self.finish(now, Outcome::Failed(message.clone()), message))
+            }
+            Phase::Stopping(deadline) if is_settled || *deadline <= now => {
+                let message = self.stopped_message(now);
+                Some(self.close(Outcome::Stopped, message))
+            }
+            Phase::Preparing(..) | Phase::Stopping(_) => None,
+            Phase::Running if !is_settled => None,
+            Phase::Running => {
+                let is_good = self.steps.values().all(|step| step.state.is_satisfied());
+                let message = if is_good { self.success(now) } else { self.failure(now) };
+                let outcome = if is_good { Outcome::Done } else { Outcome::Failed(message.clone()) };
+                Some(self.finish(now, outcome, message))
+            }
+        }
+    }
+
+    pub(super) fn is_settled(&self, step: &Step) -> bool {
+        let around = Around { tree: self, scene: &self.scene, halt: self.halt.as_ref(), has_looked: true };
+        (step.state.is_satisfied() || step.state.is_lost())
+            && match &step.work {
+                Work::Unprepared => false,
+                Work::Wait(_) => true,
+                Work::Job(job) => !job.has_chores() && !self.owes_record(job, &step.name),
+                Work::Hook(hook) => !hook.has_chores(&around),
+            }
+    }
+
+    /// Whether a job with post hooks still has to be asked for its rollout, or to be attested.
+    pub(super) fn owes_record(&self, job: &JobStep, name: &str) -> bool {
+        let around = Around { tree: self, scene: &self.scene, halt: self.halt.as_ref(), has_looked: true };
+        self.halt.is_none()
+            && job.is_submitted()
+            && !job.is_record_settled()
+            && around.has_hooks(name, Moment::Post)
+            && (job.rollout().is_none() || around.have_ended_well(name, Moment::Post))
+    }
+
+    pub(super) fn finish(&mut self, now: Time, outcome: Outcome, message: String) -> Vec<Action> {
+        let is_good = outcome == Outcome::Done;
+        let ended = Entry::Ended { at: now, is_good, message: message.clone() };
+        let mut actions = vec![Action::Remember(ended)];
+        actions.extend(self.close(outcome, message));
+        actions
+    }
+
+    /// Ends without a memory of it: an unfinished run is continued by whoever comes next.
+    pub(super) fn close(&mut self, outcome: Outcome, message: String) -> Vec<Action> {
+        self.ending = Some(message.clone());
+        self.scene.close();
+        vec![Action::Log(message.clone()), Action::Announce(message), Action::Finish(outcome)]
+    }
+}
