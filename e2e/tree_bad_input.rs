@@ -67,10 +67,9 @@ fn all_problems_of_a_trees_blocks_are_in_one_task_event() {
 #[test]
 fn all_problems_of_a_trees_files_are_in_one_task_event() {
     let story = CLUSTER.story();
-    let [db, twin, gone, huge, link, linked, broken, unfit, forever, nowhere, strange] = [
-        "db", "twin", "gone", "huge", "link", "linked", "broken", "unfit", "forever", "nowhere", "strange",
-    ]
-    .map(|name| story.id(name));
+    let [db, twin, gone, huge, link, linked, broken, unfit, forever, nowhere, strange] =
+        ["db", "twin", "gone", "huge", "link", "linked", "broken", "unfit", "forever", "nowhere", "strange"]
+            .map(|name| story.id(name));
     let mischief = r#"task "mischief" {
       driver = "raw_exec"
 
@@ -254,8 +253,7 @@ fn jobspecs_full_of_dollars_and_braces_arrive_unharmed_through_templates() {
     let (id, flag) = (story.id("prickly"), story.flag("out"));
     let text = prickly(&id, &flag.0.display().to_string());
     let wanted = task_of(&story.cluster().parse(&text, "").expect("it is a good jobspec"));
-    let tree =
-        Tree::new(&story.id("tree")).node(Node::of_text(&id, &text).registering(&id, "default"));
+    let tree = Tree::new(&story.id("tree")).node(Node::of_text(&id, &text).registering(&id, "default"));
     story.run_tree(&tree);
     story.tree(&tree.id).succeeds(SOON);
     assert_eq!(task_of(&story.job(&id).expect("it is registered")), wanted);

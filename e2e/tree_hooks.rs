@@ -50,8 +50,7 @@ fn has_stopped(story: &Story, id: &str) {
 #[test]
 fn a_failing_hook_fails_the_tree_with_its_exit_code_and_last_words() {
     let story = CLUSTER.story();
-    let Cast { tree, db, web, hook } =
-        cast(&story, "echo first; echo the disk is full >&2; exit 3", "");
+    let Cast { tree, db, web, hook } = cast(&story, "echo first; echo the disk is full >&2; exit 3", "");
     story.run_tree(&tree);
     story.tree(&tree.id).fails(SOON);
     let message = story.tree(&tree.id).says(SOON, "failed after");
@@ -68,8 +67,7 @@ fn a_failing_hook_fails_the_tree_with_its_exit_code_and_last_words() {
 #[test]
 fn a_hook_that_hangs_is_stopped_at_its_time_limit() {
     let story = CLUSTER.story();
-    let Cast { tree, web, hook, .. } =
-        cast(&story, "echo it is stuck; exec sleep 1000", "timeout = \"3s\"");
+    let Cast { tree, web, hook, .. } = cast(&story, "echo it is stuck; exec sleep 1000", "timeout = \"3s\"");
     story.run_tree(&tree);
     story.tree(&tree.id).fails(SOON);
     let message = story.tree(&tree.id).says(SOON, "failed after");
@@ -118,13 +116,11 @@ fn a_hook_that_may_fail_holds_nobody_back() {
 fn a_job_waits_for_its_pre_hook() {
     let story = CLUSTER.story();
     let (db, web, check, flag) = (story.id("db"), story.id("web"), story.id("check"), story.flag("check"));
-    let tree = Tree::new(&story.id("tree"))
-        .node(Node::of(&Job::service(&db)))
-        .node(
-            Node::of(&Job::service(&web))
-                .after(&[&db])
-                .pre(Hook::of(&Job::batch(&check).script_after(&flag, "exit 0"))),
-        );
+    let tree = Tree::new(&story.id("tree")).node(Node::of(&Job::service(&db))).node(
+        Node::of(&Job::service(&web))
+            .after(&[&db])
+            .pre(Hook::of(&Job::batch(&check).script_after(&flag, "exit 0"))),
+    );
     story.run_tree(&tree);
     let jobs = story.hook_job_ids(&tree.id, &check, 1);
     story.main(&jobs[0]).runs(SOON);
@@ -407,9 +403,7 @@ fn cancel_stops_the_hooks_that_run() {
     let tree = Tree::new(&story.id("tree"))
         .option("on_failure = \"cancel\"")
         .node(Node::of(&Job::batch(&bad).script_after(&flag, "exit 9")))
-        .node(
-            Node::of(&Job::service(&db)).post(Hook::of(&Job::batch(&setup).script("exec sleep 1000"))),
-        );
+        .node(Node::of(&Job::service(&db)).post(Hook::of(&Job::batch(&setup).script("exec sleep 1000"))));
     story.run_tree(&tree);
     let jobs = story.hook_job_ids(&tree.id, &setup, 1);
     story.main(&jobs[0]).runs(SOON);
@@ -425,9 +419,7 @@ fn a_run_that_takes_too_long_is_given_up_and_its_hooks_are_stopped() {
     let (db, setup, web) = (story.id("db"), story.id("setup"), story.id("web"));
     let tree = Tree::new(&story.id("tree"))
         .option("timeout = \"6s\"")
-        .node(
-            Node::of(&Job::service(&db)).post(Hook::of(&Job::batch(&setup).script("exec sleep 1000"))),
-        )
+        .node(Node::of(&Job::service(&db)).post(Hook::of(&Job::batch(&setup).script("exec sleep 1000"))))
         .node(Node::of(&Job::service(&web)).after(&[&db]));
     story.run_tree(&tree);
     let jobs = story.hook_job_ids(&tree.id, &setup, 1);

@@ -61,9 +61,8 @@ fn row(story: &Story, n: usize, release: usize, tally: &Tally) -> Tree {
             let script = tally.script(&format!("{release}-{n}-{moment}"), "sleep 0.2");
             Hook::of(&Job::batch(&format!("{moment}-{id}")).script(&script))
         };
-        let mut node = Node::of(&Job::service(id).meta(&release.to_string()))
-            .pre(hook("pre"))
-            .post(hook("post"));
+        let mut node =
+            Node::of(&Job::service(id).meta(&release.to_string())).pre(hook("pre")).post(hook("post"));
         if let Some(before) = n.checked_sub(1) {
             node = node.after(&[&ids[before]]);
         }
@@ -354,9 +353,9 @@ fn a_hook_that_a_drain_has_ended_is_not_run_twice() {
     story.cluster().join_client().unwrap_or_else(|why| panic!("there is no second client: {why}"));
     let (db, setup) = (story.id("db"), story.id("setup"));
     let hook = Job::batch(&setup).script("exec sleep 1000").group(&best_on("a"));
-    let tree = Tree::new(&story.id("tree")).group(&on("b")).node(
-        Node::of(&Job::service(&db).group(&on("b"))).post(Hook::of(&hook).with("timeout = \"15s\"")),
-    );
+    let tree = Tree::new(&story.id("tree"))
+        .group(&on("b"))
+        .node(Node::of(&Job::service(&db).group(&on("b"))).post(Hook::of(&hook).with("timeout = \"15s\"")));
     story.run_tree(&tree);
     let hooks = story.hook_job_ids(&tree.id, &setup, 1);
     story.main(&hooks[0]).runs(SOON);

@@ -31,7 +31,9 @@ fn the_jobs_of_the_shop_come_up_in_their_order() {
         .namespace(&namespace)
         .node(node("nginx").after(&["api"]))
         .node(node("api").after(&["postgres"]))
-        .node(node("postgres").post(Hook::of_text("postgres_setup", &setup).with(&shop.vars("postgres_setup"))));
+        .node(
+            node("postgres").post(Hook::of_text("postgres_setup", &setup).with(&shop.vars("postgres_setup"))),
+        );
     story.run_tree(&tree);
     story.tree(&id).succeeds(seconds(60));
     let row = fetch(shop.front_door()).expect("the shop is open");

@@ -68,6 +68,25 @@ impl Shop {
         format!("vars = {{\n {}\n }}", lines.join("\n "))
     }
 
+    /// Runs `shop.nomad.hcl`, the tree, as a user does. Another `run` is another run.
+    pub(crate) fn run_tree(self, cluster: &Cluster, run: &str) -> Result<(), String> {
+        let mut args = vec!["job".to_owned(), "run".to_owned(), "-detach".to_owned()];
+        let tree = self.jobspec("shop")?;
+        let values = self.values()?.into_iter().chain([("run", run.to_owned())]);
+        for (name, value) in values.filter(|(name, _)| tree.contains(&format!("variable \"{name}\""))) {
+            args.extend(["-var".to_owned(), format!("{name}={value}")]);
+        }
+        args.push("shop.nomad.hcl".to_owned());
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let output = cluster.cli_in(&directory(), &args).map_err(|error| error.to_string())?;
+        if output.status.success() {
+            Ok(())
+        } else {
+            let said = [output.stdout, output.stderr].concat();
+            Err(format!("nomad {}: {}", args.join(" "), String::from_utf8_lossy(&said).trim()))
+        }
+    }
+
     /// One of the jobs with its gate. What needs nobody has none.
     pub(crate) fn gated_job(self, name: &str, cluster: &Cluster) -> Result<Value, String> {
         let gated = format!("gated/{name}");

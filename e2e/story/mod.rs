@@ -176,8 +176,7 @@ impl Story {
     #[track_caller]
     pub(crate) fn hook_job_ids(&self, tree: &str, label: &str, n: usize) -> Vec<String> {
         self.within(SOON, &format!("{n} jobs of hook {label}"), || {
-            let found: Vec<String> =
-                self.hook_jobs(tree, label).iter().map(|job| text(&job["ID"])).collect();
+            let found: Vec<String> = self.hook_jobs(tree, label).iter().map(|job| text(&job["ID"])).collect();
             if found.len() == n { Ok(found) } else { Err(format!("{found:?}")) }
         })
     }

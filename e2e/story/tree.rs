@@ -115,15 +115,11 @@ impl Tree {
                 if let Some(text) = text {
                     template(&mut templates, &format!("local/{label}.nomad.hcl"), text);
                 }
-                let _infallible = write!(
-                    inner,
-                    "\n{moment} \"{label}\" {{\n retain = \"{retain}\"\n {inside}\n }}\n"
-                );
+                let _infallible =
+                    write!(inner, "\n{moment} \"{label}\" {{\n retain = \"{retain}\"\n {inside}\n }}\n");
             }
-            let _infallible = write!(
-                blocks,
-                "\njob \"{label}\" {{\n jobspec = \"{jobspec}\"\n {inside}\n {inner}\n }}\n"
-            );
+            let _infallible =
+                write!(blocks, "\njob \"{label}\" {{\n jobspec = \"{jobspec}\"\n {inside}\n {inner}\n }}\n");
         }
         format!(
             r#"job "{id}" {{

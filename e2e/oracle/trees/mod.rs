@@ -55,9 +55,9 @@ impl Record {
             for hook in run.jobs.iter().flat_map(|node| &node.hooks) {
                 let Some(parent) = hook.block["dispatch"].as_str() else { continue };
                 let parent_namespace = hook.block["namespace"].as_str().unwrap_or(namespace);
-                let children = all.iter().filter(|job| {
-                    job["ParentID"] == *parent && job["Namespace"] == *parent_namespace
-                });
+                let children = all
+                    .iter()
+                    .filter(|job| job["ParentID"] == *parent && job["Namespace"] == *parent_namespace);
                 for key in children.map(key_of) {
                     let path = format!("/v1/job/{}?namespace={}", key.1, key.0);
                     let child = api.get(&path).map_err(|error| error.to_string())?;
@@ -82,7 +82,8 @@ impl Record {
             };
             evaluations.insert((namespace.clone(), id.clone()), found);
         }
-        let wanted: Vec<(String, String)> = wanted.into_iter().map(|(namespace, id)| (id, namespace)).collect();
+        let wanted: Vec<(String, String)> =
+            wanted.into_iter().map(|(namespace, id)| (id, namespace)).collect();
         let jobs = super::Record::read(api, &wanted)?;
         Ok(Self { tree, name, jobs, evaluations, of })
     }
@@ -248,12 +249,13 @@ struct Hook {
 impl Run {
     fn of(version: &Value) -> Option<Self> {
         let tasks = array(&version["TaskGroups"]).into_iter().flat_map(|group| array(&group["Tasks"]));
-        let task = tasks.into_iter().find(|task| task["Driver"] == "dtree" && !task["Config"]["job"].is_null())?;
+        let task =
+            tasks.into_iter().find(|task| task["Driver"] == "dtree" && !task["Config"]["job"].is_null())?;
         let config = &task["Config"];
         let namespace = version["Namespace"].as_str().unwrap_or("default");
-        let waits = labelled(&config["wait"]).into_iter().map(|(label, block)| {
-            (label.clone(), Need { namespace: namespace.to_owned(), label, block })
-        });
+        let waits = labelled(&config["wait"])
+            .into_iter()
+            .map(|(label, block)| (label.clone(), Need { namespace: namespace.to_owned(), label, block }));
         let jobs = labelled(&config["job"]).into_iter().map(|(label, block)| Node {
             label,
             depends_on: names(&block["depends_on"]),
@@ -284,7 +286,8 @@ impl Node {
 
     /// When its job counts as ready.
     fn need(&self, (namespace, id): &Key) -> Need {
-        let mut block = if self.ready.is_object() { self.ready.clone() } else { Value::Object(Default::default()) };
+        let mut block =
+            if self.ready.is_object() { self.ready.clone() } else { Value::Object(Default::default()) };
         block["job"] = id.clone().into();
         Need { namespace: namespace.clone(), label: self.label.clone(), block }
     }
@@ -425,9 +428,9 @@ fn judge_hook(record: &Record, since: Nanos, node: &Node, hook: &Hook, findings:
                 early(needed, &why);
             }
         }
-        let at_once = errands.iter().find(|other| {
-            other.began < errand.began && other.ended.is_none_or(|ended| ended > errand.began)
-        });
+        let at_once = errands
+            .iter()
+            .find(|other| other.began < errand.began && other.ended.is_none_or(|ended| ended > errand.began));
         if let Some(other) = at_once {
             findings.push(format!("hook {label} ran twice at the same time: {other:?} and {errand:?}"));
         }
@@ -477,7 +480,8 @@ fn judge_endings(record: &Record, since: Nanos, findings: &mut Vec<String>) {
         let Some(run) = Run::of(version) else { continue };
         for (task, state) in allocation["TaskStates"].as_object().into_iter().flatten() {
             let Some(ended) = time(&state["FinishedAt"]).filter(|at| *at >= since) else { continue };
-            let has_ended_well = state["State"] == "dead" && state["Failed"] == false && has_exited_well(state);
+            let has_ended_well =
+                state["State"] == "dead" && state["Failed"] == false && has_exited_well(state);
             if !has_ended_well || !is_tree(version, task) {
                 continue;
             }
