@@ -3,6 +3,7 @@
 mod properties;
 mod recovery;
 mod stories;
+mod tree_properties;
 mod trees;
 mod world;
 

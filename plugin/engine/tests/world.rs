@@ -56,6 +56,16 @@ pub(super) struct World {
 }
 
 impl Registered {
+    /// Whether it was stopped.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.is_stopped
+    }
+
+    /// Whose it is.
+    pub(super) fn marks(&self) -> Option<&Marks> {
+        self.marks.as_ref()
+    }
+
     fn job(&self, key: &JobKey) -> JobSight {
         let mut sight = sample::job(key.job.as_str(), self.kind, 1);
         let job = &mut sight.job;

@@ -17,7 +17,7 @@
 use std::time::Duration;
 
 use super::{
-    Around,
+    Around, FIRST_LOOK,
     memory::{Ended, Memory, Try},
     step::{Acting, Out},
 };
@@ -27,6 +27,8 @@ use crate::{
     engine::{
         Act, Action, NodeState, Report, Time, Trouble,
         node::{Evidence, Node},
+        scene,
+        time::Spoken,
     },
     manifest::{Hook, Launch, Moment, OnBlocked, OnHookFailure, OnTimeout, Retain, Subject, Until, Wait},
     plan::{self, Blueprint},
@@ -48,6 +50,10 @@ pub(super) struct HookStep {
     /// Whether it has ended because it was not needed.
     is_needless: bool,
     launch_until: Option<Time>,
+    /// Whether the job of the attempt that is being launched may be there already.
+    may_be_there: bool,
+    /// The stopped jobs of attempts that failed, where none is to stay.
+    leftovers: Vec<JobKey>,
 }
 
 #[derive(Clone, Debug)]
@@ -98,7 +104,7 @@ impl HookStep {
         let phase = match memory {
             Some(Memory::Launching(attempt)) => Phase::Launching(attempt),
             Some(Memory::Running { attempt, job, deadline }) => {
-                Phase::Running(Box::new(Running::new(now, hook, attempt, job, deadline)))
+                Phase::Running(Box::new(Running::again(now, hook, attempt, job, deadline)))
             }
             Some(Memory::Failing { attempt, job, why }) => {
                 Phase::Failing { attempt, job, why, output: Output::Read }
@@ -114,11 +120,14 @@ impl HookStep {
             acting: Acting::default(),
             is_needless: false,
             launch_until: None,
+            may_be_there: true,
+            leftovers: Vec::new(),
         }
     }
 
     /// Brings the step up to date.
     pub(super) fn advance(&mut self, now: Time, name: &str, around: &Around<'_>, out: &mut Out) -> NodeState {
+        self.acting.unasked();
         loop {
             match &mut self.phase {
                 Phase::Waiting => {
@@ -127,23 +136,35 @@ impl HookStep {
                     }
                 }
                 Phase::Launching(attempt) => {
-                    if !self.acting.is_under_way()
-                        && let Some(why) = around.cancelled()
-                    {
-                        // If it was launched, its job has the name that the next run looks for.
-                        self.phase = Phase::Cancelled { job: None, why };
-                        continue;
-                    }
-                    let until = *self.launch_until.get_or_insert(now + LAUNCH_LIMIT);
-                    if until <= now && !self.acting.is_under_way() {
-                        let why = self.acting.describe("it could not be launched");
-                        self.end(now, name, false, why, None, out);
-                        continue;
-                    }
                     let key = JobKey {
                         namespace: self.blueprint.key.namespace.clone(),
                         job: plan::hook_job(name, &self.marks.tree, &attempt.rollout, attempt.number),
                     };
+                    if !self.acting.is_under_way()
+                        && let Some(why) = around.cancelled()
+                    {
+                        // A child of a dispatch has a name that only Nomad's answer tells; the next run finds it.
+                        let is_known = matches!(self.hook.launch, Launch::Jobspec { .. });
+                        if !is_known && self.may_be_there {
+                            out.log(format!(
+                                "{name}: it may have been dispatched without an answer, and then it runs on; \
+                                 look with `nomad job status {}{}`",
+                                scene::in_namespace(&self.blueprint.key),
+                                self.blueprint.key.job
+                            ));
+                        }
+                        self.acting.forget();
+                        self.phase =
+                            Phase::Cancelled { job: (is_known && self.may_be_there).then_some(key), why };
+                        continue;
+                    }
+                    let until = *self.launch_until.get_or_insert(now + LAUNCH_LIMIT);
+                    if until <= now && !self.acting.is_under_way() {
+                        let what = format!("it could not be launched within {}", Spoken(LAUNCH_LIMIT));
+                        let why = self.acting.describe_end(&what);
+                        self.end(now, name, false, why, None, out);
+                        continue;
+                    }
                     let dispatch = match self.hook.launch {
                         Launch::Dispatch { .. } => Some(self.blueprint.key.clone()),
                         Launch::Jobspec { .. } => None,
@@ -151,6 +172,7 @@ impl HookStep {
                     let marks = &self.marks;
                     let act = || Act::Launch { key, marks: marks.clone(), dispatch };
                     out.actions.extend(self.acting.begin(now, name, act));
+                    self.may_be_there = true;
                     return NodeState::Working { on: self.acting.describe("is being launched") };
                 }
                 Phase::Running(running) => {
@@ -184,7 +206,7 @@ impl HookStep {
                 }
                 Phase::Ended(_) => return self.ended(now, name, around, out),
                 Phase::Cancelled { job, why } => {
-                    let state = NodeState::Skipped { why: format!("{why}; it was stopped") };
+                    let state = NodeState::Skipped { why: why.clone() };
                     let Some(key) = job.clone() else { return state };
                     if self.acting.is_hopeless().is_some() {
                         *job = None;
@@ -213,6 +235,7 @@ impl HookStep {
             (Phase::Launching(attempt), Ok(Report::Spent)) => {
                 let next = Try { number: attempt.number + 1, ..attempt.clone() };
                 out.remember(now, name, Memory::Launching(next.clone()));
+                self.may_be_there = false;
                 self.phase = Phase::Launching(next);
             }
             (Phase::Launching(_), Err(why)) => self.end(now, name, false, why, None, out),
@@ -244,8 +267,11 @@ impl HookStep {
                 if let Err(trouble) = result {
                     out.log(format!("{name}: its job could not be retired: {trouble}"));
                 }
-                ended.job = None;
-                out.remember(now, name, Memory::Ended(ended.clone()));
+                if ended.job.take().is_some() {
+                    out.remember(now, name, Memory::Ended(ended.clone()));
+                } else {
+                    self.leftovers.pop();
+                }
             }
             (Phase::Cancelled { job, .. }, _) => *job = None,
             // Nothing else is asked for in these phases.
@@ -261,7 +287,14 @@ impl HookStep {
         let Some(job) = around.job(&self.hook.of) else {
             return Some(NodeState::Blocked { why: format!("waits for {}", self.hook.of) });
         };
+        if !around.has_looked {
+            return Some(NodeState::Blocked { why: format!("waits for {}", self.hook.of) });
+        }
         let rollout = match self.hook.moment {
+            // Not for a job that will not be submitted, whatever came in its way.
+            Moment::Pre if let Some(why) = around.lost(&self.hook.of) => {
+                return Some(NodeState::Skipped { why });
+            }
             Moment::Pre => {
                 if job.is_submitted() {
                     self.not_needed(format!("not needed: {} is as it should be", self.hook.of));
@@ -294,6 +327,7 @@ impl HookStep {
         }
         let rollout = plan::rollout(&self.marks.tree, &self.marks, &job.blueprint.key, rollout);
         let attempt = Try { rollout, number: 1, before: 0 };
+        self.may_be_there = false;
         out.remember(now, name, Memory::Launching(attempt.clone()));
         self.phase = Phase::Launching(attempt);
         None
@@ -301,7 +335,7 @@ impl HookStep {
 
     /// After a failure: first its output, then its job goes, then the next attempt or the end.
     fn wind_up(&mut self, now: Time, name: &str, out: &mut Out) -> Option<NodeState> {
-        let Phase::Failing { job, why, output, .. } = &mut self.phase else { return None };
+        let Phase::Failing { attempt, job, why, output } = &mut self.phase else { return None };
         if let Some(trouble) = self.acting.is_hopeless() {
             if *output == Output::Read {
                 out.log(format!("{name}: its job could not be retired: {trouble}"));
@@ -313,7 +347,9 @@ impl HookStep {
         }
         let state = NodeState::Working { on: self.acting.describe(&format!("has failed: {why}")) };
         let key = job.clone();
-        let purge = self.hook.retain == Retain::None;
+        // Not while another attempt follows: should that end well and this run lose its memory, the next run would find
+        // no first attempt, and begin with it again.
+        let purge = self.hook.retain == Retain::None && attempt.before >= self.hook.retries;
         let act = match output {
             Output::Of(alloc, task) => Act::Tail { key, alloc: alloc.clone(), task: task.clone() },
             Output::Read => Act::Retire { key, purge },
@@ -334,6 +370,11 @@ impl HookStep {
             out.log(format!("{name}: attempt {} failed: {why}", next.before));
             out.remember(now, name, Memory::Launching(next.clone()));
             self.launch_until = None;
+            self.may_be_there = false;
+            self.acting.forget();
+            if self.hook.retain == Retain::None {
+                self.leftovers.push(job);
+            }
             self.phase = Phase::Launching(next);
         } else {
             let times = match attempt.before {
@@ -357,6 +398,7 @@ impl HookStep {
             }
         };
         out.remember(now, name, Memory::Ended(ended.clone()));
+        self.acting.forget();
         self.phase = Phase::Ended(ended);
     }
 
@@ -371,6 +413,16 @@ impl HookStep {
             } else {
                 let purge = self.hook.retain != Retain::All;
                 let act = || Act::Retire { key, purge };
+                out.actions.extend(self.acting.begin(now, name, act));
+            }
+        }
+        if let Some(key) =
+            self.leftovers.last().cloned().filter(|_| ended.job.is_none() && (stands || !ended.is_good))
+        {
+            if self.acting.is_hopeless().is_some() {
+                self.leftovers.clear();
+            } else {
+                let act = || Act::Retire { key, purge: true };
                 out.actions.extend(self.acting.begin(now, name, act));
             }
         }
@@ -395,6 +447,11 @@ impl HookStep {
         }
     }
 
+    /// Whether it has failed, in this process or in an earlier one.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(&self.phase, Phase::Ended(ended) if !ended.is_good)
+    }
+
     /// Whether it takes one of the places of `max_parallel`.
     pub(super) fn is_busy(&self) -> bool {
         matches!(self.phase, Phase::Launching(_) | Phase::Running(_) | Phase::Failing { .. })
@@ -409,7 +466,11 @@ impl HookStep {
     pub(super) fn has_chores(&self, around: &Around<'_>) -> bool {
         self.acting.is_under_way()
             || match &self.phase {
-                Phase::Ended(ended) => ended.job.is_some() && self.result_stands(around),
+                Phase::Ended(ended) => {
+                    let stands = self.result_stands(around);
+                    let has_leftovers = ended.job.is_none() && !self.leftovers.is_empty();
+                    ended.job.is_some() && stands || has_leftovers && (stands || !ended.is_good)
+                }
                 Phase::Cancelled { job, .. } => job.is_some(),
                 Phase::Waiting | Phase::Launching(_) | Phase::Running(_) | Phase::Failing { .. } => false,
             }
@@ -457,6 +518,13 @@ impl Running {
             depends_on: Vec::new(),
         };
         Self { attempt, job, wait, node: Node::fresh(now, deadline), was_shown: false }
+    }
+
+    /// As an earlier process remembered it: all that is seen now happened after that.
+    fn again(now: Time, hook: &Hook, attempt: Try, job: JobKey, deadline: Time) -> Self {
+        let mut running = Self::new(now, hook, attempt, job, deadline.max(now + FIRST_LOOK));
+        running.was_shown = true;
+        running
     }
 
     fn judge(&mut self, now: Time, around: &Around<'_>) -> NodeState {

@@ -13,7 +13,7 @@
 use std::time::Duration;
 
 use super::{
-    Around,
+    Around, FIRST_LOOK,
     memory::{Cause, Due, Memory, Submitted},
     step::{Acting, Out},
 };
@@ -31,6 +31,8 @@ use crate::{
 
 /// How long a job that must be looked at may stay out of sight before its step fails.
 const LOOK_LIMIT: Duration = Duration::from_mins(5);
+/// What is in the way before every job was seen.
+const LOOKS_FIRST: &str = "looks at all jobs of the tree first";
 /// What a job may take longer than its own progress deadline: Nomad tells of a failure with a delay.
 const GRACE: Duration = Duration::from_secs(30);
 /// Nomad's own progress deadline where there is none to read.
@@ -75,8 +77,6 @@ struct Held {
     node: Node,
     /// Whether this version, or a later one, has been seen.
     was_shown: bool,
-    /// Whether it was ready at any time of this run.
-    was_ready: bool,
     /// Since when its condition holds without a break.
     met_since: Option<Time>,
     record: Record,
@@ -119,7 +119,7 @@ impl JobStep {
         let phase = match memory {
             Some(Memory::Due(due)) => Phase::Due(due),
             Some(Memory::Submitting { due, deadline }) => Phase::Submitting { due, deadline },
-            Some(Memory::Submitted(memory)) => Phase::Submitted(Box::new(Held::new(now, memory))),
+            Some(Memory::Submitted(memory)) => Phase::Submitted(Box::new(Held::again(now, limit, memory))),
             Some(Memory::Failed { why }) => Phase::Failed { why },
             _ => Phase::Waiting { look_until: None },
         };
@@ -138,6 +138,7 @@ impl JobStep {
 
     /// Brings the step up to date.
     pub(super) fn advance(&mut self, now: Time, name: &str, around: &Around<'_>, out: &mut Out) -> NodeState {
+        self.acting.unasked();
         loop {
             match &mut self.phase {
                 Phase::Failed { why } => return NodeState::Failed { why: why.clone() },
@@ -150,6 +151,9 @@ impl JobStep {
                     let due = *due;
                     if let Some(why) = around.halted(name) {
                         return NodeState::Skipped { why };
+                    }
+                    if !around.has_looked {
+                        return NodeState::Blocked { why: LOOKS_FIRST.to_owned() };
                     }
                     if let Some(blocked) = around.blocked(name, |_| true) {
                         return blocked;
@@ -176,7 +180,7 @@ impl JobStep {
                         };
                     }
                     if deadline <= now && !self.acting.is_under_way() {
-                        let trouble = self.acting.describe("it could not be submitted");
+                        let trouble = self.acting.describe_end("it could not be submitted");
                         let why = format!("not within {}: {trouble}", Spoken(self.limit));
                         self.fail(now, name, why, out);
                         continue;
@@ -210,7 +214,12 @@ impl JobStep {
             (Phase::Submitting { due, .. }, Ok(Report::Submitted(submission))) => {
                 let cause = Some(due.why);
                 let deadline = now + self.limit;
-                self.submitted(now, name, Submitted { submission, cause, deadline, rollout: None }, out);
+                self.submitted(
+                    now,
+                    name,
+                    Submitted { submission, cause, deadline, was_ready: false, rollout: None },
+                    out,
+                );
             }
             (Phase::Submitted(held), Ok(Report::Recalled { versions, done })) => {
                 match condition::rollout(&versions, done.as_ref(), &self.marks) {
@@ -237,6 +246,8 @@ impl JobStep {
 
     /// The first look, and what follows from it. `None` when the step has moved on.
     fn look(&mut self, now: Time, name: &str, around: &Around<'_>, out: &mut Out) -> Option<NodeState> {
+        let Phase::Waiting { look_until } = &mut self.phase else { return None };
+        let look_until = look_until.take();
         let sight = around.scene.sight_of(&self.blueprint.key);
         let claimed = match sight.as_ref() {
             Sight::Unseen(_) => None,
@@ -254,26 +265,33 @@ impl JobStep {
             return Some(NodeState::Skipped { why });
         }
         let is_pre = |needed: &str| around.is_hook_of(needed, name, Moment::Pre);
-        if let Some(blocked) = around.blocked(name, |needed| !is_pre(needed)) {
-            return Some(blocked);
-        }
-        if !around.has_looked {
-            return Some(NodeState::Blocked { why: "looks at all jobs of the tree first".to_owned() });
-        }
+        let blocked = around.blocked(name, |needed| !is_pre(needed));
         let Some((claim, job)) = claimed else {
+            if around.has_looked && blocked.is_some() {
+                return blocked;
+            }
+            // Its turn has come, or the whole tree waits for this look.
             let verdict = around.scene.judge(&self.wait, false);
             let why = match verdict {
                 Verdict::NotYet(Obstacle { text, .. }) | Verdict::Met(text) | Verdict::Never(text) => text,
             };
-            let Phase::Waiting { look_until } = &mut self.phase else { return None };
-            let until = *look_until.get_or_insert(now + LOOK_LIMIT);
+            let until = look_until.unwrap_or(now + LOOK_LIMIT);
             if until <= now {
                 let why = format!("it could not be looked at within {}: {why}", Spoken(LOOK_LIMIT));
                 self.fail(now, name, why, out);
                 return None;
             }
-            return Some(NodeState::Blocked { why });
+            self.phase = Phase::Waiting { look_until: Some(until) };
+            let is_first = around.scene.is_looking_at(&self.blueprint.key);
+            let why = if is_first { LOOKS_FIRST.to_owned() } else { why };
+            return Some(blocked.filter(|_| is_first).unwrap_or(NodeState::Blocked { why }));
         };
+        if blocked.is_some() {
+            return blocked;
+        }
+        if !around.has_looked {
+            return Some(NodeState::Blocked { why: LOOKS_FIRST.to_owned() });
+        }
         let why = match claim {
             Claim::Unchanged => {
                 let job = job?;
@@ -283,7 +301,7 @@ impl JobStep {
                 self.submitted(
                     now,
                     name,
-                    Submitted { submission, cause: None, deadline, rollout: None },
+                    Submitted { submission, cause: None, deadline, was_ready: false, rollout: None },
                     out,
                 );
                 return None;
@@ -309,6 +327,7 @@ impl JobStep {
 
     fn fail(&mut self, now: Time, name: &str, why: String, out: &mut Out) {
         out.remember(now, name, Memory::Failed { why: why.clone() });
+        self.acting.forget();
         self.phase = Phase::Failed { why };
     }
 
@@ -344,7 +363,10 @@ impl JobStep {
         if !held.node.state.is_satisfied() {
             return Ok(held.node.state.clone());
         }
-        held.was_ready = true;
+        if !held.memory.was_ready {
+            held.memory.was_ready = true;
+            out.remember(now, name, Memory::Submitted(held.memory.clone()));
+        }
         if around.has_hooks(name, Moment::Post) && (around.halt.is_none() || held.memory.rollout.is_some()) {
             let key = &self.blueprint.key;
             match &held.memory.rollout {
@@ -392,6 +414,16 @@ impl JobStep {
         }
     }
 
+    /// Whether it was not decided yet what is to be done about it.
+    pub(super) fn is_undecided(&self) -> bool {
+        matches!(self.phase, Phase::Waiting { .. })
+    }
+
+    /// Whether it has failed, in this process or in an earlier one.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.phase, Phase::Failed { .. })
+    }
+
     /// Whether it is registered as the tree wants it.
     pub(super) fn is_submitted(&self) -> bool {
         matches!(self.phase, Phase::Submitted(_))
@@ -422,7 +454,7 @@ impl JobStep {
     pub(super) fn is_busy(&self) -> bool {
         match &self.phase {
             Phase::Submitting { .. } => true,
-            Phase::Submitted(held) => held.memory.cause.is_some() && !held.was_ready,
+            Phase::Submitted(held) => held.memory.cause.is_some() && !held.memory.was_ready,
             Phase::Waiting { .. } | Phase::Due(_) | Phase::Failed { .. } => false,
         }
     }
@@ -476,7 +508,18 @@ impl Held {
         let deadline = memory.deadline;
         // What we submitted is new; what was there before may be failing since long, and someone may be at it.
         let node = if memory.cause.is_some() { Node::fresh(now, deadline) } else { Node::new(now, deadline) };
-        Self { memory, node, was_shown: false, was_ready: false, met_since: None, record: Record::None }
+        // What was there already has been seen.
+        let was_shown = memory.cause.is_none();
+        Self { memory, node, was_shown, met_since: None, record: Record::None }
+    }
+
+    /// As an earlier process remembered it: all that is seen now happened after that.
+    fn again(now: Time, limit: Duration, memory: Submitted) -> Self {
+        let deadline = if memory.was_ready { now + limit } else { memory.deadline.max(now + FIRST_LOOK) };
+        let mut held = Self::new(now, memory);
+        held.node.deadline = deadline;
+        held.was_shown = true;
+        held
     }
 
     /// How it fares, if it is still what was submitted; the error says what happened to it.
@@ -521,8 +564,8 @@ impl Held {
         if self.node.state.is_satisfied() || now.since(since) >= stable_for {
             return Verdict::Met(how);
         }
-        let left = Spoken(stable_for.saturating_sub(now.since(since)));
-        Verdict::not_yet(format!("{how}; must stay so for {left} more"))
+        // Without the time that is left: a state is news only when something has changed.
+        Verdict::not_yet(format!("{how}; must stay so for {}", Spoken(stable_for)))
     }
 }
 

@@ -49,6 +49,8 @@ pub enum Memory {
     Wait {
         /// When its time is over.
         deadline: Time,
+        /// Whether its condition held at any time: if it is lost, it has its whole time to come back.
+        was_met: bool,
     },
     /// A job will be submitted when its pre hooks have run.
     Due(Due),
@@ -134,8 +136,10 @@ pub struct Submitted {
     pub submission: Submission,
     /// Why this run submitted it; `None`: it was so before.
     pub cause: Option<Cause>,
-    /// When it must be ready.
+    /// When it must be ready for the first time.
     pub deadline: Time,
+    /// Whether it was ready at any time of this run: if that is lost, it has its whole time to come back.
+    pub was_ready: bool,
     /// The rollout it belongs to, once that was asked for. Only jobs with post hooks need it.
     pub rollout: Option<Rollout>,
 }

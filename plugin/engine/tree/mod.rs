@@ -47,6 +47,8 @@ use crate::{
 
 /// How long preparing may be tried in vain.
 const PREPARE_LIMIT: Duration = Duration::from_mins(5);
+/// How long a new process may look before a time limit of the one before counts: what happened in between is seen first.
+const FIRST_LOOK: Duration = Duration::from_secs(10);
 /// How long a stopped run may take to stop its hooks: Nomad gives a task five seconds.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
 
@@ -57,6 +59,8 @@ pub(super) struct Tree {
     name: TreeName,
     scene: Scene,
     began: Time,
+    /// Whether that is remembered.
+    has_begun: bool,
     /// When the whole run's time is over.
     deadline: Option<Time>,
     phase: Phase,
@@ -107,11 +111,11 @@ struct Around<'a> {
 impl Tree {
     pub(super) fn new(plan: Plan, place: Place, name: TreeName, remembers: Vec<Entry>, now: Time) -> Self {
         let mut ended_before = None;
-        let mut began = now;
+        let (mut began, mut has_begun) = (now, false);
         let mut remembered = BTreeMap::new();
         for entry in remembers {
             match entry {
-                Entry::Began { at } => began = at,
+                Entry::Began { at } => (began, has_begun) = (at, true),
                 Entry::Step { name, at, memory } => {
                     remembered.insert(name, (at, memory));
                 }
@@ -134,6 +138,7 @@ impl Tree {
             name,
             scene: Scene::new(place),
             began,
+            has_begun,
             deadline: timeout.map(|timeout| began + timeout),
             phase: Phase::Preparing(Acting::default(), now + PREPARE_LIMIT),
             remembered,
@@ -166,7 +171,7 @@ impl Tree {
                 let concerned = self.watchers.get(&job).into_iter().flatten();
                 agenda.add(concerned.filter_map(|name| self.steps.get(name)));
                 if !self.has_looked && self.is_set_up() {
-                    self.has_looked = self.watchers.keys().all(|job| !self.scene.is_looking_at(job));
+                    self.has_looked = self.has_seen_all();
                     if self.has_looked {
                         agenda.add(self.steps.values());
                     }
@@ -186,7 +191,13 @@ impl Tree {
                 }
             }
             Event::Acted(name, result) => self.acted(now, &name, result, &mut out, &mut agenda),
-            Event::Hindered(why) => self.hindered = why,
+            Event::Hindered(why) => {
+                self.hindered = why;
+                out.log(match self.hindered_note() {
+                    Some(note) => note,
+                    None => "the journal can be written again".to_owned(),
+                });
+            }
             Event::Opened { .. } => out.log("a tree cannot be opened by hand".to_owned()),
             Event::Stopped => {
                 if let Some(actions) = self.stop(now) {
@@ -198,6 +209,13 @@ impl Tree {
         }
         self.check_time(now, &mut agenda);
         self.advance(now, agenda, &mut out);
+        if !self.has_looked && self.is_set_up() && self.has_seen_all() {
+            // The last of those that were not seen has failed for it.
+            self.has_looked = true;
+            let mut agenda = Agenda::default();
+            agenda.add(self.steps.values());
+            self.advance(now, agenda, &mut out);
+        }
         if let Some(ending) = self.end(now) {
             out.actions.extend(ending);
         } else {
@@ -218,7 +236,8 @@ impl Tree {
             Phase::Running => [None, None],
             Phase::Stopping(deadline) => [Some(*deadline), None],
         };
-        let deadline = self.deadline.filter(|_| self.halt.as_ref().is_none_or(|halt| !halt.is_cancel));
+        let is_cancelled = self.halt.as_ref().is_some_and(|halt| halt.is_cancel);
+        let deadline = self.deadline.filter(|_| self.is_set_up() && !is_cancelled);
         steps
             .chain(phase.into_iter().flatten())
             .chain(deadline)
@@ -232,6 +251,17 @@ impl Tree {
 
     pub(super) fn wants_checks(&self) -> bool {
         self.ending.is_none() && self.plan.manifest().waits.values().any(|wait| asks_for_checks(wait))
+    }
+
+    /// Whether every job whose turn is still to come was seen, or will not be waited for; and the rest was looked for.
+    fn has_seen_all(&self) -> bool {
+        self.watchers.keys().all(|job| !self.scene.is_looking_at(job))
+            && self.steps.values().all(|step| match &step.work {
+                Work::Job(job) if job.is_undecided() && !step.state.is_lost() => {
+                    !matches!(*self.scene.sight_of(&job.blueprint.key), Sight::Unseen(_))
+                }
+                Work::Job(_) | Work::Hook(_) | Work::Wait(_) | Work::Unprepared => true,
+            })
     }
 
     fn is_set_up(&self) -> bool {
@@ -255,7 +285,11 @@ impl Tree {
         }
         if !is_same {
             self.remembered.clear();
+            self.has_begun = false;
+        }
+        if !self.has_begun {
             self.began = now;
+            self.has_begun = true;
             self.deadline = self.blocks().and_then(|tree| tree.timeout).map(|timeout| now + timeout);
             out.actions.push(Action::Remember(Entry::Began { at: now }));
         }
@@ -293,7 +327,12 @@ impl Tree {
                 jobs.insert(job);
             }
         }
-        self.has_looked = self.watchers.keys().all(|job| !self.scene.is_looking_at(job));
+        self.has_looked = self.has_seen_all();
+        // What failed in an earlier process counts before anything is begun in this one.
+        let failed = self.steps.values().find(|step| step.has_failed()).map(|step| step.name.clone());
+        if let Some(failed) = failed {
+            self.halt_after(&failed);
+        }
         out.actions.push(Action::Watch(jobs));
     }
 
@@ -302,8 +341,17 @@ impl Tree {
         let Phase::Preparing(acting, _) = &mut self.phase else { return None };
         let why = trouble.why.clone();
         acting.end(now, Err(trouble))?.err()?;
-        let message = format!("nothing was begun: {why}");
+        let message = format!("{}: {why}", self.came_to_nothing());
         Some(self.finish(now, Outcome::Failed(message.clone()), message))
+    }
+
+    /// What is said of a run whose jobspecs cannot be prepared.
+    fn came_to_nothing(&self) -> &'static str {
+        if self.has_begun {
+            "the run could not go on, and what it began is left as it is"
+        } else {
+            "nothing was begun"
+        }
     }
 
     /// Has the jobspecs prepared while they are not.
@@ -324,6 +372,7 @@ impl Tree {
         agenda: &mut Agenda,
     ) {
         let Some(step) = self.steps.get_mut(name) else { return };
+        let was_busy = step.is_busy();
         match &mut step.work {
             Work::Job(job) => job.acted(now, name, result, out),
             Work::Hook(hook) => {
@@ -334,15 +383,27 @@ impl Tree {
             }
             Work::Unprepared | Work::Wait(_) => {}
         }
+        let (is_free, has_failed) = (was_busy && !step.is_busy(), step.has_failed());
         agenda.add(self.steps.get(name));
+        if has_failed && self.halt_after(name) {
+            // Before anything else takes the place that has become free.
+            agenda.add(self.steps.values());
+        } else if is_free {
+            agenda.add(self.blocked());
+        }
         // Also without a change of state: a result that stands, a rollout that is known.
         let woken = self.wakes.get(name).into_iter().flatten();
         agenda.add(woken.filter_map(|name| self.steps.get(name)));
     }
 
+    /// The steps that may be waiting for room.
+    fn blocked(&self) -> impl Iterator<Item = &Step> {
+        self.steps.values().filter(|step| matches!(step.state, NodeState::Blocked { .. }))
+    }
+
     /// The run's own time limit.
     fn check_time(&mut self, now: Time, agenda: &mut Agenda) {
-        let Some(tree) = self.blocks() else { return };
+        let Some(tree) = self.blocks().filter(|_| self.is_set_up()) else { return };
         if self.deadline.is_some_and(|at| at <= now) && self.halt.as_ref().is_none_or(|halt| !halt.is_cancel)
         {
             let limit = Spoken(tree.timeout.unwrap_or_default());
@@ -391,8 +452,7 @@ impl Tree {
                 continue;
             }
             if is_free {
-                agenda
-                    .add(self.steps.values().filter(|step| matches!(step.state, NodeState::Blocked { .. })));
+                agenda.add(self.blocked());
             }
             if has_changed || is_free {
                 let woken = self.wakes.get(&name).into_iter().flatten();
@@ -403,25 +463,35 @@ impl Tree {
 
     /// Applies the policy to a first failure. Whether that changed anything.
     fn halts(&mut self) -> bool {
-        let policy = self.blocks().map_or(OnFailure::Finish, |tree| tree.on_failure);
         let failed = self.steps.values().find(|step| matches!(step.state, NodeState::Failed { .. }));
-        let (Some(failed), None) = (failed, &self.halt) else { return false };
+        failed.map(|step| step.name.clone()).is_some_and(|name| self.halt_after(&name))
+    }
+
+    /// Applies the policy, unless it was applied before.
+    fn halt_after(&mut self, failed: &str) -> bool {
+        if self.halt.is_some() {
+            return false;
+        }
+        let policy = self.blocks().map_or(OnFailure::Finish, |tree| tree.on_failure);
         let is_cancel = match policy {
             OnFailure::Continue => return false,
             OnFailure::Finish => false,
             OnFailure::Cancel => true,
         };
-        self.halt = Some(Halt { why: format!("{} failed (on_failure = {policy})", failed.name), is_cancel });
+        self.halt = Some(Halt { why: format!("{failed} failed (on_failure = {policy})"), is_cancel });
         true
     }
 
     /// Nomad stops the task. What is under way in the cluster stays, for whoever comes next; only if the tree's own job
     /// was stopped, its hooks are stopped too.
     fn stop(&mut self, now: Time) -> Option<Vec<Action>> {
+        if matches!(self.phase, Phase::Stopping(_)) {
+            return None;
+        }
         let is_own_job_stopped =
             matches!(self.scene.own_sight().as_ref(), Sight::Present(sight) if sight.job.is_stopped);
         let has_hooks = self.steps.values().any(|step| match &step.work {
-            Work::Hook(hook) => hook.running().is_some(),
+            Work::Hook(hook) => hook.is_busy(),
             Work::Unprepared | Work::Wait(_) | Work::Job(_) => false,
         });
         if is_own_job_stopped && has_hooks {
@@ -438,13 +508,8 @@ impl Tree {
         let is_settled = self.is_set_up() && self.steps.values().all(|step| self.is_settled(step));
         match &self.phase {
             Phase::Preparing(acting, deadline) if *deadline <= now && !acting.is_under_way() => {
-                let why = acting.describe("the jobspecs could not be prepared");
-                let message = format!("nothing was begun within {}: {why}", Spoken(PREPARE_LIMIT));
-                Some(self.finish(now, Outcome::Failed(message.clone()), message))
-            }
-            Phase::Preparing(..) if self.halt.is_some() => {
-                let message =
-                    format!("nothing was begun: {}", self.halt.as_ref().map_or("", |halt| &halt.why));
+                let why = acting.describe_end("the jobspecs could not be prepared");
+                let message = format!("{} within {}: {why}", self.came_to_nothing(), Spoken(PREPARE_LIMIT));
                 Some(self.finish(now, Outcome::Failed(message.clone()), message))
             }
             Phase::Stopping(deadline) if is_settled || *deadline <= now => {
@@ -518,6 +583,15 @@ impl Step {
         }
     }
 
+    /// Whether it is remembered as failed.
+    fn has_failed(&self) -> bool {
+        match &self.work {
+            Work::Unprepared | Work::Wait(_) => false,
+            Work::Job(job) => job.has_failed(),
+            Work::Hook(hook) => hook.has_failed(),
+        }
+    }
+
     /// When its time is over.
     fn gives_up(&self) -> Option<Time> {
         match &self.work {
@@ -550,18 +624,22 @@ impl Around<'_> {
     /// Why the step `name` will not be begun, or not any more: something that it needs is lost, or nothing new is
     /// begun.
     fn halted(&self, name: &str) -> Option<String> {
-        let lost = self.tree.plan.needs(name).iter().find_map(|needed| {
-            let step = self.tree.steps.get(needed)?;
-            match &step.state {
-                NodeState::Failed { .. } => Some(format!("because {needed} failed")),
-                NodeState::Skipped { why } => Some(why.clone()),
-                NodeState::Blocked { .. }
-                | NodeState::Working { .. }
-                | NodeState::Gated { .. }
-                | NodeState::Satisfied { .. } => None,
-            }
-        });
+        let lost = self.tree.plan.needs(name).iter().find_map(|needed| self.lost(needed));
         lost.or_else(|| self.halt.map(|halt| format!("not begun, because {}", halt.why)))
+    }
+
+    /// Why whoever needs the step `needed` will not be begun.
+    fn lost(&self, needed: &str) -> Option<String> {
+        match &self.tree.steps.get(needed)?.state {
+            NodeState::Failed { .. } => Some(format!("because {needed} failed")),
+            // The root cause is handed down; why nothing new is begun each says for itself.
+            NodeState::Skipped { why } if why.starts_with("because ") => Some(why.clone()),
+            NodeState::Skipped { .. }
+            | NodeState::Blocked { .. }
+            | NodeState::Working { .. }
+            | NodeState::Gated { .. }
+            | NodeState::Satisfied { .. } => None,
+        }
     }
 
     /// Why what is under way is given up, if it is.

@@ -55,7 +55,12 @@ impl Tree {
 
     /// What an event would be about: it differs when any step is in another state.
     pub(super) fn topic(&self) -> String {
-        self.n_changes.to_string()
+        let mut parts = vec![self.n_changes.to_string()];
+        parts.extend(self.notes());
+        parts.join(
+            "
+",
+        )
     }
 
     /// How far it has come, and what is under way, in one line.
@@ -164,16 +169,19 @@ impl Tree {
     }
 
     fn notes(&self) -> Vec<String> {
-        let hindered = self
-            .hindered
-            .iter()
-            .map(|why| format!("the journal cannot be written, and nothing is begun before it can: {why}"));
+        let hindered = self.hindered_note().into_iter();
         let trouble = match &self.phase {
             super::Phase::Preparing(acting, _) => acting.trouble.clone(),
             super::Phase::Running | super::Phase::Stopping(_) => None,
         };
         let halt = self.halt.iter().map(|halt| format!("nothing new is begun: {}", halt.why));
         hindered.chain(trouble).chain(halt).collect()
+    }
+
+    /// Why nothing can be written down, if that is so.
+    pub(super) fn hindered_note(&self) -> Option<String> {
+        let why = self.hindered.as_ref()?;
+        Some(format!("the journal cannot be written, and nothing is begun before it can: {why}"))
     }
 
     fn in_order(&self) -> impl Iterator<Item = &Step> {

@@ -29,6 +29,8 @@ pub(super) enum Work {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Acting {
     is_under_way: bool,
+    /// Whether the step asked for it when it was last brought up to date: otherwise there is nothing to try again.
+    is_wanted: bool,
     tries: u32,
     retry_at: Option<Time>,
     /// Why the last try came to nothing.
@@ -44,8 +46,21 @@ impl Acting {
         self.is_under_way
     }
 
+    /// The step is about to be brought up to date, and has not asked for anything yet.
+    pub(super) fn unasked(&mut self) {
+        self.is_wanted = false;
+    }
+
+    /// The step has something else in mind: what was tried in vain does not count any more.
+    pub(super) fn forget(&mut self) {
+        if !self.is_under_way {
+            *self = Self::default();
+        }
+    }
+
     /// Begins an act, unless one is under way or it is too early to try again.
     pub(super) fn begin(&mut self, now: Time, name: &str, act: impl FnOnce() -> Act) -> Option<Action> {
+        self.is_wanted = true;
         if self.is_under_way || self.retry_at.is_some_and(|at| now < at) {
             return None;
         }
@@ -89,13 +104,23 @@ impl Acting {
 
     /// When it is to be tried again.
     pub(super) fn next_timeout(&self) -> Option<Time> {
-        self.retry_at
+        self.retry_at.filter(|_| self.is_wanted)
     }
 
     /// What is being done, and what is in its way.
     pub(super) fn describe(&self, what: &str) -> String {
         match &self.trouble {
             Some(trouble) => format!("{what}; tries again: {trouble}"),
+            None => what.to_owned(),
+        }
+    }
+}
+
+impl Acting {
+    /// What was tried until its time was over, and what was in its way.
+    pub(super) fn describe_end(&self, what: &str) -> String {
+        match &self.trouble {
+            Some(trouble) => format!("{what}: {trouble}"),
             None => what.to_owned(),
         }
     }

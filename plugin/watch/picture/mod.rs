@@ -6,7 +6,7 @@
 //!   the index of its last write.
 //! * Nothing of a purged job counts for its successor of the same ID, even at the same version number: whatever was
 //!   made before the job was registered is not its own.
-//! * The version of an allocation is only what Nomad said of it, never a guess.
+//! * The version of an allocation is only what Nomad said of it, or of the deployment that it is part of; never a guess.
 
 #[cfg(test)]
 mod tests;
@@ -116,7 +116,7 @@ impl Known {
 
     /// Applies one update of a transaction at `index`. Whether anything changed.
     ///
-    /// The updates of jobs come before the others of the same transaction.
+    /// The updates of jobs, then those of deployments come before the others of the same transaction.
     pub(super) fn apply(&mut self, index: RaftIndex, update: Update) -> bool {
         match update {
             Update::Job(job) => self.apply_job(*job),
@@ -153,6 +153,14 @@ impl Known {
                     && allocation.alloc_modify_index <= before.alloc_modify_index
                 {
                     allocation.job_version = before.job_version;
+                }
+                if allocation.job_version.is_none() {
+                    // Whatever Nomad places or updates for a deployment is of the deployment's version.
+                    let deployment = self.present().and_then(|sight| {
+                        let deployment = sight.deployments.get(allocation.deployment.as_ref()?)?;
+                        (deployment.job_create_index == sight.job.create_index).then_some(deployment)
+                    });
+                    allocation.job_version = deployment.map(|deployment| deployment.job_version);
                 }
                 self.present_mut(
                     |sight| {

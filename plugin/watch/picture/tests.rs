@@ -113,6 +113,35 @@ fn an_allocation_keeps_its_version_until_a_server_writes_it() {
 }
 
 #[test]
+fn an_allocation_is_of_the_version_of_its_deployment() {
+    let deployment = |id: &str, created: u64, version: u64| Deployment {
+        id: id.into(),
+        job_version: JobVersion(version),
+        job_create_index: RaftIndex(created),
+        status: DeploymentStatus::Running,
+        description: String::new(),
+        groups: BTreeMap::new(),
+        modify_index: RaftIndex(31),
+    };
+    let mut known = known(full(30, Some(job(10, 20, 3)), vec![]));
+    for deployment in [deployment("d2", 10, 2), deployment("d3", 10, 3)] {
+        assert!(known.apply(RaftIndex(31), Update::Deployment("db".into(), Box::new(deployment))));
+    }
+    let mut placed = allocation(31, 31, 31, None);
+    placed.deployment = Some("d2".into());
+    assert!(apply_allocation(&mut known, placed.clone()));
+    assert_eq!(version(&known), Some(JobVersion(2)), "not the current one");
+    placed.deployment = Some("d3".into());
+    (placed.modify_index, placed.alloc_modify_index) = (RaftIndex(32), RaftIndex(32));
+    assert!(apply_allocation(&mut known, placed.clone()));
+    assert_eq!(version(&known), Some(JobVersion(3)), "updated in place");
+    placed.deployment = Some("unknown".into());
+    (placed.modify_index, placed.alloc_modify_index) = (RaftIndex(33), RaftIndex(33));
+    assert!(apply_allocation(&mut known, placed));
+    assert_eq!(version(&known), None);
+}
+
+#[test]
 fn nothing_of_a_purged_job_counts_for_its_successor() {
     let mut known = known(full(30, Some(job(10, 20, 0)), vec![allocation(11, 0, 25, Some(0))]));
     assert!(apply_job(&mut known, job(40, 40, 0)), "the purge itself was missed");

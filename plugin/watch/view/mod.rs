@@ -398,10 +398,14 @@ impl View {
 
     /// Applies a transaction as a whole, and notes whom it has changed.
     fn apply(&mut self, transaction: Transaction, changed: &mut BTreeSet<JobId>) {
-        let is_job = |update: &Update| matches!(update, Update::Job(_) | Update::JobGone(_));
-        // The order within a transaction means nothing; what belongs to a new job must find it there.
-        let (jobs, others): (Vec<_>, Vec<_>) = transaction.updates.into_iter().partition(is_job);
-        for update in jobs.into_iter().chain(others) {
+        // The order within a transaction means nothing; what belongs to a new job or to a new deployment must find it.
+        let mut updates = transaction.updates;
+        updates.sort_by_key(|update| match update {
+            Update::Job(_) | Update::JobGone(_) => 0,
+            Update::Deployment(..) => 1,
+            Update::Allocation(..) | Update::Evaluation(..) => 2,
+        });
+        for update in updates {
             let job = update.job().clone();
             if let Some(watched) = self.jobs.get_mut(&job)
                 && watched.known.apply(transaction.index, update)
