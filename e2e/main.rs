@@ -19,6 +19,7 @@ mod recovery;
 mod tasks;
 mod tree_access;
 mod tree_bad_input;
+mod tree_conditions;
 mod tree_hooks;
 mod tree_recovery;
 mod trees;

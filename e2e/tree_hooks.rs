@@ -329,7 +329,6 @@ fn a_job_of_the_tree_can_be_dispatched_by_a_hook_of_another() {
 /// A branch that fails, one that is under way meanwhile, and what depends on each.
 struct Branches {
     tree: Tree,
-    bad: Flag,
     slow: Flag,
     behind_bad: String,
     slow_id: String,
@@ -351,7 +350,7 @@ fn branches(story: &Story, policy: &str) -> Branches {
     story.task(&slow_id, "slow").runs(SOON);
     bad.raise();
     story.main(&bad_id).fails(SOON);
-    Branches { tree, bad, slow, behind_bad, slow_id, behind_slow }
+    Branches { tree, slow, behind_bad, slow_id, behind_slow }
 }
 
 #[test]

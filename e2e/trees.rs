@@ -23,10 +23,10 @@ fn the_jobs_of_the_shop_come_up_in_their_order() {
     let namespace = story.make_namespace("shop");
     let id = story.id("tree");
     let node = |name: &str| {
-        let text = shop.jobspec(name).expect("the shop's jobspecs are there");
+        let text = shop::jobspec(name).expect("the shop's jobspecs are there");
         Node::of_text(name, &text).registering(name, &namespace).with(&shop.vars(name))
     };
-    let setup = shop.jobspec("postgres_setup").expect("the shop's jobspecs are there");
+    let setup = shop::jobspec("postgres_setup").expect("the shop's jobspecs are there");
     let tree = Tree::new(&id)
         .namespace(&namespace)
         .node(node("nginx").after(&["api"]))
