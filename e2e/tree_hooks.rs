@@ -356,7 +356,7 @@ fn branches(story: &Story, policy: &str) -> Branches {
 #[test]
 fn finish_lets_end_what_is_under_way_and_begins_nothing_new() {
     let story = CLUSTER.story();
-    let Branches { tree, slow, behind_bad, slow_id, behind_slow, .. } = branches(&story, "finish");
+    let Branches { tree, slow, behind_bad, slow_id, behind_slow } = branches(&story, "finish");
     story.tree(&tree.id).says(SOON, "nothing new is begun");
     story.tree(&tree.id).still_waits();
 

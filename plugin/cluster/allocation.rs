@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{AllocId, ClientId, DeploymentId, EvalId, JobVersion, RaftIndex};
+use super::{AllocId, ClientId, DeploymentId, JobVersion, RaftIndex};
 
 /// An allocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,10 +28,6 @@ pub struct Allocation {
     pub deployment: Option<DeploymentId>,
     /// Nomad's verdict on its health. Given once and never taken back.
     pub is_healthy: Option<bool>,
-    /// Whether it was placed as a canary.
-    pub is_canary: bool,
-    /// The evaluation that will reschedule it, where Nomad has planned one.
-    pub followup_eval: Option<EvalId>,
     /// The allocation that replaced it.
     pub next: Option<AllocId>,
     /// Its tasks' states by name. Empty until the client has reported.
@@ -79,8 +75,6 @@ pub struct TaskState {
     pub phase: TaskPhase,
     /// Whether it failed; only final once it is dead.
     pub has_failed: bool,
-    /// How often it was restarted in place.
-    pub restarts: u64,
     /// The exit code of its last end, if it has ended and left one.
     pub exit_code: Option<i32>,
     /// The last of Nomad's events for it, in Nomad's words; empty if there is none.

@@ -32,12 +32,8 @@ pub struct DeploymentGroup {
     pub desired_canaries: u32,
     /// Whether the canaries were promoted.
     pub is_promoted: bool,
-    /// How many were placed.
-    pub placed: u32,
     /// How many Nomad found healthy.
     pub healthy: u32,
-    /// How many Nomad found unhealthy.
-    pub unhealthy: u32,
     /// Whether failing means going back to the last stable version.
     pub auto_revert: bool,
 }

@@ -11,8 +11,6 @@ pub struct Evaluation {
     pub id: EvalId,
     /// Where it stands.
     pub status: EvaluationStatus,
-    /// Why Nomad made it: `job-register`, `alloc-failure`, `queued-allocs`, …
-    pub triggered_by: String,
     /// For each group that could not be placed: Nomad's reasons as one line, such as
     /// `1 client exhausted: memory`.
     pub failed_placements: BTreeMap<String, String>,

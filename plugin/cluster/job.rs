@@ -64,8 +64,6 @@ pub struct Group {
 /// One task of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskSpec {
-    /// The driver that runs it.
-    pub driver: String,
     /// `None` for a main task.
     pub lifecycle: Option<Lifecycle>,
     /// Whether a service of the group or of the task, with a check of Nomad's own provider, names this task.

@@ -8,9 +8,9 @@ use super::*;
 
 /// A job of `kind` with `count` wanted allocations: version 3, registered at index 100.
 pub(crate) fn job(id: &str, kind: JobType, count: u32) -> JobSight {
-    let main = TaskSpec { driver: "exec".to_owned(), lifecycle: None, has_nomad_checks: false };
+    let main = TaskSpec { lifecycle: None, has_nomad_checks: false };
     let prestart = Lifecycle { hook: LifecycleHook::Prestart, is_sidecar: false };
-    let gate = TaskSpec { driver: "dtree".to_owned(), lifecycle: Some(prestart), has_nomad_checks: false };
+    let gate = TaskSpec { lifecycle: Some(prestart), has_nomad_checks: false };
     let runs_on = matches!(kind, JobType::Service | JobType::System);
     let group = Group {
         count,
@@ -49,7 +49,7 @@ pub(crate) fn batch(count: u32) -> JobSight {
 
 /// A state in `phase`.
 pub(crate) fn task(phase: TaskPhase) -> TaskState {
-    TaskState { phase, has_failed: false, restarts: 0, exit_code: None, last_event: String::new() }
+    TaskState { phase, has_failed: false, exit_code: None, last_event: String::new() }
 }
 
 /// A task that failed with `code`.
@@ -57,7 +57,6 @@ pub(crate) fn failed_task(code: i32) -> TaskState {
     TaskState {
         phase: TaskPhase::Dead,
         has_failed: true,
-        restarts: 2,
         exit_code: Some(code),
         last_event: format!("Exit Code: {code}"),
     }
@@ -110,8 +109,6 @@ impl JobSight {
             description: String::new(),
             deployment: None,
             is_healthy: runs_on.then_some(true),
-            is_canary: false,
-            followup_eval: None,
             next: None,
             tasks: BTreeMap::from([("gate".to_owned(), task(TaskPhase::Dead)), ("main".to_owned(), main)]),
             create_index: RaftIndex(200 + u64::try_from(n).unwrap()),
@@ -129,7 +126,6 @@ impl JobSight {
         let evaluation = Evaluation {
             id: format!("e0a1b2c{n}-0000").as_str().into(),
             status,
-            triggered_by: "job-register".to_owned(),
             failed_placements: failures
                 .iter()
                 .map(|(group, why)| ((*group).to_owned(), (*why).to_owned()))

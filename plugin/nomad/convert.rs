@@ -112,7 +112,6 @@ fn convert_group(kind: JobType, group: wire::Group) -> Group {
                 .iter()
                 .any(|service| service.provider == OWN_PROVIDER && service.checks.iter().any(is_judged));
             let spec = TaskSpec {
-                driver: task.driver.clone(),
                 lifecycle: task.lifecycle.map(Into::into),
                 has_nomad_checks: own || group.services.iter().any(|service| names(service, &task.name)),
             };
@@ -167,8 +166,6 @@ impl From<wire::Allocation> for Allocation {
             description: allocation.client_description,
             deployment: present(allocation.deployment_id),
             is_healthy: health.as_ref().and_then(|health| health.healthy),
-            is_canary: health.is_some_and(|health| health.canary),
-            followup_eval: present(allocation.followup_eval_id),
             next: present(allocation.next),
             tasks: allocation.task_states.into_iter().map(|(name, state)| (name, state.into())).collect(),
             create_index: RaftIndex(allocation.create_index),
@@ -191,7 +188,6 @@ impl From<wire::TaskState> for TaskState {
                 wire::TaskPhase::Dead => TaskPhase::Dead,
             },
             has_failed: state.failed,
-            restarts: state.restarts,
             exit_code: state
                 .events
                 .iter()
@@ -209,9 +205,7 @@ impl From<wire::Deployment> for Deployment {
             desired_total: group.desired_total,
             desired_canaries: group.desired_canaries,
             is_promoted: group.promoted,
-            placed: group.placed_allocs,
             healthy: group.healthy_allocs,
-            unhealthy: group.unhealthy_allocs,
             auto_revert: group.auto_revert,
         };
         Self {
@@ -247,7 +241,6 @@ impl From<wire::Evaluation> for Evaluation {
                 wire::EvaluationStatus::Failed => EvaluationStatus::Failed,
                 wire::EvaluationStatus::Cancelled => EvaluationStatus::Cancelled,
             },
-            triggered_by: evaluation.triggered_by,
             failed_placements: evaluation
                 .failed_groups
                 .into_iter()

@@ -78,7 +78,6 @@ pub(super) struct Group {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Task {
     pub(super) name: String,
-    pub(super) driver: String,
     #[serde(default)]
     pub(super) lifecycle: Option<Lifecycle>,
     #[serde(default, deserialize_with = "nullable")]
@@ -156,8 +155,6 @@ pub(super) struct Allocation {
     pub(super) deployment_id: String,
     #[serde(default)]
     pub(super) deployment_status: Option<AllocHealth>,
-    #[serde(default, rename = "FollowupEvalID")]
-    pub(super) followup_eval_id: String,
     #[serde(default, rename = "NextAllocation")]
     pub(super) next: String,
     #[serde(default, deserialize_with = "nullable")]
@@ -192,8 +189,6 @@ pub(super) enum ClientStatus {
 pub(super) struct AllocHealth {
     #[serde(default)]
     pub(super) healthy: Option<bool>,
-    #[serde(default)]
-    pub(super) canary: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -201,8 +196,6 @@ pub(super) struct AllocHealth {
 pub(super) struct TaskState {
     pub(super) state: TaskPhase,
     pub(super) failed: bool,
-    #[serde(default)]
-    pub(super) restarts: u64,
     #[serde(default, deserialize_with = "nullable")]
     pub(super) events: Vec<TaskEvent>,
 }
@@ -263,9 +256,7 @@ pub(super) struct DeploymentGroup {
     pub(super) desired_total: u32,
     pub(super) desired_canaries: u32,
     pub(super) promoted: bool,
-    pub(super) placed_allocs: u32,
     pub(super) healthy_allocs: u32,
-    pub(super) unhealthy_allocs: u32,
     #[serde(default)]
     pub(super) auto_revert: bool,
 }
@@ -278,8 +269,6 @@ pub(super) struct Evaluation {
     #[serde(rename = "JobID")]
     pub(super) job_id: String,
     pub(super) status: EvaluationStatus,
-    #[serde(default)]
-    pub(super) triggered_by: String,
     #[serde(default, rename = "FailedTGAllocs", deserialize_with = "nullable")]
     pub(super) failed_groups: BTreeMap<String, Placement>,
     pub(super) create_index: u64,

@@ -22,7 +22,7 @@ fn place() -> Place {
 
 /// The own job with a task `proxy` beside the gate.
 fn with_proxy(lifecycle: Option<Lifecycle>, has_nomad_checks: bool, state: Option<TaskState>) -> JobSight {
-    let spec = TaskSpec { driver: "exec".to_owned(), lifecycle, has_nomad_checks };
+    let spec = TaskSpec { lifecycle, has_nomad_checks };
     service(1)
         .but_group(|group| {
             group.tasks.insert("proxy".to_owned(), spec);

@@ -35,8 +35,6 @@ fn allocation(create: u64, alloc_modify: u64, modify: u64, version: Option<u64>)
         description: String::new(),
         deployment: None,
         is_healthy: None,
-        is_canary: false,
-        followup_eval: None,
         next: None,
         tasks: BTreeMap::new(),
         create_index: RaftIndex(create),
@@ -153,7 +151,6 @@ fn nothing_of_a_purged_job_counts_for_its_successor() {
     let evaluation = Evaluation {
         id: "e".into(),
         status: EvaluationStatus::Pending,
-        triggered_by: String::new(),
         failed_placements: BTreeMap::new(),
         create_index: RaftIndex(12),
         modify_index: RaftIndex(60),
