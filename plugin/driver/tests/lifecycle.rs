@@ -169,11 +169,12 @@ async fn a_running_task_is_destroyed_only_by_force_and_then_forgotten() {
     host.driver.destroy_task(destroy(false)).await.unwrap_err();
     assert!(host.is_waiting("a/gate/1").await);
 
+    let mut events = host.driver.task_events(TaskEventsRequest {}).await.unwrap().into_inner();
     let mut waiting = host.driver.clone();
     let waiting = waiting.wait_task(WaitTaskRequest { task_id: "a/gate/1".to_owned() });
     let (waited, destroyed) = tokio::join!(waiting, async {
-        // After the call that waits is under way.
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        // Events go out only while a call waits for the task.
+        events.message().await.unwrap().unwrap();
         host.driver.destroy_task(destroy(true)).await
     });
     destroyed.unwrap();
