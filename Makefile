@@ -8,7 +8,7 @@ STORY ?=
 .PHONY: help demo test unit stories figures lint mutants
 
 help:
-	@echo "make demo     watch gates hold real jobs back in a real Nomad (DTREE_DEMO_UNGATED=1: see it fail without them)"
+	@echo "make demo     watch a tree bring real jobs up in a real Nomad (DTREE_DEMO_UNGATED=1: see it fail without)"
 	@echo "make test     unit and property tests, then the stories against a real Nomad"
 	@echo "make unit     the first half of it, without Nomad"
 	@echo "make stories  the second half of it; STORY=name narrows it down"

@@ -1,4 +1,4 @@
-//! The demo keeps its promises: it shows the order, fails without gates, and leaves nothing behind however it ends.
+//! The demo keeps its promises: it shows the order, fails without tree and gate, and leaves nothing behind however it ends.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -78,17 +78,26 @@ fn the_demo_ends_with_the_row_that_was_fetched_through_all_of_the_shop() {
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains(shop::ROW), "{said}");
     let place = |words: &str| said.find(words).unwrap_or_else(|| panic!("{words:?} is not in {said}"));
-    let registered = place("nginx, api, postgres_setup, postgres");
-    let last = place("nginx            starts");
-    assert!(registered < last && place("api              is healthy") < last, "{said}");
+    let order = [
+        "postgres         is healthy",
+        "postgres_setup: satisfied",
+        "api              is healthy",
+        "nginx            is healthy",
+        "customer         is complete",
+        "postgres         was not touched",
+        "nginx            was not touched",
+    ];
+    assert!(order.map(place).is_sorted(), "{said}");
+    assert!(place("customer         gate:") < place("api              starts"), "{said}");
+    assert!(place("3 unchanged") < place("postgres         was not touched"), "{said}");
 }
 
 #[test]
-fn the_demo_without_gates_fails_and_says_why() {
+fn the_demo_without_tree_and_gate_fails_and_says_why() {
     let (code, said) = Demo::start("1").end();
     assert_eq!(code, Some(1), "{said}");
     assert!(
-        said.contains("WITHOUT THEIR GATES") && said.contains("That is what happens without gates"),
+        said.contains("WITHOUT TREE AND GATE") && said.contains("That is what happens without dtree"),
         "{said}"
     );
     assert!(!said.contains(shop::ROW), "{said}");

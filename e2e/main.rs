@@ -1,4 +1,4 @@
-//! Stories about gates in a real Nomad, grouped by subject, and the oracle that judges each of them.
+//! Stories about gates and trees in a real Nomad, grouped by subject, and the oracles that judge each of them.
 //!
 //! `make stories` runs them. They need a Nomad (`e2e/nomad/find`) and root, and say so when they lack one.
 
@@ -19,6 +19,7 @@ mod recovery;
 mod tasks;
 mod tree_access;
 mod tree_bad_input;
+mod tree_conditions;
 mod tree_hooks;
 mod tree_recovery;
 mod trees;

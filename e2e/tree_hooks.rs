@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::{Options, seconds};
+use crate::oracle;
 use crate::story::{Flag, Hook, Job, Node, SOON, Shared, Story, Tree};
 
 static CLUSTER: Shared = Shared::new(Options::default);
@@ -294,7 +295,8 @@ fn a_dispatched_hook_sees_its_meta_and_payload() {
     let (db, web, migrate, flag) =
         (story.id("db"), story.id("web"), story.id("migrate"), story.flag("migrated"));
     story.register(&parameterized(&story, &migrate, &flag));
-    let hook = Hook::dispatch(&story.id("hook"), &migrate)
+    let hook_label = story.id("hook");
+    let hook = Hook::dispatch(&hook_label, &migrate)
         .with("meta = {\n release = \"v7\"\n }")
         .with("payload = \"all tables\"");
     let tree = Tree::new(&story.id("tree"))
@@ -307,6 +309,10 @@ fn a_dispatched_hook_sees_its_meta_and_payload() {
     story.run_tree(&tree.clone().run("2"));
     story.tree(&tree.id).succeeds(SOON);
     assert_eq!(fs::read_to_string(&flag.0).expect("it has run"), "v7\nall tables", "only once");
+
+    let record = oracle::trees::Record::read(story.cluster().api(), "default", &tree.id)
+        .expect("Nomad shows its records");
+    assert_eq!(record.of[&hook_label].len(), 1, "the oracle knows of the child: {:?}", record.of);
 }
 
 #[test]
@@ -329,7 +335,6 @@ fn a_job_of_the_tree_can_be_dispatched_by_a_hook_of_another() {
 /// A branch that fails, one that is under way meanwhile, and what depends on each.
 struct Branches {
     tree: Tree,
-    bad: Flag,
     slow: Flag,
     behind_bad: String,
     slow_id: String,
@@ -351,13 +356,13 @@ fn branches(story: &Story, policy: &str) -> Branches {
     story.task(&slow_id, "slow").runs(SOON);
     bad.raise();
     story.main(&bad_id).fails(SOON);
-    Branches { tree, bad, slow, behind_bad, slow_id, behind_slow }
+    Branches { tree, slow, behind_bad, slow_id, behind_slow }
 }
 
 #[test]
 fn finish_lets_end_what_is_under_way_and_begins_nothing_new() {
     let story = CLUSTER.story();
-    let Branches { tree, slow, behind_bad, slow_id, behind_slow, .. } = branches(&story, "finish");
+    let Branches { tree, slow, behind_bad, slow_id, behind_slow } = branches(&story, "finish");
     story.tree(&tree.id).says(SOON, "nothing new is begun");
     story.tree(&tree.id).still_waits();
 

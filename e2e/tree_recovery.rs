@@ -52,17 +52,38 @@ impl Tally {
     }
 }
 
-/// So many jobs in a row, each with a hook before it and one after it. Another release changes all of them.
+/// The ways in which the hooks of a row run.
+const MOMENTS: [&str; 3] = ["pre", "post", "dispatched"];
+
+/// Registers the job that the hooks of a row dispatch: it writes the line that it is given.
+fn register_dispatched(story: &Story, tally: &Tally) -> String {
+    let id = story.id("dispatched");
+    let hcl = Job::batch(&id)
+        .script(&tally.script("$NOMAD_META_line", "sleep 0.2"))
+        .hcl()
+        .replace("group \"g\"", "parameterized {\n    meta_required = [\"line\"]\n  }\n\n  group \"g\"");
+    story.register(&story.cluster().parse(&hcl, "").expect("it is a good jobspec"));
+    id
+}
+
+/// So many jobs in a row, each with a hook before it and two after it, one of which is dispatched. Another release
+/// changes all of them. Of every other job the hooks that went well are purged.
 fn row(story: &Story, n: usize, release: usize, tally: &Tally) -> Tree {
     let ids: Vec<String> = (0..n).map(|n| story.id(&format!("j{n}"))).collect();
     let mut tree = Tree::new(&story.id("tree")).run(&release.to_string());
     for (n, id) in ids.iter().enumerate() {
+        let retain = if n % 2 == 0 { "all" } else { "failed" };
         let hook = |moment: &str| {
             let script = tally.script(&format!("{release}-{n}-{moment}"), "sleep 0.2");
-            Hook::of(&Job::batch(&format!("{moment}-{id}")).script(&script))
+            Hook::of(&Job::batch(&format!("{moment}-{id}")).script(&script)).retain(retain)
         };
-        let mut node =
-            Node::of(&Job::service(id).meta(&release.to_string())).pre(hook("pre")).post(hook("post"));
+        let line = format!("meta = {{\n line = \"{release}-{n}-dispatched\"\n }}");
+        let dispatched =
+            Hook::dispatch(&format!("dispatched-{id}"), &story.id("dispatched")).with(&line).retain(retain);
+        let mut node = Node::of(&Job::service(id).meta(&release.to_string()))
+            .pre(hook("pre"))
+            .post(hook("post"))
+            .post(dispatched);
         if let Some(before) = n.checked_sub(1) {
             node = node.after(&[&ids[before]]);
         }
@@ -74,9 +95,7 @@ fn row(story: &Story, n: usize, release: usize, tally: &Tally) -> Tree {
 /// What the hooks of a row have written when each has run once.
 fn once_each(n: usize, releases: usize) -> Vec<String> {
     let mut lines: Vec<String> = (1..=releases)
-        .flat_map(|release| {
-            (0..n).flat_map(move |n| ["pre", "post"].map(|moment| format!("{release}-{n}-{moment}")))
-        })
+        .flat_map(|release| (0..n).flat_map(move |n| MOMENTS.map(|moment| format!("{release}-{n}-{moment}"))))
         .collect();
     lines.sort();
     lines
@@ -92,6 +111,7 @@ fn moment() -> Duration {
 fn a_tree_whose_plugin_is_killed_at_ten_random_moments_does_nothing_twice() {
     let story = Story::alone(Options::default());
     let tally = Tally(story.flag("tally"));
+    register_dispatched(&story, &tally);
     let (n, mut kills, mut release) = (3, 0, 0);
     while kills < KILLS {
         release += 1;

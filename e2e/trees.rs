@@ -1,5 +1,7 @@
 //! A tree submits its jobs in their order, each when it must, and leaves alone what is as it should be.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use crate::harness::{Options, Shop, fetch, seconds, shop};
@@ -23,10 +25,10 @@ fn the_jobs_of_the_shop_come_up_in_their_order() {
     let namespace = story.make_namespace("shop");
     let id = story.id("tree");
     let node = |name: &str| {
-        let text = shop.jobspec(name).expect("the shop's jobspecs are there");
+        let text = shop::jobspec(name).expect("the shop's jobspecs are there");
         Node::of_text(name, &text).registering(name, &namespace).with(&shop.vars(name))
     };
-    let setup = shop.jobspec("postgres_setup").expect("the shop's jobspecs are there");
+    let setup = shop::jobspec("postgres_setup").expect("the shop's jobspecs are there");
     let tree = Tree::new(&id)
         .namespace(&namespace)
         .node(node("nginx").after(&["api"]))
@@ -220,4 +222,24 @@ fn a_waiting_tree_answers_tree_why_and_status() {
     story.tree(&tree.id).succeeds(SOON);
     let log = story.tree(&tree.id).logs();
     assert!(log.contains(&web) && log.contains("done after"), "{log}");
+}
+
+#[test]
+fn the_example_with_every_option_runs_as_it_is() {
+    let story = Story::alone(Options::default());
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("jobspecs/stack");
+    let run = || {
+        let output = story.cluster().cli_in(&dir, &["job", "run", "-detach", "stack.nomad.hcl"]);
+        let output = output.expect("the Nomad that runs the agent runs as a command too");
+        assert!(output.status.success(), "{output:?}");
+    };
+    run();
+    story.knows_tree("stack");
+    story.knows(["db", "migrate", "web"].map(|id| (id.to_owned(), "default".to_owned())));
+    story.task("stack", "stack").says(SOON, "vault");
+    story.were_never_registered(&["db", "web"]);
+    story.run(&Job::service("vault"));
+    story.task("stack", "stack").succeeds(seconds(60));
+    story.task("stack", "stack").says(SOON, "3 hooks run");
+    story.task("web", "web").runs(SOON);
 }

@@ -195,9 +195,14 @@ impl Cluster {
 
     /// Runs Nomad's own command line against this cluster.
     pub(crate) fn cli(&self, args: &[&str]) -> io::Result<Output> {
+        self.cli_in(&self.dir, args)
+    }
+
+    /// The same in a directory whose files it is to find.
+    pub(crate) fn cli_in(&self, dir: &Path, args: &[&str]) -> io::Result<Output> {
         let nomad = &Binaries::find().map_err(io::Error::other)?.nomad;
         let mut command = Command::new(nomad);
-        command.args(args).env("NOMAD_ADDR", self.api.url()).stdin(Stdio::null());
+        command.current_dir(dir).args(args).env("NOMAD_ADDR", self.api.url()).stdin(Stdio::null());
         match self.api.token() {
             Some(token) => command.env("NOMAD_TOKEN", token),
             None => command.env_remove("NOMAD_TOKEN"),

@@ -38,12 +38,6 @@ impl Shop {
         (Ipv4Addr::LOCALHOST, self.nginx).into()
     }
 
-    /// The text of one of the files in `jobspecs/shop`.
-    pub(crate) fn jobspec(self, name: &str) -> Result<String, String> {
-        let file = directory().join(format!("{name}.nomad.hcl"));
-        fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))
-    }
-
     /// The values of the jobspecs' variables.
     pub(crate) fn values(self) -> Result<[(&'static str, String); 7], String> {
         let Self { postgres, api, nginx } = self;
@@ -61,11 +55,30 @@ impl Shop {
 
     /// The `vars` of one of the jobs in a tree, which refuses those that the jobspec does not declare.
     pub(crate) fn vars(self, name: &str) -> String {
-        let text = self.jobspec(name).unwrap_or_default();
+        let text = jobspec(name).unwrap_or_default();
         let values = self.values().into_iter().flatten();
         let declared = values.filter(|(name, _)| text.contains(&format!("variable \"{name}\"")));
         let lines: Vec<String> = declared.map(|(name, value)| format!("{name} = \"{value}\"")).collect();
         format!("vars = {{\n {}\n }}", lines.join("\n "))
+    }
+
+    /// Runs `shop.nomad.hcl`, the tree, as a user does. Another `run` is another run.
+    pub(crate) fn run_tree(self, cluster: &Cluster, run: &str) -> Result<(), String> {
+        let mut args = vec!["job".to_owned(), "run".to_owned(), "-detach".to_owned()];
+        let tree = jobspec("shop")?;
+        let values = self.values()?.into_iter().chain([("run", run.to_owned())]);
+        for (name, value) in values.filter(|(name, _)| tree.contains(&format!("variable \"{name}\""))) {
+            args.extend(["-var".to_owned(), format!("{name}={value}")]);
+        }
+        args.push("shop.nomad.hcl".to_owned());
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let output = cluster.cli_in(&directory(), &args).map_err(|error| error.to_string())?;
+        if output.status.success() {
+            Ok(())
+        } else {
+            let said = [output.stdout, output.stderr].concat();
+            Err(format!("nomad {}: {}", args.join(" "), String::from_utf8_lossy(&said).trim()))
+        }
     }
 
     /// One of the jobs with its gate. What needs nobody has none.
@@ -77,13 +90,19 @@ impl Shop {
 
     /// One of the jobs, as its file in `jobspecs/shop` has it.
     pub(crate) fn job(self, name: &str, cluster: &Cluster) -> Result<Value, String> {
-        let hcl = self.jobspec(name)?;
+        let hcl = jobspec(name)?;
         // Nomad ignores variables that a jobspec does not declare.
         let values = self.values()?;
         let variables: Vec<String> =
             values.iter().map(|(name, value)| format!("{name} = \"{value}\"")).collect();
         cluster.parse(&hcl, &variables.join("\n"))
     }
+}
+
+/// The text of one of the files in `jobspecs/shop`.
+pub(crate) fn jobspec(name: &str) -> Result<String, String> {
+    let file = directory().join(format!("{name}.nomad.hcl"));
+    fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 /// Where the shop's jobspecs are.

@@ -134,7 +134,7 @@ impl Story {
 
     /// The same for one that is parsed already.
     pub(crate) fn register_tree(&self, parsed: &Value) {
-        let id = parsed["ID"].as_str().unwrap_or_default().to_owned();
+        let id = text(&parsed["ID"]);
         let namespace = parsed["Namespace"].as_str().unwrap_or("default").to_owned();
         self.trees.lock().unwrap_or_else(PoisonError::into_inner).insert((id.clone(), namespace));
         self.register(parsed);
@@ -144,6 +144,13 @@ impl Story {
             let of = &newest["JobVersion"];
             if *of == version { Ok(()) } else { Err(format!("the newest is of version {of}, not {version}")) }
         });
+    }
+
+    /// From now on this tree of namespace `default` is the story's own, although it was registered in another way.
+    pub(crate) fn knows_tree(&self, id: &str) {
+        let tree = (id.to_owned(), "default".to_owned());
+        self.trees.lock().unwrap_or_else(PoisonError::into_inner).insert(tree.clone());
+        self.knows([tree]);
     }
 
     /// From now on these jobs are the story's own, although something else registers them.

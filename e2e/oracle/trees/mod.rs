@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{JobRecord, Nanos, Need, array, is_met, number, text, time};
 use crate::harness::Api;
@@ -50,7 +50,7 @@ impl Record {
             of.entry(text(&job["Meta"]["dtree_node"])).or_default().push(key_of(job));
         }
         let mut wanted: Vec<Key> = of.values().flatten().cloned().collect();
-        for run in tree.versions.iter().flat_map(Run::of) {
+        for run in tree.versions.iter().filter_map(Run::of) {
             wanted.extend(run.waits.values().filter_map(Need::job));
             for hook in run.jobs.iter().flat_map(|node| &node.hooks) {
                 let Some(parent) = hook.block["dispatch"].as_str() else { continue };
@@ -175,11 +175,11 @@ impl Record {
         keys.filter_map(|key| {
             let job = self.job(key)?;
             let first = job.versions.iter().min_by_key(|version| number(&version["Version"]))?;
-            let tasks = || job.allocations.iter().flat_map(|a| a["TaskStates"].as_object()).flatten();
+            let tasks = || job.allocations.iter().flat_map(tasks_of);
             let is_over = |allocation: &Value| {
                 ["complete", "failed", "lost"].iter().any(|status| allocation["ClientStatus"] == **status)
             };
-            let ended = tasks().filter_map(|(_, state)| time(&state["FinishedAt"])).max();
+            let ended = tasks().filter_map(|state| time(&state["FinishedAt"])).max();
             Some(Errand {
                 id: key.1.clone(),
                 began: submitted(first),
@@ -214,7 +214,7 @@ impl Record {
 /// One job of a hook.
 #[derive(Debug, Clone)]
 struct Errand {
-    #[expect(dead_code, reason = "for findings")]
+    #[expect(dead_code, reason = "findings show it")]
     id: String,
     began: Nanos,
     ended: Option<Nanos>,
@@ -259,7 +259,7 @@ impl Run {
         let jobs = labelled(&config["job"]).into_iter().map(|(label, block)| Node {
             label,
             depends_on: names(&block["depends_on"]),
-            ready: block["ready"].get(0).unwrap_or(&block["ready"]).clone(),
+            ready: block["ready"].get(0).cloned().unwrap_or_else(|| block["ready"].clone()),
             hooks: ["pre", "post"]
                 .into_iter()
                 .flat_map(|moment| labelled(&block[moment]).into_iter().map(move |hook| (moment, hook)))
@@ -287,7 +287,7 @@ impl Node {
     /// When its job counts as ready.
     fn need(&self, (namespace, id): &Key) -> Need {
         let mut block =
-            if self.ready.is_object() { self.ready.clone() } else { Value::Object(Default::default()) };
+            if self.ready.is_object() { self.ready.clone() } else { Value::Object(Map::default()) };
         block["job"] = id.clone().into();
         Need { namespace: namespace.clone(), label: self.label.clone(), block }
     }
