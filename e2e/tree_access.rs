@@ -8,16 +8,11 @@ use crate::story::{Hook, Job, Node, SOON, Shared, Story, Tree};
 static CLUSTER: Shared = Shared::new(|| Options { acl: true, ..Options::default() });
 
 /// What the README gives to a tree.
-const POLICY: &str = r#"namespace "default" {
-  capabilities = ["list-jobs", "read-job", "submit-job", "dispatch-job", "read-logs"]
-
-  variables {
-    path "dtree/*" {
-      capabilities = ["read", "write"]
-    }
-  }
+fn policy() -> String {
+    let readme = include_str!("../README.md");
+    let (_, rest) = readme.split_once("# tree-submit.hcl\n").expect("the README has a policy for trees");
+    rest.split_once("```").expect("a block ends").0.to_owned()
 }
-"#;
 
 /// Attaches a policy to the job of a tree.
 fn allow(story: &Story, tree: &str, rules: &str) {
@@ -37,7 +32,7 @@ fn the_policy_of_the_readme_is_all_a_tree_needs() {
     let story = CLUSTER.story();
     let [db, web, setup, check, bad] = ["db", "web", "setup", "check", "bad"].map(|name| story.id(name));
     let id = story.id("tree");
-    allow(&story, &id, POLICY);
+    allow(&story, &id, &policy());
     let tree = Tree::new(&id)
         .node(Node::of(&Job::service(&db)).post(Hook::of(&Job::batch(&setup))))
         .node(Node::of(&Job::service(&web)).after(&[&db]).pre(Hook::of(&Job::batch(&check))));
@@ -79,7 +74,7 @@ fn a_tree_that_may_look_but_not_submit_begins_nothing() {
     let story = CLUSTER.story();
     let db = story.id("db");
     let tree = Tree::new(&story.id("tree")).node(Node::of(&Job::service(&db)));
-    allow(&story, &tree.id, &POLICY.replace(", \"submit-job\"", ", \"parse-job\""));
+    allow(&story, &tree.id, &policy().replace(", \"submit-job\"", ", \"parse-job\""));
     story.run_tree(&tree);
     story.tree(&tree.id).fails(SOON);
     let message = story.tree(&tree.id).says(SOON, "nothing was begun");
@@ -94,7 +89,7 @@ fn a_tree_submits_into_no_namespace_that_its_job_may_not_use() {
     let tree = Tree::new(&story.id("tree"))
         .node(Node::of(&Job::service(&db)))
         .node(Node::of(&Job::service(&vault).namespace(&secret)).after(&[&db]));
-    allow(&story, &tree.id, POLICY);
+    allow(&story, &tree.id, &policy());
     story.run_tree(&tree);
     story.tree(&tree.id).fails(SOON);
     let message = story.tree(&tree.id).says(SOON, "nothing was begun");
@@ -110,8 +105,8 @@ fn a_tree_submits_into_another_namespace_when_its_job_may() {
     let tree = Tree::new(&story.id("tree"))
         .node(Node::of(&Job::service(&db).namespace(&data)).post(Hook::of(&Job::batch(&setup))))
         .node(Node::of(&Job::service(&web)).after(&[&db]));
-    allow(&story, &tree.id, POLICY);
-    allow_as(&story, &tree.id, "abroad", &POLICY.replace("\"default\"", &format!("{data:?}")));
+    allow(&story, &tree.id, &policy());
+    allow_as(&story, &tree.id, "abroad", &policy().replace("\"default\"", &format!("{data:?}")));
     story.run_tree(&tree);
     story.tree(&tree.id).succeeds(SOON);
     story.main(&web).runs(SOON);
@@ -122,7 +117,7 @@ fn a_tree_without_an_identity_says_which_lines_to_add() {
     let story = CLUSTER.story();
     let db = story.id("db");
     let tree = Tree::new(&story.id("tree")).node(Node::of(&Job::service(&db)));
-    allow(&story, &tree.id, POLICY);
+    allow(&story, &tree.id, &policy());
     let identity = "identity {\n        file = true\n      }";
     let hcl = tree.hcl();
     assert!(hcl.contains(identity), "{hcl}");

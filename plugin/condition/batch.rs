@@ -7,7 +7,8 @@
 //! when its client says `complete` and Nomad still wants it; one that was stopped by a drain also says `complete`, but
 //! is no longer wanted and will be replaced.
 //!
-//! It has failed *for good* when Nomad has no successor, no planned rescheduling and no open evaluation for it.
+//! It has failed *for good* when Nomad has no successor, no planned rescheduling and no open evaluation for it. That
+//! is also how an allocation ends that a drain's deadline stopped: Nomad does not place it again.
 
 use std::collections::BTreeMap;
 
@@ -69,6 +70,9 @@ pub(super) fn judge(wait: &Wait, until: Until, sight: &JobSight) -> Verdict {
 
 fn failed(allocation: &Allocation) -> String {
     let id = allocation.id.short();
+    if !allocation.is_wanted {
+        return format!("allocation {id} was stopped before its end, and is not placed again");
+    }
     let task = allocation.tasks.iter().find(|(_, state)| state.has_failed);
     match task.and_then(|(name, state)| state.exit_code.map(|code| (name, code))) {
         Some((name, code)) => format!("allocation {id}: task {name} exited with {code}"),
@@ -130,7 +134,8 @@ impl<'a> Places<'a> {
             failed: latest
                 .into_values()
                 .filter(|allocation| {
-                    matches!(allocation.status, AllocStatus::Failed | AllocStatus::Lost)
+                    let was_stopped = !allocation.is_wanted && allocation.status.is_terminal();
+                    (was_stopped || matches!(allocation.status, AllocStatus::Failed | AllocStatus::Lost))
                         && allocation.next.is_none()
                         && !has_open_evaluation
                 })

@@ -153,6 +153,11 @@ impl Node {
         Self { had_hope: true, ..Self::new(now, deadline) }
     }
 
+    /// From now on a failure is believed as soon as it has settled.
+    pub(super) fn hope(&mut self) {
+        self.had_hope = true;
+    }
+
     /// Brings the state up to date. Returns whether anything of it changed.
     pub(super) fn judge(&mut self, now: Time, evidence: Evidence<'_>) -> bool {
         let deadline = self.effective_deadline(evidence.last_deadline);

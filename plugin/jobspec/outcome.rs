@@ -9,7 +9,9 @@ use crate::{
 };
 
 /// What a token needs for a tree in a namespace.
-const CAPABILITIES: &str = r#"["list-jobs", "read-job", "parse-job", "submit-job", "dispatch-job"]"#;
+const CAPABILITIES: &str = r#"["list-jobs", "read-job", "submit-job", "dispatch-job", "read-logs"]"#;
+/// And what it needs to keep what outlives a run, in its own namespace.
+const VARIABLES: &str = r#" variables { path "dtree/*" { capabilities = ["read", "write"] } }"#;
 
 /// Problems, and denials by namespace: one policy mends all of one namespace.
 #[derive(Debug, Default)]
@@ -50,8 +52,9 @@ impl Findings {
             let problem = match &error {
                 nomad::Error::Denied { .. } => {
                     let JobKey { namespace: home, job } = own;
+                    let variables = if namespace == *home { VARIABLES } else { "" };
                     Problem::new(places, error.to_string()).with_help(format!(
-                            "write a policy file with the line `namespace \"{namespace}\" {{ capabilities = {CAPABILITIES} }}` and attach it to the job: `nomad acl policy apply -namespace {home} -job {job} dtree-{namespace} FILE`"
+                            "write a policy file with the line `namespace \"{namespace}\" {{ capabilities = {CAPABILITIES}{variables} }}` and attach it to the job: `nomad acl policy apply -namespace {home} -job {job} dtree-{namespace} FILE`"
                         ))
                 }
                 other => {

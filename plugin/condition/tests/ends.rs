@@ -42,7 +42,22 @@ fn a_batch_job_on_its_way_to_its_end() {
             "the same place twice",
             verdict(&bare(), batch(2).with("a", named("x[0]", |_| ())).with("b", named("x[0]", |_| ()))),
         ),
-        ("stopped by a drain", verdict(&bare(), batch(1).with("a", |a| a.is_wanted = false))),
+        (
+            "being drained",
+            verdict(
+                &bare(),
+                batch(1).with("a", |a| a.is_wanted = false).evaluated(EvaluationStatus::Pending, &[]),
+            ),
+        ),
+        (
+            "ends because of a drain",
+            verdict(&bare(), batch(1).with("a", |a| (a.is_wanted, a.status) = (false, AllocStatus::Running))),
+        ),
+        (
+            "drained, and placed again",
+            verdict(&bare(), batch(1).with("a", |a| (a.is_wanted, a.next) = (false, Some("b".into())))),
+        ),
+        ("ended by a drain", verdict(&bare(), batch(1).with("a", |a| a.is_wanted = false))),
         ("count = 0", verdict(&bare(), batch(0))),
         ("no room", verdict(&bare(), batch(1).evaluated(EvaluationStatus::Blocked, &[("work", "no cpu")]))),
         (
@@ -65,7 +80,10 @@ fn a_batch_job_on_its_way_to_its_end() {
     1 of 2 complete                    not yet: 1 of 2 complete, 1 running
     2 of 2 complete                    met: 2 of 2 complete
     the same place twice               not yet: 1 of 2 complete
-    stopped by a drain                 not yet: 0 of 1 complete
+    being drained                      not yet: 0 of 1 complete
+    ends because of a drain            not yet: 0 of 1 complete
+    drained, and placed again          not yet: 0 of 1 complete
+    ended by a drain                   never: it failed: allocation a-0000-0 was stopped before its end, and is not placed again
     count = 0                          met: count = 0, nothing to wait for
     no room                            blocked: 0 of 1 complete, nothing placed yet; Nomad has no room for it: group work: no cpu
     at_least 1 of 2                    met: 1 of 2 complete (1 needed), 1 running

@@ -45,7 +45,7 @@ impl Running {
             on_blocked: OnBlocked::Wait,
             depends_on: Vec::new(),
         };
-        Self { attempt, job, wait, node: Node::fresh(now, deadline), was_shown: false }
+        Self { attempt, job, wait, node: Node::new(now, deadline), was_shown: false }
     }
 
     /// As an earlier process remembered it: all that is seen now happened after that.
@@ -62,10 +62,14 @@ impl Running {
             Sight::Absent { .. } if self.was_shown => {
                 return NodeState::Failed { why: format!("{id} was purged by someone else") };
             }
-            Sight::Absent { .. } => Verdict::not_yet(format!("Nomad does not show {id} yet")),
+            // It was registered before we looked, so somebody was quick; unless we look at an old picture.
+            Sight::Absent { .. } => {
+                Verdict::Never(format!("{id} is not there; it was purged by someone else"))
+            }
             Sight::Unseen(_) => condition::judge(&self.wait, &sight, true),
             Sight::Present(present) => {
                 self.was_shown = true;
+                self.node.hope();
                 match condition::judge(&self.wait, &sight, true) {
                     Verdict::NotYet(_) if present.job.is_stopped => {
                         return NodeState::Failed { why: format!("{id} was stopped by someone else") };

@@ -207,7 +207,7 @@ async fn namespaces_are_looked_at_once_and_each_mended_by_one_policy() {
     assert_snapshot!(stage.problems(&nodes).await, @r#"
     2 problems:
     job "b", job "c", post "run" of job "c": there is no namespace "nowhere" (make it with `nomad namespace apply nowhere`, or write another)
-    job "e", job "a", job "d": Nomad does not allow the dtree plugin to parse a jobspec in namespace `prod` (write a policy file with the line `namespace "prod" { capabilities = ["list-jobs", "read-job", "parse-job", "submit-job", "dispatch-job"] }` and attach it to the job: `nomad acl policy apply -namespace shop -job deploy dtree-prod FILE`)
+    job "e", job "a", job "d": Nomad does not allow the dtree plugin to parse a jobspec in namespace `prod` (write a policy file with the line `namespace "prod" { capabilities = ["list-jobs", "read-job", "submit-job", "dispatch-job", "read-logs"] }` and attach it to the job: `nomad acl policy apply -namespace shop -job deploy dtree-prod FILE`)
     "#);
 }
 
