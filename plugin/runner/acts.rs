@@ -14,7 +14,7 @@ use crate::{
     condition::{self, Attested, Claim},
     engine::{Act, Report, Submission, Trouble},
     jobspec::{self, Prepared, TaskDir},
-    manifest::{Hook, Launch, Tree},
+    manifest::{Hook, Launch, Moment, Tree},
     nomad::{self, Client, LogStream},
     watch::Viewer,
 };
@@ -45,15 +45,32 @@ impl Hands {
         self.prepared.get_or_init(|| prepared);
     }
 
-    /// Reads, parses and checks all jobspecs.
+    /// Reads, parses and checks all jobspecs, and proves that what outlives the run can be kept.
     pub(super) async fn prepare(&self) -> Result<Prepared, Trouble> {
         let client = self.viewer.client().map_err(|error| read_trouble(&error))?;
         let Some(blocks) = &self.blocks else { return Ok(Prepared::new()) };
         let directory = TaskDir::new(self.alloc_dir.clone(), self.viewer.task.clone());
-        jobspec::prepare(&client, &directory, &self.viewer.job, blocks).await.map_err(|error| match error {
+        let prepared = jobspec::prepare(&client, &directory, &self.viewer.job, blocks).await;
+        let prepared = prepared.map_err(|error| match error {
             jobspec::Error::Problems(problems) => Trouble { why: problems.to_string(), is_transient: false },
             jobspec::Error::Nomad(error) => read_trouble(&error),
-        })
+        });
+        match (prepared, self.prove_record(&client, blocks).await) {
+            (Ok(prepared), Ok(())) => Ok(prepared),
+            (Err(problems), Err(denied)) if !problems.is_transient && !denied.is_transient => {
+                Err(Trouble { why: format!("{}\n{}", problems.why, denied.why), is_transient: false })
+            }
+            (Err(trouble), _) | (Ok(_), Err(trouble)) => Err(trouble),
+        }
+    }
+
+    /// Whether the records of jobs with post hooks can be read. That they can be written only writing tells.
+    async fn prove_record(&self, client: &Client, blocks: &Tree) -> Result<(), Trouble> {
+        if blocks.hooks.values().all(|hook| hook.moment == Moment::Pre) {
+            return Ok(());
+        }
+        let (namespace, path) = self.record_of(&self.viewer.job);
+        client.variable(&namespace, &path).await.map(drop).map_err(|error| read_trouble(&error))
     }
 
     /// Does `act` for step `name`.
