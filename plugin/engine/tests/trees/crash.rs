@@ -1,0 +1,178 @@
+//! A process that ends before its run, a run that was over, and a task that Nomad stops.
+
+use super::*;
+
+#[test]
+fn a_crash_while_a_job_is_submitted_or_a_hook_launched_repeats_nothing() {
+    let mut run = Simulation::of(&shop());
+    run.crash().fares("postgres", Fate::Good);
+    assert_eq!(run.world.written.len(), 2);
+    run.crash();
+    assert_eq!(run.world.written.len(), 2);
+    run.dies_at = Some("purge setup");
+    run.fares("setup", Fate::Good).fares("api", Fate::Good);
+    assert!(run.ending().starts_with("done"), "{}", run.transcript());
+    assert_snapshot!(run.transcript(), @"
+    0s: the run begins
+        log     postgres: blocked: looks at all jobs of the tree first
+        log     setup: blocked: waits for postgres
+        log     api: blocked: waits for postgres, setup
+        act     postgres: submit postgres
+        log     postgres: working: is being submitted
+        event   0 of 3 satisfied · postgres: is being submitted; gives up in 10m 30s
+        log     postgres: gated: Nomad does not show version 0 yet
+        log     postgres: gated: 0 of 1 healthy
+    0s: a new process goes on
+        log     postgres: gated: looking at Nomad
+        log     setup: blocked: waits for postgres
+        log     api: blocked: waits for postgres, setup
+        log     postgres: gated: 0 of 1 healthy
+        event   0 of 3 satisfied · postgres: 0 of 1 healthy; gives up in 10m 30s
+    0s: postgres is Good
+        act     postgres: recall postgres
+        log     postgres: satisfied: created, version 0: 1 of 1 healthy
+        log     api: blocked: waits for setup
+        act     setup: launch setup-shop-3bb97061-1
+        log     setup: working: is being launched
+        log     setup: gated: looking at Nomad
+        log     setup: gated: 0 of 1 complete, 1 running
+    0s: a new process goes on
+        log     postgres: gated: looking at Nomad
+        log     setup: gated: looking at Nomad
+        log     api: blocked: waits for postgres, setup
+        log     setup: gated: 0 of 1 complete, 1 running
+        log     postgres: satisfied: created, version 0: 1 of 1 healthy
+        log     api: blocked: waits for setup
+        event   1 of 3 satisfied · setup: 0 of 1 complete, 1 running; gives up in 10m
+    0s: setup is Good
+        log     setup: satisfied: setup-shop-3bb97061-1: 1 of 1 complete
+        act     postgres: attest postgres version 0
+        act     api: submit api
+        log     api: working: is being submitted
+        act     setup: purge setup-shop-3bb97061-1
+    0s: a new process goes on
+        log     postgres: gated: looking at Nomad
+        log     setup: satisfied: setup-shop-3bb97061-1: 1 of 1 complete
+        act     api: submit api
+        log     api: working: is being submitted
+        act     postgres: attest postgres version 0
+        log     postgres: satisfied: created, version 0: 1 of 1 healthy
+        event   2 of 3 satisfied · api: is being submitted; gives up in 10m 30s
+        log     api: gated: 0 of 1 healthy
+        act     setup: purge setup-shop-3bb97061-1
+    0s: api is Good
+        log     api: satisfied: created, version 0: 1 of 1 healthy
+        log     done after 0s: created postgres, api, 1 hook run
+        event   done after 0s: created postgres, api, 1 hook run
+        finish  done
+    ");
+    let mut run = Simulation::of(&shop());
+    run.dies_at = Some("launch setup");
+    run.fares("postgres", Fate::Good).fares("setup", Fate::Good);
+    run.dies_at = Some("stop setup");
+    run.fares("api", Fate::Good);
+    assert_eq!(run.world.written.len(), 3, "{}", run.transcript());
+}
+
+#[test]
+fn a_crash_after_a_job_was_ready_does_not_hold_its_first_deadline_against_it() {
+    let mut run = Simulation::of(&with_hooks(&json!({"post": {"seed": {"jobspec": "x", "timeout": "2h"}}})));
+    run.fares("db", Fate::Good).wait(3600);
+    run.lines.clear();
+    run.crash().wait(15);
+    assert_snapshot!(run.transcript(), @"
+    1h: a new process goes on
+        log     db: gated: looking at Nomad
+        log     seed: gated: looking at Nomad
+        log     web: blocked: waits for db, seed
+        log     seed: gated: 0 of 1 complete, 1 running
+        log     db: satisfied: created, version 0: 1 of 1 healthy
+        log     web: blocked: waits for seed
+        event   1 of 3 satisfied · seed: 0 of 1 complete, 1 running; gives up in 1h
+    ");
+}
+
+#[test]
+fn a_stopped_task_leaves_all_as_it_is_but_for_the_hooks_of_a_stopped_job() {
+    let mut run = Simulation::of(&shop());
+    run.fares("postgres", Fate::Good).wait(1);
+    run.lines.clear();
+    let mut with_job = run.engine.clone();
+    run.happens("Nomad stops the task", Event::Stopped);
+    assert_snapshot!(run.transcript(), @"
+    1s: Nomad stops the task
+        log     stopped; 1 of 3 satisfied after 1s; the jobs are left as they are
+        event   stopped; 1 of 3 satisfied after 1s; the jobs are left as they are
+        finish  stopped
+    ");
+    let own = own_job().but(|job| job.is_stopped = true).seen();
+    with_job.step(run.now, Event::Seen(place().job, Arc::new(own)));
+    run.engine = with_job;
+    run.lines.clear();
+    run.happens("Nomad stops the task, whose job was stopped", Event::Stopped);
+    assert_snapshot!(run.transcript(), @"
+    1s: Nomad stops the task, whose job was stopped
+        act     setup: stop setup-shop-3bb97061-1
+        log     setup: skipped: given up, because the tree's job was stopped
+        log     api: skipped: not begun, because the tree's job was stopped
+        log     stopped; 1 of 3 satisfied after 1s; its hooks were stopped, the jobs are left as they are
+        event   stopped; 1 of 3 satisfied after 1s; its hooks were stopped, the jobs are left as they are
+        finish  stopped
+    ");
+}
+
+#[test]
+fn a_run_that_had_ended_says_so_again_and_does_nothing() {
+    let mut run = Simulation::of(&jobs(&["db"]));
+    run.fares("db", Fate::Good);
+    run.lines.clear();
+    run.wait(60).crash();
+    assert_snapshot!(run.transcript(), @"
+    1m: a new process goes on
+        log     done after 0s: created db
+        event   done after 0s: created db
+        finish  done
+    ");
+}
+
+#[test]
+fn a_failed_attempt_keeps_its_name_until_the_hook_is_over() {
+    let hook = json!({"pre": {"backup": {"jobspec": "x", "retries": 1, "retain": "none"}}});
+    let mut run = Simulation::of(&with_hooks(&hook));
+    run.fares("backup", Fate::Bad).wait(1);
+    let second = run.key("backup");
+    assert!(second.job.as_str().ends_with("-2"), "{second}");
+    run.world.fare(&second, Fate::Good);
+    // Nobody has seen that it ended well, and all that was remembered is lost.
+    run.remembered.clear();
+    run.lines.clear();
+    run.crash().fares("db", Fate::Good);
+    assert_snapshot!(run.transcript(), @"
+    1s: a new process goes on
+        log     backup: blocked: waits for db
+        log     db: blocked: looks at all jobs of the tree first
+        log     web: blocked: waits for db
+        log     db: blocked: waits for backup
+        act     backup: launch backup-shop-a13ac03e-1
+        log     backup: working: is being launched
+        event   0 of 3 satisfied · backup: is being launched; gives up in 5m
+        act     backup: launch backup-shop-a13ac03e-2
+        log     backup: gated: looking at Nomad
+        log     backup: satisfied: backup-shop-a13ac03e-2: 1 of 1 complete
+        act     db: submit db
+        log     db: working: is being submitted
+        act     backup: purge backup-shop-a13ac03e-2
+        log     db: gated: Nomad does not show version 0 yet
+        log     db: gated: 0 of 1 healthy
+    1s: db is Good
+        log     db: satisfied: created, version 0: 1 of 1 healthy
+        act     web: submit web
+        log     web: working: is being submitted
+        log     web: gated: Nomad does not show version 0 yet
+        log     web: gated: 0 of 1 healthy
+    ");
+    let mut run = Simulation::of(&with_hooks(&hook));
+    run.fares("backup", Fate::Bad).wait(1).fares("backup", Fate::Good);
+    let hooks = run.world.jobs.keys().filter(|key| key.job.as_str().starts_with("backup"));
+    assert_eq!(hooks.count(), 0, "none is to stay: {}", run.transcript());
+}

@@ -1,0 +1,126 @@
+//! What is remembered: in the journal, by the next process, and in the cluster when all else is lost.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_begun_before_the_journal_can_be_written() {
+    let stage = Stage::of(&shop());
+    // Something of this name is in the way of a new journal, and cannot be removed as a file.
+    let run = stage.process(false);
+    let obstacle = stage.task_dir().join("dtree/journal.new");
+    std::fs::create_dir(&obstacle).unwrap();
+    seconds(20).await;
+    assert_eq!(stage.writes(), "");
+    let notes = run.running.status().notes.join("\n");
+    assert!(notes.contains("nothing is begun before the journal can be written"), "{notes}");
+    std::fs::remove_dir(&obstacle).unwrap();
+    stage.healthy("postgres").await;
+    stage.ends("setup-", 0).await;
+    stage.healthy("api").await;
+    run.is_done().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_is_full_stops_what_would_have_to_be_remembered() {
+    let stage = Stage::of(&shop());
+    let run = stage.process(false);
+    stage.appears("postgres").await;
+    seconds(1).await;
+    run.crash().await;
+    let path = stage.task_dir().join("dtree/journal");
+    let mut journal = std::fs::read_to_string(&path).unwrap();
+    let last = journal.lines().last().unwrap().to_owned() + "\n";
+    while journal.len() + last.len() <= 1 << 20 {
+        journal.push_str(&last);
+    }
+    std::fs::write(&path, journal).unwrap();
+    stage.writes();
+    let run = stage.process(true);
+    stage.healthy("postgres").await;
+    seconds(60).await;
+    assert_eq!(run.running.ending(), None);
+    assert_eq!(stage.writes(), "", "a hook was launched without being remembered");
+    let told = run.diary.text();
+    assert!(
+        told.contains("event") && told.contains("the journal cannot be written, and nothing is begun"),
+        "{told}"
+    );
+    run.running.stop();
+    assert_eq!(run.running.ended().await, Ending::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recovered_run_goes_on_and_keeps_its_time_limits() {
+    let stage = Stage::of(&shop());
+    let run = stage.process(false);
+    stage.healthy("postgres").await;
+    let hook = stage.appears("setup-").await;
+    seconds(5).await;
+    let gives_up = |run: &Process| {
+        let status = run.running.status();
+        status.nodes.iter().find(|node| node.name == "setup").and_then(|node| node.gives_up)
+    };
+    let deadline = gives_up(&run);
+    assert!(deadline.is_some(), "{}", run.diary.text());
+    run.crash().await;
+    stage.writes();
+    let run = stage.process(true);
+    seconds(2).await;
+    assert_eq!(gives_up(&run), deadline);
+    assert_eq!(stage.ends("setup-", 0).await, hook);
+    stage.healthy("api").await;
+    run.is_done().await;
+    insta::assert_snapshot!(stage.writes(), @"
+    PUT var/dtree/default/shop/default/postgres  200
+    POST jobs api 200
+    DELETE job/setup-shop-cca8ebdd-1  200
+    ");
+    // Nomad did not hear of it: the next process says the same, and does nothing.
+    let run = stage.process(true);
+    run.is_done().await;
+    assert_eq!(stage.writes(), "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restarted_run_with_other_jobspecs_begins_anew() {
+    let stage = Stage::of(&shop());
+    let run = stage.process(false);
+    stage.healthy("postgres").await;
+    stage.ends("setup-", 0).await;
+    stage.appears("api").await;
+    seconds(1).await;
+    run.crash().await;
+    stage.writes();
+    let mut api = fake::job("default", "api");
+    api["TaskGroups"][0]["Tasks"][0]["Driver"] = "exec".into();
+    stage.file("api", &api);
+    let run = stage.process(false);
+    seconds(2).await;
+    stage.healthy("api").await;
+    run.is_done().await;
+    insta::assert_snapshot!(stage.writes(), @"POST jobs api 200");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_has_lost_its_memory_finds_in_the_cluster_what_it_did() {
+    let stage = Stage::of(&shop());
+    let run = stage.process(false);
+    stage.healthy("postgres").await;
+    let hook = stage.appears("setup-").await;
+    seconds(1).await;
+    run.crash().await;
+    stage.writes();
+    // As after a drain: another client, another directory.
+    std::fs::remove_dir_all(stage.task_dir().join("dtree")).unwrap();
+    let run = stage.process(false);
+    seconds(5).await;
+    assert_eq!(stage.writes(), "");
+    assert_eq!(stage.ends("setup-", 0).await, hook);
+    stage.healthy("api").await;
+    run.is_done().await;
+    insta::assert_snapshot!(stage.writes(), @"
+    PUT var/dtree/default/shop/default/postgres  200
+    POST jobs api 200
+    DELETE job/setup-shop-cca8ebdd-1  200
+    ");
+}

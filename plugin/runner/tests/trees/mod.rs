@@ -1,0 +1,207 @@
+//! Whole trees over a fake Nomad: watch, runner, acts and journal. The fake schedules nothing; a test does.
+
+mod errors;
+mod memory;
+mod runs;
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::*;
+use crate::{
+    nomad::fake::{self, Answer, FakeNomad},
+    watch::{Viewer, Watch},
+};
+
+/// Asks nobody: no step of these waits for a task of its own allocation.
+struct NoChecks;
+
+impl Checker for NoChecks {
+    async fn checks(&self) -> Result<Vec<Check>, nomad::Error> {
+        Ok(Vec::new())
+    }
+}
+
+/// Everything that a run tells its user.
+#[derive(Default)]
+struct Diary(Mutex<Vec<String>>);
+
+impl Notices for Diary {
+    fn event(&self, message: &str) {
+        self.0.lock().unwrap().push(format!("event {message}"));
+    }
+
+    fn log(&self, line: &str) {
+        self.0.lock().unwrap().push(line.to_owned());
+    }
+}
+
+impl Diary {
+    fn text(&self) -> String {
+        self.0.lock().unwrap().join("\n")
+    }
+}
+
+struct Stage {
+    fake: FakeNomad,
+    alloc_dir: tempfile::TempDir,
+    config: Value,
+}
+
+/// A run, and the process that it lives in.
+struct Process {
+    running: Running,
+    diary: Arc<Diary>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    _watch: Watch,
+}
+
+impl Process {
+    /// The process ends, and its run is not over.
+    async fn crash(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        assert_eq!(self.running.ending(), None, "{}", self.diary.text());
+    }
+
+    async fn fails(&self) -> String {
+        match self.running.ended().await {
+            Ending::Failed { message } => message,
+            ending => panic!("{ending:?}: {}", self.diary.text()),
+        }
+    }
+
+    async fn is_done(&self) {
+        assert_eq!(self.running.ended().await, Ending::Done, "{}", self.diary.text());
+    }
+}
+
+fn shop() -> Value {
+    json!({"job": {
+        "postgres": {"jobspec": "local/postgres", "post": {"setup": {"jobspec": "local/setup"}}},
+        "api": {"jobspec": "local/api", "depends_on": ["postgres"]},
+    }})
+}
+
+impl Stage {
+    fn of(config: &Value) -> Self {
+        let fake = FakeNomad::start();
+        fake.transact(|write| write.register(fake::job("default", "shop")));
+        let alloc_dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(alloc_dir.path().join("gate/local")).unwrap();
+        let stage = Self { fake, alloc_dir, config: config.clone() };
+        for name in ["postgres", "api"] {
+            stage.file(name, &fake::job("default", name));
+        }
+        stage.file("setup", &batch("setup"));
+        stage
+    }
+
+    /// A jobspec, which is JSON for the fake.
+    fn file(&self, name: &str, job: &Value) {
+        std::fs::write(self.task_dir().join("local").join(name), job.to_string()).unwrap();
+    }
+
+    fn task_dir(&self) -> std::path::PathBuf {
+        self.alloc_dir.path().join("gate")
+    }
+
+    /// A process that begins the tree, or goes on with it.
+    fn process(&self, is_recovery: bool) -> Process {
+        let config = rmp_serde::to_vec(&self.config).unwrap();
+        let (manifest, problems) = Manifest::from_msgpack(&config);
+        let plan = Plan::compile(manifest, problems).unwrap();
+        let place = Place { group: "g".to_owned(), alloc: "own".into(), ..place() };
+        let viewer = Viewer {
+            socket: self.fake.socket("api"),
+            token_file: self.fake.socket("api").with_file_name("nomad_token"),
+            env_token: None,
+            job: place.job.clone(),
+            task: place.task.clone(),
+        };
+        let watch = Watch::new(None, CancellationToken::new());
+        let outlook = watch.subscribe(viewer.clone(), plan.subjects(&place));
+        let (tree, dir): (_, &Path) = ("default/shop".into(), self.alloc_dir.path());
+        let errand = Errand::open(tree, viewer, dir, plan.manifest(), is_recovery).unwrap();
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let diary = Arc::new(Diary::default());
+        let order = Order { plan, place, deadlines: BTreeMap::new(), errand: Some(Box::new(errand)) };
+        let notices = Arc::clone(&diary) as Arc<dyn Notices>;
+        let running = start(order, outlook, NoChecks, notices, &tasks, stop.clone());
+        Process { running, diary, tasks, stop, _watch: watch }
+    }
+
+    /// The job whose ID begins so, once it is registered and not stopped.
+    async fn appears(&self, beginning: &str) -> String {
+        for _ in 0..600 {
+            let ids = self.fake.job_ids("default");
+            let runs = |id: &&String| {
+                id.starts_with(beginning) && self.fake.job("default", id).unwrap()["Stop"] == false
+            };
+            if let Some(id) = ids.iter().find(runs) {
+                return id.clone();
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("no job {beginning}: {:?}", self.fake.job_ids("default"));
+    }
+
+    /// A job that was submitted becomes healthy.
+    async fn healthy(&self, id: &str) {
+        self.appears(id).await;
+        let version = self.fake.job("default", id).unwrap()["Version"].as_u64().unwrap();
+        let alloc = format!("{id}-{version}");
+        self.fake.transact(|write| {
+            write.allocation(fake::allocation("default", id, &alloc, version, "running"));
+        });
+        self.fake.transact(|write| {
+            write.client_update(&alloc, |allocation| {
+                allocation["DeploymentStatus"] = json!({"Healthy": true, "Canary": false});
+            });
+        });
+    }
+
+    /// A hook runs to its end; what it ran as.
+    async fn ends(&self, hook: &str, exit_code: i32) -> String {
+        let id = self.appears(hook).await;
+        let status = if exit_code == 0 { "complete" } else { "failed" };
+        let mut allocation = fake::allocation("default", &id, &format!("alloc-{id}"), 0, status);
+        allocation["TaskStates"]["t"] = json!({
+            "State": "dead", "Failed": exit_code != 0, "Restarts": 0,
+            "Events": [{"Type": "Terminated", "ExitCode": exit_code, "DisplayMessage": ""}],
+        });
+        self.fake.log(&format!("alloc-{id}"), "t", "stderr", "connecting\npsql: no route to host\n");
+        self.fake.transact(|write| write.allocation(allocation));
+        id
+    }
+
+    /// What was written, each write in a line.
+    fn writes(&self) -> String {
+        let writes = self.fake.take_writes();
+        let lines: Vec<String> = writes
+            .iter()
+            // How a run asks whether it may submit: nothing has this name.
+            .filter(|write| !write.path.contains("dtree-may-i-submit"))
+            .map(|write| {
+                let id = write.body["Job"]["ID"].as_str().unwrap_or_default();
+                let path = write.path.trim_start_matches("/v1/");
+                format!("{} {path} {id} {}", write.method, write.status)
+            })
+            .collect();
+        lines.join("\n")
+    }
+}
+
+fn batch(id: &str) -> Value {
+    let mut job = fake::job("default", id);
+    job["Type"] = "batch".into();
+    job["TaskGroups"][0]["Update"] = Value::Null;
+    job
+}
+
+async fn seconds(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
