@@ -126,3 +126,18 @@ fn a_tree_without_an_identity_says_which_lines_to_add() {
     story.tree(&tree.id).says(SOON, "identity");
     story.were_never_registered(&[&db]);
 }
+
+#[test]
+fn a_tree_that_may_keep_no_records_begins_nothing_and_says_which_lines_it_lacks() {
+    let story = CLUSTER.story();
+    let [db, setup] = ["db", "setup"].map(|name| story.id(name));
+    let id = story.id("tree");
+    let (without, _) =
+        policy().split_once("  variables").map(|(a, b)| (a.to_owned(), b.to_owned())).expect("both");
+    allow(&story, &id, &format!("{without}}}"));
+    let tree = Tree::new(&id).node(Node::of(&Job::service(&db)).post(Hook::of(&Job::batch(&setup))));
+    story.run_tree(&tree);
+    story.tree(&id).fails(SOON);
+    story.tree(&id).says(SOON, "variables { path \"dtree/*\"");
+    story.were_never_registered(&[&db]);
+}
