@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{FIRST_LOOK, around::Around, memory::Submitted};
+use super::{FIRST_LOOK, around::Around, memory::Submitted, step::Out};
 use crate::{
     cluster::{DeploymentStatus, JobSight, Marks, Sight},
     condition::{self, Verdict},
@@ -85,6 +85,14 @@ impl Held {
                 if is_ours { Ok(condition::judge(wait, &sight, true)) } else { Err(overtaken(present, self)) }
             }
         }
+    }
+
+    /// Without the record the hooks' jobs stay, and their results are taken again.
+    pub(super) fn give_up_record(&mut self, name: &str, trouble: &str, out: &mut Out) {
+        self.record = Record::GivenUp;
+        out.log(format!(
+            "{name}: that its post hooks have run cannot be written down, so the next run looks for their jobs: {trouble}"
+        ));
     }
 
     /// A condition that must hold for a while has not come true before that.

@@ -215,8 +215,7 @@ impl JobStep {
             }
             (Phase::Submitted(held), Ok(_)) if held.record == Record::UnderWay => held.record = Record::Done,
             (Phase::Submitted(held), Err(why)) if held.record == Record::UnderWay => {
-                held.record = Record::GivenUp;
-                out.log(format!("{name}: that its post hooks have run cannot be written down, so the next run looks for their jobs: {why}"));
+                held.give_up_record(name, &why, out);
             }
             (Phase::Submitting { .. } | Phase::Submitted(_), Err(why)) => self.fail(now, name, why, out),
             // Nothing else is asked for in these phases.
@@ -350,43 +349,52 @@ impl JobStep {
             held.memory.was_ready = true;
             out.remember(now, name, Memory::Submitted(held.memory.clone()));
         }
-        if around.has_hooks(name, Moment::Post) && (around.halt.is_none() || held.memory.rollout.is_some()) {
-            let key = &self.blueprint.key;
-            match &held.memory.rollout {
-                None => {
-                    if let Some(trouble) = self.acting.is_hopeless() {
-                        return Err(format!("its past cannot be read: {trouble}"));
-                    }
-                    let act = || Act::Recall { key: key.clone() };
-                    out.actions.extend(self.acting.begin(now, name, act));
-                }
-                Some(rollout) if held.record != Record::Done && held.record != Record::GivenUp => {
-                    if around.have_ended_well(name, Moment::Post) {
-                        if let Some(trouble) = self.acting.is_hopeless() {
-                            held.record = Record::GivenUp;
-                            out.log(format!(
-                                "{name}: that its post hooks have run cannot be written down, so the next run looks for their jobs: {trouble}"
-                            ));
-                        } else {
-                            held.record = Record::UnderWay;
-                            let done = Attested {
-                                create_index: rollout.create_index,
-                                version: rollout.version,
-                                spec: self.marks.spec.clone(),
-                            };
-                            let act = || Act::Attest { key: key.clone(), done };
-                            out.actions.extend(self.acting.begin(now, name, act));
-                        }
-                    }
-                }
-                Some(_) => {}
-            }
-        }
         let how = held.node.state.detail();
         let cause = held.memory.cause.map_or("unchanged", Cause::word);
-        Ok(NodeState::Satisfied {
-            how: format!("{cause}, version {}: {how}", held.memory.submission.version),
-        })
+        let how = format!("{cause}, version {}: {how}", held.memory.submission.version);
+        if around.has_hooks(name, Moment::Post) {
+            self.keep_record(now, name, around, out)?;
+        }
+        Ok(NodeState::Satisfied { how })
+    }
+
+    /// Finds out which rollout a ready job with post hooks belongs to, and writes down that these have run.
+    fn keep_record(
+        &mut self,
+        now: Time,
+        name: &str,
+        around: &Around<'_>,
+        out: &mut Out,
+    ) -> Result<(), String> {
+        let Phase::Submitted(held) = &mut self.phase else { return Ok(()) };
+        let key = &self.blueprint.key;
+        let Some(rollout) = &held.memory.rollout else {
+            if around.halt.is_some() {
+                return Ok(());
+            }
+            if let Some(trouble) = self.acting.is_hopeless() {
+                return Err(format!("its past cannot be read: {trouble}"));
+            }
+            out.actions.extend(self.acting.begin(now, name, || Act::Recall { key: key.clone() }));
+            return Ok(());
+        };
+        if matches!(held.record, Record::Done | Record::GivenUp)
+            || !around.have_ended_well(name, Moment::Post)
+        {
+            return Ok(());
+        }
+        if let Some(trouble) = self.acting.is_hopeless() {
+            held.give_up_record(name, &trouble, out);
+            return Ok(());
+        }
+        held.record = Record::UnderWay;
+        let done = Attested {
+            create_index: rollout.create_index,
+            version: rollout.version,
+            spec: self.marks.spec.clone(),
+        };
+        out.actions.extend(self.acting.begin(now, name, || Act::Attest { key: key.clone(), done }));
+        Ok(())
     }
 
     /// What it will be, or was, submitted over; `None` while that is not decided, or when it is not submitted at all.

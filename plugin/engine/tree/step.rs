@@ -119,9 +119,7 @@ impl Acting {
             None => what.to_owned(),
         }
     }
-}
 
-impl Acting {
     /// What was tried until its time was over, and what was in its way.
     pub(super) fn describe_end(&self, what: &str) -> String {
         match &self.trouble {
