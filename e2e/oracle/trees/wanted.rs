@@ -1,0 +1,97 @@
+//! What one version of a tree's job wants.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::super::{Need, array, text};
+use super::record::Key;
+
+/// How many nodes may be worked on at a time where a tree does not say so.
+const USUAL_PARALLEL: usize = 10;
+
+/// One run of it.
+#[derive(Debug, Clone)]
+pub(super) struct Run {
+    pub(super) max_parallel: usize,
+    pub(super) jobs: Vec<Node>,
+    pub(super) waits: BTreeMap<String, Need>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) label: String,
+    pub(super) depends_on: Vec<String>,
+    pub(super) ready: Value,
+    pub(super) hooks: Vec<Hook>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Hook {
+    pub(super) label: String,
+    pub(super) moment: &'static str,
+    pub(super) depends_on: Vec<String>,
+    pub(super) block: Value,
+}
+
+impl Run {
+    pub(super) fn of(version: &Value) -> Option<Self> {
+        let tasks = array(&version["TaskGroups"]).into_iter().flat_map(|group| array(&group["Tasks"]));
+        let task =
+            tasks.into_iter().find(|task| task["Driver"] == "dtree" && !task["Config"]["job"].is_null())?;
+        let config = &task["Config"];
+        let namespace = version["Namespace"].as_str().unwrap_or("default");
+        let waits = labelled(&config["wait"])
+            .into_iter()
+            .map(|(label, block)| (label.clone(), Need { namespace: namespace.to_owned(), label, block }));
+        let jobs = labelled(&config["job"]).into_iter().map(|(label, block)| Node {
+            label,
+            depends_on: names(&block["depends_on"]),
+            ready: block["ready"].get(0).cloned().unwrap_or_else(|| block["ready"].clone()),
+            hooks: ["pre", "post"]
+                .into_iter()
+                .flat_map(|moment| labelled(&block[moment]).into_iter().map(move |hook| (moment, hook)))
+                .map(|(moment, (label, block))| Hook {
+                    label,
+                    moment,
+                    depends_on: names(&block["depends_on"]),
+                    block,
+                })
+                .collect(),
+        });
+        let max_parallel = match &config["max_parallel"] {
+            Value::String(text) => text.parse().unwrap_or(USUAL_PARALLEL),
+            other => other.as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(USUAL_PARALLEL),
+        };
+        Some(Self { max_parallel, jobs: jobs.collect(), waits: waits.collect() })
+    }
+}
+
+impl Node {
+    pub(super) fn hooks_of(&self, moment: &'static str) -> impl Iterator<Item = &Hook> {
+        self.hooks.iter().filter(move |hook| hook.moment == moment)
+    }
+
+    /// When its job counts as ready.
+    pub(super) fn need(&self, (namespace, id): &Key) -> Need {
+        let mut block =
+            if self.ready.is_object() { self.ready.clone() } else { Value::Object(Map::default()) };
+        block["job"] = id.clone().into();
+        Need { namespace: namespace.clone(), label: self.label.clone(), block }
+    }
+}
+
+/// Labelled blocks, which Nomad keeps as lists of maps.
+fn labelled(blocks: &Value) -> Vec<(String, Value)> {
+    let all = match blocks {
+        Value::Array(all) => all.clone(),
+        Value::Null => Vec::new(),
+        other => vec![other.clone()],
+    };
+    let labelled = all.iter().filter_map(Value::as_object).flatten();
+    labelled.map(|(label, block)| (label.clone(), block.get(0).unwrap_or(block).clone())).collect()
+}
+
+fn names(list: &Value) -> Vec<String> {
+    array(list).iter().map(text).collect()
+}
