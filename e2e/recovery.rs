@@ -42,52 +42,24 @@ fn gates_survive(disaster: fn(&Story)) {
     story.main(&web).runs(SOON);
 }
 
-/// The agent of a story that has one only.
-fn agent<T>(story: &Story, act: impl FnOnce(&mut Agent) -> T) -> T {
-    act(&mut story.cluster().agents()[0])
-}
-
-fn kill_plugin(story: &Story) {
-    let before = agent(story, |agent| agent.plugin_pids());
-    agent(story, |agent| agent.kill_plugin());
-    story.within(SOON, "another plugin process", || {
-        let now = agent(story, |agent| agent.plugin_pids());
-        if now.iter().any(|pid| !before.contains(pid)) { Ok(()) } else { Err(format!("{now:?}")) }
-    });
-}
-
-fn start_again(story: &Story) {
-    story.cluster().start_again().unwrap_or_else(|why| panic!("the agent does not come back: {why}"));
-}
-
 #[test]
 fn gates_survive_kill_9_of_the_plugin() {
-    gates_survive(kill_plugin);
+    gates_survive(Story::kill_plugin);
 }
 
 #[test]
 fn gates_survive_kill_9_of_the_agent() {
-    gates_survive(|story| {
-        agent(story, Agent::kill);
-        start_again(story);
-    });
+    gates_survive(Story::kill_agent);
 }
 
 #[test]
 fn gates_survive_kill_9_of_plugin_and_agent() {
-    gates_survive(|story| {
-        agent(story, Agent::kill);
-        agent(story, |agent| agent.kill_plugin());
-        start_again(story);
-    });
+    gates_survive(Story::kill_agent_and_plugin);
 }
 
 #[test]
 fn gates_survive_a_graceful_restart_of_the_agent() {
-    gates_survive(|story| {
-        agent(story, Agent::stop);
-        start_again(story);
-    });
+    gates_survive(Story::restart_agent);
 }
 
 #[test]
@@ -98,9 +70,9 @@ fn what_becomes_healthy_while_the_agent_is_down_opens_the_gate_afterwards() {
     story.run(&Job::service(&web).gate(&format!("wait \"{seed}\" {{}}")));
     story.main(&seed).runs(SOON);
     story.gate(&web).says(SOON, &seed);
-    agent(&story, Agent::kill);
+    story.agent(Agent::kill);
     flag.raise();
-    start_again(&story);
+    story.start_again();
     story.gate(&web).succeeds(seconds(60));
     story.main(&web).runs(SOON);
 }
@@ -111,10 +83,10 @@ fn a_plugin_that_cannot_be_started_again_opens_no_gate() {
     let (ghost, web) = (story.id("ghost"), story.id("web"));
     story.run(&Job::service(&web).gate(&format!("wait \"{ghost}\" {{}}")));
     story.gate(&web).says(SOON, &ghost);
-    let plugin = agent(&story, |agent| agent.plugin_path());
+    let plugin = story.agent(|agent| agent.plugin_path());
     let aside = plugin.with_file_name(".aside");
     std::fs::rename(&plugin, &aside).expect("both names are in one directory");
-    agent(&story, |agent| agent.kill_plugin_at(&aside));
+    story.agent(|agent| agent.kill_plugin_at(&aside));
     story.gate(&web).fails(SOON);
     story.main(&web).has_never_started();
 

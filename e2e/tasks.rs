@@ -238,10 +238,7 @@ fn a_drained_gate_waits_anew_on_another_client() {
     story.cluster().join_client().unwrap_or_else(|why| panic!("a second client: {why}"));
     let (ghost, web) = waiting_for_a_ghost(&story);
     let first = story.gate(&web).allocation();
-    let node = story.allocations(&web).expect("it is there")[0]["NodeID"].clone();
-    let node = node.as_str().expect("it is placed");
-    let drain = json!({ "DrainSpec": { "Deadline": 1_000_000_000, "IgnoreSystemJobs": true } });
-    story.post(&format!("/v1/node/{node}/drain"), &drain);
+    story.drain_client_of(&web, 1);
     story.within(SOON, "another allocation", || {
         let allocation = story.gate(&web).allocation();
         if allocation == first { Err(allocation) } else { Ok(()) }

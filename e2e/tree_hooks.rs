@@ -1,13 +1,10 @@
 //! Hooks run once for each rollout of their job, before it or after it, and their result decides.
 
-use std::fs;
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
-use crate::harness::{Options, seconds};
+use crate::harness::Options;
 use crate::oracle;
-use crate::story::{Flag, Hook, Job, Node, SOON, Shared, Story, Tree};
+use crate::story::{Hook, Job, Node, SOON, Shared, Story, Tally, Tree};
 
 static CLUSTER: Shared = Shared::new(Options::default);
 
@@ -29,25 +26,6 @@ fn cast(story: &Story, script: &str, more: &str) -> Cast {
     Cast { tree, db, web, hook }
 }
 
-/// A script that leaves a line in a file for each time that it has run.
-fn counting(flag: &Flag, then: &str) -> String {
-    format!("echo x >> {}; {then}", flag.0.display())
-}
-
-fn count(flag: &Flag) -> usize {
-    fs::read_to_string(&flag.0).unwrap_or_default().lines().count()
-}
-
-/// Waits until a job has ended and nothing of it runs.
-fn has_stopped(story: &Story, id: &str) {
-    story.within(SOON, &format!("{id} to be stopped"), || {
-        let all = story.allocations(id)?;
-        let statuses: Vec<&Value> = all.iter().map(|allocation| &allocation["ClientStatus"]).collect();
-        let is_over = statuses.iter().all(|status| **status == "complete" || **status == "failed");
-        if is_over && story.job(id)?["Stop"] == true { Ok(()) } else { Err(format!("{statuses:?}")) }
-    });
-}
-
 #[test]
 fn a_failing_hook_fails_the_tree_with_its_exit_code_and_last_words() {
     let story = CLUSTER.story();
@@ -62,7 +40,7 @@ fn a_failing_hook_fails_the_tree_with_its_exit_code_and_last_words() {
     // What runs goes on, and what failed can be looked at.
     story.main(&db).runs(SOON);
     let jobs = story.hook_job_ids(&tree.id, &hook, 1);
-    has_stopped(&story, &jobs[0]);
+    story.has_stopped(&jobs[0]);
 }
 
 #[test]
@@ -75,32 +53,32 @@ fn a_hook_that_hangs_is_stopped_at_its_time_limit() {
     assert!(message.contains("3s") && message.contains("it is stuck"), "{message}");
     story.were_never_registered(&[&web]);
     let jobs = story.hook_job_ids(&tree.id, &hook, 1);
-    has_stopped(&story, &jobs[0]);
+    story.has_stopped(&jobs[0]);
 }
 
 #[test]
 fn a_hook_is_tried_again_as_often_as_it_may() {
     let story = CLUSTER.story();
-    let flag = story.flag("tries");
-    let third = format!("[ $(wc -l < {}) -ge 3 ]", flag.0.display());
-    let Cast { tree, web, hook, .. } = cast(&story, &counting(&flag, &third), "retries = 2");
+    let tally = story.tally("tries");
+    let third = format!("[ $(wc -l < {}) -ge 3 ]", tally.path().display());
+    let Cast { tree, web, hook, .. } = cast(&story, &tally.script("x", &third), "retries = 2");
     story.run_tree(&tree);
     story.tree(&tree.id).succeeds(SOON);
     story.main(&web).runs(SOON);
-    assert_eq!(count(&flag), 3);
+    assert_eq!(tally.lines().len(), 3);
     story.hook_job_ids(&tree.id, &hook, 3);
 }
 
 #[test]
 fn a_hook_that_fails_each_time_is_given_up() {
     let story = CLUSTER.story();
-    let flag = story.flag("tries");
-    let Cast { tree, web, .. } = cast(&story, &counting(&flag, "exit 4"), "retries = 1");
+    let tally = story.tally("tries");
+    let Cast { tree, web, .. } = cast(&story, &tally.script("x", "exit 4"), "retries = 1");
     story.run_tree(&tree);
     story.tree(&tree.id).fails(SOON);
     let message = story.tree(&tree.id).says(SOON, "failed after");
     assert!(message.contains("2 times") && message.contains("exited with 4"), "{message}");
-    assert_eq!(count(&flag), 2);
+    assert_eq!(tally.lines().len(), 2);
     story.were_never_registered(&[&web]);
 }
 
@@ -174,42 +152,42 @@ fn hooks_of_one_job_run_in_the_order_of_their_depends_on() {
 #[test]
 fn a_hook_that_went_well_is_gone_and_does_not_run_again() {
     let story = CLUSTER.story();
-    let (db, setup, flag) = (story.id("db"), story.id("setup"), story.flag("runs"));
+    let (db, setup, tally) = (story.id("db"), story.id("setup"), story.tally("runs"));
     let node = |release: &str| {
-        let job = Job::batch(&setup).script(&counting(&flag, "exit 0"));
+        let job = Job::batch(&setup).script(&tally.script("x", "exit 0"));
         Node::of(&Job::service(&db).meta(release)).post(Hook::of(&job).retain("failed"))
     };
     let tree = Tree::new(&story.id("tree"));
     story.run_tree(&tree.clone().node(node("1")));
     story.tree(&tree.id).succeeds(SOON);
     assert_eq!(story.hook_jobs(&tree.id, &setup), Vec::<Value>::new());
-    assert_eq!(count(&flag), 1);
+    assert_eq!(tally.lines().len(), 1);
 
     story.run_tree(&tree.clone().node(node("1")).run("2"));
     story.tree(&tree.id).succeeds(SOON);
-    assert_eq!(count(&flag), 1, "nothing has changed");
+    assert_eq!(tally.lines().len(), 1, "nothing has changed");
 
     story.run_tree(&tree.clone().node(node("2")).run("3"));
     story.tree(&tree.id).succeeds(SOON);
-    assert_eq!(count(&flag), 2, "its job has changed");
+    assert_eq!(tally.lines().len(), 2, "its job has changed");
 }
 
 #[test]
 fn a_failed_post_hook_runs_again_in_the_next_run_although_its_job_is_unchanged() {
     let story = CLUSTER.story();
-    let (flag, may) = (story.flag("runs"), story.flag("may"));
-    let script = counting(&flag, &format!("[ -e {} ]", may.0.display()));
+    let (tally, may) = (story.tally("runs"), story.flag("may"));
+    let script = tally.script("x", &format!("[ -e {} ]", may.0.display()));
     let Cast { tree, db, web, .. } = cast(&story, &script, "");
     story.run_tree(&tree);
     story.tree(&tree.id).fails(SOON);
     let before = story.stamp(&db);
-    assert_eq!(count(&flag), 1);
+    assert_eq!(tally.lines().len(), 1);
 
     may.raise();
     story.run_tree(&tree.clone().run("2"));
     story.tree(&tree.id).succeeds(SOON);
     story.main(&web).runs(SOON);
-    assert_eq!(count(&flag), 2);
+    assert_eq!(tally.lines().len(), 2);
     assert_eq!(story.stamp(&db), before);
 }
 
@@ -243,58 +221,19 @@ fn a_hook_that_somebody_purges_has_failed() {
 }
 
 /// A job that is run by dispatching it: it writes down what it was given.
-fn parameterized(story: &Story, id: &str, flag: &Flag) -> Value {
-    let path = flag.0.display();
-    let hcl = format!(
-        r#"job "{id}" {{
-  type = "batch"
-
-  parameterized {{
-    payload       = "required"
-    meta_required = ["release"]
-  }}
-
-  group "g" {{
-    restart {{
-      attempts = 0
-      mode     = "fail"
-    }}
-
-    reschedule {{
-      attempts  = 0
-      unlimited = false
-    }}
-
-    task "main" {{
-      driver = "raw_exec"
-
-      dispatch_payload {{
-        file = "payload"
-      }}
-
-      config {{
-        command = "/bin/sh"
-        args    = ["-c", "echo $NOMAD_META_release >> {path}; cat $NOMAD_TASK_DIR/payload >> {path}"]
-      }}
-
-      resources {{
-        cpu    = 10
-        memory = 10
-      }}
-    }}
-  }}
-}}
-"#
-    );
-    story.cluster().parse(&hcl, "").expect("it is a good jobspec")
+fn parameterized(story: &Story, id: &str, tally: &Tally) -> Value {
+    let path = tally.path().display();
+    let payload = format!("cat $NOMAD_TASK_DIR/payload >> {path}");
+    let job = Job::batch(id).script(&tally.script("$NOMAD_META_release", &payload));
+    story.cluster().parse(&job.parameterized("release").payload().hcl(), "").expect("it is a good jobspec")
 }
 
 #[test]
 fn a_dispatched_hook_sees_its_meta_and_payload() {
     let story = CLUSTER.story();
-    let (db, web, migrate, flag) =
-        (story.id("db"), story.id("web"), story.id("migrate"), story.flag("migrated"));
-    story.register(&parameterized(&story, &migrate, &flag));
+    let (db, web, migrate, tally) =
+        (story.id("db"), story.id("web"), story.id("migrate"), story.tally("migrated"));
+    story.register(&parameterized(&story, &migrate, &tally));
     let hook_label = story.id("hook");
     let hook = Hook::dispatch(&hook_label, &migrate)
         .with("meta = {\n release = \"v7\"\n }")
@@ -304,11 +243,11 @@ fn a_dispatched_hook_sees_its_meta_and_payload() {
         .node(Node::of(&Job::service(&web)).after(&[&db]));
     story.run_tree(&tree);
     story.tree(&tree.id).succeeds(SOON);
-    assert_eq!(fs::read_to_string(&flag.0).expect("it has run"), "v7\nall tables");
+    assert_eq!(tally.text(), "v7\nall tables");
 
     story.run_tree(&tree.clone().run("2"));
     story.tree(&tree.id).succeeds(SOON);
-    assert_eq!(fs::read_to_string(&flag.0).expect("it has run"), "v7\nall tables", "only once");
+    assert_eq!(tally.text(), "v7\nall tables", "only once");
 
     let record = oracle::trees::Record::read(story.cluster().api(), "default", &tree.id)
         .expect("Nomad shows its records");
@@ -318,8 +257,8 @@ fn a_dispatched_hook_sees_its_meta_and_payload() {
 #[test]
 fn a_job_of_the_tree_can_be_dispatched_by_a_hook_of_another() {
     let story = CLUSTER.story();
-    let (db, migrate, flag) = (story.id("db"), story.id("migrate"), story.flag("migrated"));
-    let parsed = parameterized(&story, &migrate, &flag);
+    let (db, migrate, tally) = (story.id("db"), story.id("migrate"), story.tally("migrated"));
+    let parsed = parameterized(&story, &migrate, &tally);
     let hook = Hook::dispatch(&story.id("hook"), &migrate)
         .with("meta = {\n release = \"v8\"\n }")
         .with("payload = \"p\"");
@@ -329,108 +268,5 @@ fn a_job_of_the_tree_can_be_dispatched_by_a_hook_of_another() {
         .node(Node::of(&Job::service(&db)).after(&[&migrate]).post(hook));
     story.run_tree(&tree);
     story.tree(&tree.id).succeeds(SOON);
-    assert_eq!(fs::read_to_string(&flag.0).expect("it has run"), "v8\np");
-}
-
-/// A branch that fails, one that is under way meanwhile, and what depends on each.
-struct Branches {
-    tree: Tree,
-    slow: Flag,
-    behind_bad: String,
-    slow_id: String,
-    behind_slow: String,
-}
-
-fn branches(story: &Story, policy: &str) -> Branches {
-    let [bad_id, behind_bad, slow_id, behind_slow] =
-        ["bad", "behind-bad", "slow", "behind-slow"].map(|name| story.id(name));
-    let (bad, slow) = (story.flag("bad"), story.flag("slow"));
-    let tree = Tree::new(&story.id("tree"))
-        .option(&format!("on_failure = \"{policy}\""))
-        .node(Node::of(&Job::batch(&bad_id).script_after(&bad, "exit 9")))
-        .node(Node::of(&Job::service(&behind_bad)).after(&[&bad_id]))
-        .node(Node::of(&Job::service(&slow_id).held_back_by(&slow)))
-        .node(Node::of(&Job::service(&behind_slow)).after(&[&slow_id]));
-    story.run_tree(&tree);
-    story.main(&bad_id).runs(SOON);
-    story.task(&slow_id, "slow").runs(SOON);
-    bad.raise();
-    story.main(&bad_id).fails(SOON);
-    Branches { tree, slow, behind_bad, slow_id, behind_slow }
-}
-
-#[test]
-fn finish_lets_end_what_is_under_way_and_begins_nothing_new() {
-    let story = CLUSTER.story();
-    let Branches { tree, slow, behind_bad, slow_id, behind_slow } = branches(&story, "finish");
-    story.tree(&tree.id).says(SOON, "nothing new is begun");
-    story.tree(&tree.id).still_waits();
-
-    slow.of(0).raise();
-    story.tree(&tree.id).fails(SOON);
-    let message = story.tree(&tree.id).says(SOON, "failed after");
-    for part in ["exited with 9", &behind_bad, &behind_slow, &format!("ready: {slow_id}")] {
-        assert!(message.contains(part), "{part:?} is not in {message}");
-    }
-    story.main(&slow_id).runs(SOON);
-    story.were_never_registered(&[&behind_bad, &behind_slow]);
-}
-
-#[test]
-fn continue_goes_on_with_what_does_not_depend_on_the_failure() {
-    let story = CLUSTER.story();
-    let Branches { tree, slow, behind_bad, behind_slow, .. } = branches(&story, "continue");
-    story.tree(&tree.id).says(SOON, "exited with 9");
-    slow.of(0).raise();
-    story.tree(&tree.id).fails(SOON);
-    story.tree(&tree.id).says(SOON, &format!("failed: {behind_bad}"));
-    story.main(&behind_slow).runs(SOON);
-    story.were_never_registered(&[&behind_bad]);
-}
-
-#[test]
-fn cancel_waits_for_nothing_more() {
-    let story = CLUSTER.story();
-    let Branches { tree, slow_id, behind_bad, behind_slow, .. } = branches(&story, "cancel");
-    story.tree(&tree.id).fails(SOON);
-    let message = story.tree(&tree.id).says(SOON, "failed after");
-    assert!(message.contains("exited with 9") && message.contains("it is submitted"), "{message}");
-    // What was submitted stays.
-    story.task(&slow_id, "slow").runs(SOON);
-    story.were_never_registered(&[&behind_bad, &behind_slow]);
-}
-
-#[test]
-fn cancel_stops_the_hooks_that_run() {
-    let story = CLUSTER.story();
-    let (bad, db, setup) = (story.id("bad"), story.id("db"), story.id("setup"));
-    let flag = story.flag("bad");
-    let tree = Tree::new(&story.id("tree"))
-        .option("on_failure = \"cancel\"")
-        .node(Node::of(&Job::batch(&bad).script_after(&flag, "exit 9")))
-        .node(Node::of(&Job::service(&db)).post(Hook::of(&Job::batch(&setup).script("exec sleep 1000"))));
-    story.run_tree(&tree);
-    let jobs = story.hook_job_ids(&tree.id, &setup, 1);
-    story.main(&jobs[0]).runs(SOON);
-    flag.raise();
-    story.tree(&tree.id).fails(SOON);
-    has_stopped(&story, &jobs[0]);
-    story.main(&db).runs(SOON);
-}
-
-#[test]
-fn a_run_that_takes_too_long_is_given_up_and_its_hooks_are_stopped() {
-    let story = CLUSTER.story();
-    let (db, setup, web) = (story.id("db"), story.id("setup"), story.id("web"));
-    let tree = Tree::new(&story.id("tree"))
-        .option("timeout = \"6s\"")
-        .node(Node::of(&Job::service(&db)).post(Hook::of(&Job::batch(&setup).script("exec sleep 1000"))))
-        .node(Node::of(&Job::service(&web)).after(&[&db]));
-    story.run_tree(&tree);
-    let jobs = story.hook_job_ids(&tree.id, &setup, 1);
-    story.tree(&tree.id).fails(SOON);
-    story.tree(&tree.id).has_lasted(seconds(6), Duration::from_secs(4));
-    story.tree(&tree.id).says(SOON, "not done within 6s");
-    has_stopped(&story, &jobs[0]);
-    story.were_never_registered(&[&web]);
+    assert_eq!(tally.text(), "v8\np");
 }

@@ -15,6 +15,8 @@ pub(crate) struct Job {
     gate: String,
     check: Option<u16>,
     meta: String,
+    required: Option<String>,
+    has_payload: bool,
     group: String,
     group_name: &'static str,
     memory: u32,
@@ -43,6 +45,8 @@ impl Job {
             gate: String::new(),
             check: None,
             meta: String::new(),
+            required: None,
+            has_payload: false,
             group: String::new(),
             group_name: "g",
             memory: 10,
@@ -131,6 +135,18 @@ impl Job {
         self
     }
 
+    /// It runs only when it is dispatched, with this in its meta.
+    pub(crate) fn parameterized(mut self, required: &str) -> Self {
+        self.required = Some(required.to_owned());
+        self
+    }
+
+    /// It is dispatched with a payload, too, which is in the file `payload`.
+    pub(crate) fn payload(mut self) -> Self {
+        self.has_payload = true;
+        self
+    }
+
     /// More inside of the group.
     pub(crate) fn group(mut self, hcl: &str) -> Self {
         hcl.clone_into(&mut self.group);
@@ -190,6 +206,14 @@ impl Job {
         let Self {
             id, namespace, kind, count, script, gate, meta, group, group_name, memory, update, ..
         } = self;
+        let (payload, dispatch_payload) = if self.has_payload {
+            ("payload = \"required\"", "dispatch_payload {\n        file = \"payload\"\n      }")
+        } else {
+            ("", "")
+        };
+        let parameterized = self.required.as_ref().map_or_else(String::new, |required| {
+            format!("parameterized {{\n    meta_required = [\"{required}\"]\n    {payload}\n  }}")
+        });
         // Nomad refuses these where it cannot follow them.
         let everywhere = matches!(*kind, "system" | "sysbatch");
         let count = if everywhere { String::new() } else { format!("count = {count}") };
@@ -223,6 +247,7 @@ impl Job {
   namespace = "{namespace}"
   type      = "{kind}"
   {meta}
+  {parameterized}
 
   group "{group_name}" {{
     {count}
@@ -242,6 +267,7 @@ impl Job {
     task "main" {{
       driver       = "raw_exec"
       kill_timeout = "1s"
+      {dispatch_payload}
 
       config {{
         command = "/bin/sh"

@@ -2,64 +2,41 @@
 //!
 //! Waiting is always for a level, with a limit. Whoever waits in vain shows what was seen last, every task event of the
 //! story's jobs, and what the plugin has logged. A job is a [`Job`], a tree of jobs a [`Tree`], something to health-check
-//! a [`Switch`], something that a task waits for a [`Flag`].
+//! a [`Switch`], something that a task waits for a [`Flag`], something that counts what runs a [`Tally`].
 
+mod disaster;
 mod files;
 mod jobs;
+mod judged;
+mod midway;
+mod shared;
+mod submitted;
 mod switch;
+mod tally;
+mod task;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 use std::process::Output;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 pub(crate) use files::Files;
 pub(crate) use jobs::{Flag, Job};
+pub(crate) use midway::{Midway, Places};
+pub(crate) use shared::Shared;
 pub(crate) use switch::Switch;
+pub(crate) use tally::Tally;
+pub(crate) use task::Task;
 pub(crate) use tree::{Hook, Node, Tree};
 
 use crate::harness::{Cluster, Options, seconds, wait_for};
-use crate::oracle;
 
 /// What Nomad and the plugin do by themselves takes a second or two; on a busy machine several.
 pub(crate) const SOON: Duration = seconds(30);
-
-/// Nomad notes a task's start down a little after the driver has started it.
-const CLOCKS: Duration = Duration::from_millis(500);
-
-/// A cluster that the stories of a file share while any of them runs.
-pub(crate) struct Shared {
-    options: fn() -> Options,
-    cluster: Mutex<Weak<Cluster>>,
-}
-
-impl Shared {
-    /// Started by the first story that asks for it.
-    pub(crate) const fn new(options: fn() -> Options) -> Self {
-        Self { options, cluster: Mutex::new(Weak::new()) }
-    }
-
-    /// A new story on it.
-    pub(crate) fn story(&self) -> Story {
-        let mut shared = self.cluster.lock().unwrap_or_else(PoisonError::into_inner);
-        let cluster = shared.upgrade().unwrap_or_else(|| {
-            let cluster = Arc::new(start((self.options)()));
-            *shared = Arc::downgrade(&cluster);
-            cluster
-        });
-        Story::on(cluster)
-    }
-}
-
-/// A cluster, or the reason why this machine cannot have one.
-fn start(options: Options) -> Cluster {
-    Cluster::start(options).unwrap_or_else(|why| panic!("there is no cluster to tell this story on: {why}"))
-}
 
 /// What one test tells.
 #[derive(Debug)]
@@ -79,7 +56,7 @@ pub(crate) struct Story {
 impl Story {
     /// On a cluster of its own.
     pub(crate) fn alone(options: Options) -> Self {
-        Self::on(Arc::new(start(options)))
+        Self::on(Arc::new(shared::start(options)))
     }
 
     fn on(cluster: Arc<Cluster>) -> Self {
@@ -110,6 +87,11 @@ impl Story {
         Flag(self.cluster.dir().join(self.id(name)))
     }
 
+    /// A tally that no other story keeps.
+    pub(crate) fn tally(&self, name: &str) -> Tally {
+        Tally(self.flag(name))
+    }
+
     /// Registers a job.
     pub(crate) fn run(&self, job: &Job) {
         let parsed =
@@ -124,71 +106,6 @@ impl Story {
         self.cluster.register(job).unwrap_or_else(|why| panic!("Nomad does not take {}: {why}", text("ID")));
     }
 
-    /// Registers a tree, and waits until Nomad has placed this version of it.
-    pub(crate) fn run_tree(&self, tree: &Tree) {
-        let parsed =
-            self.cluster.parse(&tree.hcl(), "").unwrap_or_else(|why| panic!("{why} in\n{}", tree.hcl()));
-        self.knows(tree.jobs());
-        self.register_tree(&parsed);
-    }
-
-    /// The same for one that is parsed already.
-    pub(crate) fn register_tree(&self, parsed: &Value) {
-        let id = text(&parsed["ID"]);
-        let namespace = parsed["Namespace"].as_str().unwrap_or("default").to_owned();
-        self.trees.lock().unwrap_or_else(PoisonError::into_inner).insert((id.clone(), namespace));
-        self.register(parsed);
-        self.within(SOON, &format!("{id} to be placed"), || {
-            let version = self.job(&id)?["Version"].clone();
-            let newest = self.allocations(&id)?.into_iter().next().ok_or("there is no allocation")?;
-            let of = &newest["JobVersion"];
-            if *of == version { Ok(()) } else { Err(format!("the newest is of version {of}, not {version}")) }
-        });
-    }
-
-    /// From now on this tree of namespace `default` is the story's own, although it was registered in another way.
-    pub(crate) fn knows_tree(&self, id: &str) {
-        let tree = (id.to_owned(), "default".to_owned());
-        self.trees.lock().unwrap_or_else(PoisonError::into_inner).insert(tree.clone());
-        self.knows([tree]);
-    }
-
-    /// From now on these jobs are the story's own, although something else registers them.
-    pub(crate) fn knows(&self, jobs: impl IntoIterator<Item = (String, String)>) {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).extend(jobs);
-    }
-
-    /// The task of a tree.
-    pub(crate) fn tree(&self, id: &str) -> Task<'_> {
-        self.task(id, "tree")
-    }
-
-    /// All that Nomad lists as submitted by the tree: jobs and hooks that were not purged.
-    pub(crate) fn marked_by(&self, tree: &str) -> Vec<Value> {
-        let name = format!("{}/{tree}", self.namespace(tree));
-        let all = self.get("/v1/jobs?meta=true&namespace=*");
-        let all = all.as_array().cloned().unwrap_or_default();
-        all.into_iter().filter(|job| job["Meta"]["dtree_tree"] == *name).collect()
-    }
-
-    /// Those among them that are of the node or hook with this label; from now on they are the story's own.
-    pub(crate) fn hook_jobs(&self, tree: &str, label: &str) -> Vec<Value> {
-        let mut found = self.marked_by(tree);
-        found.retain(|job| job["Meta"]["dtree_node"] == *label);
-        self.knows(found.iter().map(|job| (text(&job["ID"]), text(&job["Namespace"]))));
-        found
-    }
-
-    /// Waits until so many jobs of a hook are there; gives their IDs.
-    #[track_caller]
-    pub(crate) fn hook_job_ids(&self, tree: &str, label: &str, n: usize) -> Vec<String> {
-        self.within(SOON, &format!("{n} jobs of hook {label}"), || {
-            let found: Vec<String> = self.hook_jobs(tree, label).iter().map(|job| text(&job["ID"])).collect();
-            if found.len() == n { Ok(found) } else { Err(format!("{found:?}")) }
-        })
-    }
-
-    /// What Nomad has recorded of a job: what is the same was not touched.
     #[track_caller]
     pub(crate) fn stamp(&self, id: &str) -> Stamp {
         let job = self.job(id).unwrap_or_else(|why| panic!("{id}: {why}\n{}", self.report()));
@@ -217,15 +134,6 @@ impl Story {
             let versions = self.versions(id);
             assert!(versions.is_empty(), "{id} was registered: {versions:?}\n{}", self.report());
         }
-    }
-
-    /// What the trees have done up to now is judged now, because what follows changes Nomad's records of it.
-    #[track_caller]
-    pub(crate) fn is_judged_up_to_now(&self) {
-        let findings = self.judgement();
-        assert!(findings.is_empty(), "the oracle says:\n  {}\n{}", findings.join("\n  "), self.report());
-        *self.judged_until.lock().unwrap_or_else(PoisonError::into_inner) =
-            jiff::Timestamp::now().as_nanosecond();
     }
 
     /// Makes a namespace that no other story uses.
@@ -337,17 +245,14 @@ impl Story {
         });
     }
 
-    /// All that the story's trees have submitted, as far as Nomad can be asked.
-    fn of_trees(&self) -> Vec<(String, String)> {
-        let trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if trees.is_empty() {
-            return Vec::new();
-        }
-        let names: Vec<String> = trees.iter().map(|(id, namespace)| format!("{namespace}/{id}")).collect();
-        let all = self.cluster.api().get("/v1/jobs?meta=true&namespace=*").unwrap_or_default();
-        let all = all.as_array().cloned().unwrap_or_default();
-        let ours = all.iter().filter(|job| names.contains(&text(&job["Meta"]["dtree_tree"])));
-        ours.map(|job| (text(&job["ID"]), text(&job["Namespace"]))).collect()
+    /// Waits until a job has ended and nothing of it runs.
+    pub(crate) fn has_stopped(&self, id: &str) {
+        self.within(SOON, &format!("{id} to be stopped"), || {
+            let all = self.allocations(id)?;
+            let statuses: Vec<&Value> = all.iter().map(|allocation| &allocation["ClientStatus"]).collect();
+            let is_over = statuses.iter().all(|status| **status == "complete" || **status == "failed");
+            if is_over && self.job(id)?["Stop"] == true { Ok(()) } else { Err(format!("{statuses:?}")) }
+        });
     }
 
     /// The job as Nomad has it.
@@ -368,224 +273,6 @@ impl Story {
             panic!("waited {limit:?} for {what}\nlast seen: {seen}\n{}", self.report())
         })
     }
-
-    /// What Nomad knows of the story's jobs, and the plugin's words.
-    pub(crate) fn report(&self) -> String {
-        let mut text = String::new();
-        let mut ids: Vec<String> = self.jobs().into_iter().map(|(id, _)| id).collect();
-        for (id, namespace) in self.of_trees() {
-            if !ids.contains(&id) {
-                self.knows([(id.clone(), namespace)]);
-                ids.push(id);
-            }
-        }
-        for id in ids {
-            for allocation in self.allocations(&id).unwrap_or_default() {
-                let _infallible = writeln!(
-                    text,
-                    "{id} {} v{} {} {} {}",
-                    allocation["ID"],
-                    allocation["JobVersion"],
-                    allocation["DesiredStatus"],
-                    allocation["ClientStatus"],
-                    allocation["DeploymentStatus"]
-                );
-                for (task, state) in allocation["TaskStates"].as_object().into_iter().flatten() {
-                    let _infallible =
-                        writeln!(text, "  {task}: {} failed={}", state["State"], state["Failed"]);
-                    for event in state["Events"].as_array().into_iter().flatten() {
-                        let _infallible = writeln!(text, "    {} {}", event["Type"], event["DisplayMessage"]);
-                    }
-                }
-            }
-        }
-        text + &self.cluster.log_tail(40)
-    }
-
-    /// What the oracle has to say about the story's jobs.
-    fn judgement(&self) -> Vec<String> {
-        let excused = self.excused.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let judged: Vec<_> = self.jobs().into_iter().filter(|(id, _)| !excused.contains_key(id)).collect();
-        let mut findings = match oracle::Record::read(self.cluster.api(), &judged) {
-            Ok(record) => oracle::judge(&record),
-            Err(why) => vec![format!("the record cannot be read: {why}")],
-        };
-        let since = *self.judged_until.lock().unwrap_or_else(PoisonError::into_inner);
-        let trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for (id, namespace) in trees.iter().filter(|(id, _)| !excused.contains_key(id)) {
-            // What a tree has stopped takes a moment to end.
-            let judged = wait_for(seconds(10), || {
-                let found = match oracle::trees::Record::read(self.cluster.api(), namespace, id) {
-                    Ok(record) => oracle::trees::judge(&record, since),
-                    Err(why) => vec![format!("the record of {id} cannot be read: {why}")],
-                };
-                if found.is_empty() { Ok(()) } else { Err(found.join("\n  ")) }
-            });
-            findings.extend(judged.err());
-        }
-        findings
-    }
-}
-
-impl Drop for Story {
-    fn drop(&mut self) {
-        let failed = std::thread::panicking();
-        let findings = if failed { Vec::new() } else { self.judgement() };
-        let report = if findings.is_empty() { String::new() } else { self.report() };
-        let mut jobs = self.jobs();
-        jobs.extend(self.of_trees());
-        for (id, namespace) in jobs {
-            // The agent may be down, or the job never have been taken.
-            let path = format!("/v1/job/{id}?namespace={namespace}&purge=true");
-            let _not_there = self.cluster.api().delete(&path);
-        }
-        assert!(findings.is_empty(), "the oracle says:\n  {}\n{report}", findings.join("\n  "));
-    }
-}
-
-/// A task of the newest allocation of a job.
-#[derive(Debug)]
-pub(crate) struct Task<'a> {
-    story: &'a Story,
-    job: String,
-    name: &'a str,
-}
-
-impl Task<'_> {
-    /// The ID of the allocation.
-    pub(crate) fn allocation(&self) -> String {
-        self.story.within(SOON, &format!("an allocation of {}", self.job), || {
-            let newest = self.story.allocations(&self.job)?.into_iter().next().ok_or("there is none")?;
-            newest["ID"].as_str().map(str::to_owned).ok_or_else(|| "it has no ID".to_owned())
-        })
-    }
-
-    /// What Nomad says about it at this moment.
-    pub(crate) fn state(&self) -> Result<Value, String> {
-        let newest = self.story.allocations(&self.job)?.into_iter().next().ok_or("no allocation")?;
-        match &newest["TaskStates"][self.name] {
-            Value::Null => Err(format!("no such task yet; the allocation: {}", newest["ClientStatus"])),
-            state => Ok(state.clone()),
-        }
-    }
-
-    /// Waits until a word about its state is true.
-    #[track_caller]
-    fn becomes(&self, limit: Duration, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-        let what = format!("{} of {} to be {what}", self.name, self.job);
-        self.story.within(limit, &what, || {
-            let state = self.state()?;
-            if is_so(&state) {
-                Ok(state)
-            } else {
-                Err(format!("{} failed={}", state["State"], state["Failed"]))
-            }
-        })
-    }
-
-    /// Waits until it runs.
-    #[track_caller]
-    pub(crate) fn runs(&self, limit: Duration) {
-        self.becomes(limit, "running", |state| state["State"] == "running");
-    }
-
-    /// Waits until it has ended, well.
-    #[track_caller]
-    pub(crate) fn succeeds(&self, limit: Duration) {
-        self.becomes(limit, "dead, not failed", |state| state["State"] == "dead" && state["Failed"] == false);
-    }
-
-    /// Waits until it has ended, badly and for good.
-    #[track_caller]
-    pub(crate) fn fails(&self, limit: Duration) {
-        self.becomes(limit, "dead, failed", |state| state["State"] == "dead" && state["Failed"] == true);
-    }
-
-    /// Waits for a task event with these words; gives the whole message.
-    #[track_caller]
-    pub(crate) fn says(&self, limit: Duration, words: &str) -> String {
-        let what = format!("{} of {} to say {words:?}", self.name, self.job);
-        self.story.within(limit, &what, || {
-            let events = self.events()?;
-            let said = events.iter().find(|(_, message)| message.contains(words));
-            said.map(|(_, message)| message.clone()).ok_or_else(|| format!("{events:?}"))
-        })
-    }
-
-    /// Types and messages of its task events, oldest first.
-    pub(crate) fn events(&self) -> Result<Vec<(String, String)>, String> {
-        let state = self.state()?;
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let events = state["Events"].as_array().into_iter().flatten();
-        Ok(events.map(|event| (text(&event["Type"]), text(&event["DisplayMessage"]))).collect())
-    }
-
-    /// Whether it waits: it runs, and has neither ended nor been started again.
-    #[track_caller]
-    pub(crate) fn still_waits(&self) {
-        let state = self.state().unwrap_or_else(|seen| panic!("{} of {}: {seen}", self.name, self.job));
-        assert_eq!(state["State"], "running", "{} of {}\n{}", self.name, self.job, self.story.report());
-    }
-
-    /// That it has not run up to now.
-    #[track_caller]
-    pub(crate) fn has_never_started(&self) {
-        // Not even placed is never started, too.
-        let state = self.state().unwrap_or_default();
-        assert!(state["StartedAt"].is_null(), "{} of {}\n{}", self.name, self.job, self.story.report());
-    }
-
-    /// That it has run for so long, but not for much longer.
-    #[track_caller]
-    pub(crate) fn has_lasted(&self, at_least: Duration, much: Duration) {
-        let lasted = self.lasted();
-        let range = at_least..at_least + much;
-        assert!(range.contains(&(lasted + CLOCKS)), "it ran for {lasted:?}\n{}", self.story.report());
-    }
-
-    /// How long it has run, once it has ended.
-    pub(crate) fn lasted(&self) -> Duration {
-        let state = self.state().expect("it has ended");
-        let time = |key: &str| -> jiff::Timestamp {
-            state[key]
-                .as_str()
-                .and_then(|time| time.parse().ok())
-                .unwrap_or_else(|| panic!("{key} in {state}"))
-        };
-        time("FinishedAt").duration_since(time("StartedAt")).try_into().expect("it started before it ended")
-    }
-
-    /// Since when it runs.
-    pub(crate) fn age(&self) -> Duration {
-        let state = self.state().expect("it has started");
-        let started: jiff::Timestamp =
-            state["StartedAt"].as_str().and_then(|time| time.parse().ok()).expect("it has started");
-        jiff::Timestamp::now().duration_since(started).try_into().unwrap_or_default()
-    }
-
-    /// `nomad alloc exec`: the exit code, and what was printed.
-    pub(crate) fn exec(&self, command: &[&str]) -> (i32, String) {
-        let allocation = self.allocation();
-        let mut args = vec!["alloc", "exec", "-task", self.name, &allocation];
-        args.extend(command);
-        outcome(&self.story.cli(&args))
-    }
-
-    /// `nomad alloc logs`.
-    pub(crate) fn logs(&self) -> String {
-        outcome(&self.story.cli(&["alloc", "logs", "-task", self.name, &self.allocation()])).1
-    }
-
-    /// `nomad alloc signal`.
-    pub(crate) fn signal(&self, signal: &str) -> (i32, String) {
-        outcome(&self.story.cli(&["alloc", "signal", "-s", signal, "-task", self.name, &self.allocation()]))
-    }
-
-    /// `nomad alloc restart -all-tasks`.
-    pub(crate) fn restart_all_tasks(&self) {
-        let path = format!("/v1/client/allocation/{}/restart", self.allocation());
-        self.story.post(&path, &json!({ "AllTasks": true }));
-    }
 }
 
 /// What tells whether somebody has touched a job.
@@ -601,9 +288,4 @@ pub(crate) struct Stamp {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
-}
-
-fn outcome(output: &Output) -> (i32, String) {
-    let said = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
-    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned())
 }
