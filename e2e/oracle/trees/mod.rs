@@ -17,10 +17,10 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 pub(crate) use record::Record;
-use record::{Errand, Key, has_exited_well, submitted};
-use wanted::{Hook, Node, Run};
+use record::{Errand, Key, has_exited_well, is_same_spec, submitted};
+use wanted::{Hook, Node, Run, tasks_in};
 
-use super::{Nanos, array, number, time};
+use super::{Nanos, time};
 
 /// What is wrong with what a tree has done since a time: nothing, if it kept all its promises.
 pub(crate) fn judge(record: &Record, since: Nanos) -> Vec<String> {
@@ -90,29 +90,19 @@ fn judge_twice(record: &Record, since: Nanos, label: &str, key: &Key, findings: 
         })
         .count()
     };
-    let Some(job) = record.job(key) else { return };
-    let mut versions: Vec<&Value> = job.versions.iter().collect();
-    versions.sort_by_key(|version| number(&version["Version"]));
-    let mut before: Option<&Value> = None;
-    for version in versions {
+    for (before, version) in record.versions(key) {
         let is_mine = version["Meta"]["dtree_tree"] == *record.name && submitted(version) >= since;
         let n = registrations(&version["JobModifyIndex"]);
         if is_mine && n > 1 {
             findings.push(format!("{label}, version {}, was registered {n} times", version["Version"]));
         }
-        let is_same = before.is_some_and(|before| {
-            before["Stop"] != true
-                && version["Stop"] != true
-                && before["Meta"]["dtree_tree"] == version["Meta"]["dtree_tree"]
-                && before["Meta"]["dtree_spec"] == version["Meta"]["dtree_spec"]
-        });
+        let is_same = version["Stop"] != true && before.is_some_and(|before| is_same_spec(before, version));
         if is_mine && n > 0 && is_same {
             findings.push(format!(
                 "{label}, version {}, was registered although the version before was of the same spec",
                 version["Version"]
             ));
         }
-        before = Some(version);
     }
 }
 
@@ -224,8 +214,7 @@ fn judge_endings(record: &Record, since: Nanos, findings: &mut Vec<String>) {
 }
 
 fn is_tree(version: &Value, task: &str) -> bool {
-    let tasks = array(&version["TaskGroups"]).into_iter().flat_map(|group| array(&group["Tasks"]));
-    tasks.into_iter().any(|found| found["Name"] == *task && found["Driver"] == "dtree")
+    tasks_in(version).any(|found| found["Name"] == *task && found["Driver"] == "dtree")
 }
 
 #[cfg(test)]

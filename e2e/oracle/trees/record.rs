@@ -77,7 +77,7 @@ impl Record {
         Ok(Self { tree, name, jobs, evaluations, of })
     }
 
-    pub(super) fn job(&self, key: &Key) -> Option<&JobRecord> {
+    fn job(&self, key: &Key) -> Option<&JobRecord> {
         self.jobs.jobs.get(key)
     }
 
@@ -93,24 +93,20 @@ impl Record {
 
     /// The versions of a job that this tree has submitted, oldest first.
     pub(super) fn made(&self, key: &Key) -> Vec<&Value> {
-        let Some(job) = self.job(key) else { return Vec::new() };
-        let mut versions: Vec<&Value> = job.versions.iter().collect();
+        let is_mine =
+            |version: &Value| version["Meta"]["dtree_tree"] == *self.name && version["Stop"] != true;
+        let made = self.versions(key).into_iter().filter(|(before, version)| {
+            is_mine(version) && !before.is_some_and(|before| is_same_spec(before, version))
+        });
+        made.map(|(_, version)| version).collect()
+    }
+
+    /// All versions of a job, oldest first, each with the one before it.
+    pub(super) fn versions(&self, key: &Key) -> Vec<(Option<&Value>, &Value)> {
+        let mut versions: Vec<&Value> = self.job(key).into_iter().flat_map(|job| &job.versions).collect();
         versions.sort_by_key(|version| number(&version["Version"]));
-        let mut made = Vec::new();
-        let mut before: Option<&Value> = None;
-        for version in versions {
-            let is_marked = version["Meta"]["dtree_tree"] == *self.name && version["Stop"] != true;
-            let is_news = before.is_none_or(|before| {
-                before["Stop"] == true
-                    || before["Meta"]["dtree_tree"] != version["Meta"]["dtree_tree"]
-                    || before["Meta"]["dtree_spec"] != version["Meta"]["dtree_spec"]
-            });
-            if is_marked && is_news {
-                made.push(version);
-            }
-            before = Some(version);
-        }
-        made
+        let before = std::iter::once(None).chain(versions.iter().copied().map(Some));
+        before.zip(versions.iter().copied()).collect()
     }
 
     /// Whether what stands behind a label of `depends_on` was so at a time: a job with its post hooks, a wait, a hook.
@@ -209,6 +205,13 @@ pub(super) struct Errand {
     pub(super) ended: Option<Nanos>,
     pub(super) is_good: bool,
     pub(super) is_left: bool,
+}
+
+/// Whether a version wants the same as the one before it, which was not stopped.
+pub(super) fn is_same_spec(before: &Value, version: &Value) -> bool {
+    before["Stop"] != true
+        && before["Meta"]["dtree_tree"] == version["Meta"]["dtree_tree"]
+        && before["Meta"]["dtree_spec"] == version["Meta"]["dtree_spec"]
 }
 
 /// Whether the newest end of a task was exit code 0.

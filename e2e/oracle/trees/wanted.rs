@@ -10,7 +10,7 @@ use super::record::Key;
 /// How many nodes may be worked on at a time where a tree does not say so.
 const USUAL_PARALLEL: usize = 10;
 
-/// One run of it.
+/// What a run of it does.
 #[derive(Debug, Clone)]
 pub(super) struct Run {
     pub(super) max_parallel: usize,
@@ -36,9 +36,8 @@ pub(super) struct Hook {
 
 impl Run {
     pub(super) fn of(version: &Value) -> Option<Self> {
-        let tasks = array(&version["TaskGroups"]).into_iter().flat_map(|group| array(&group["Tasks"]));
         let task =
-            tasks.into_iter().find(|task| task["Driver"] == "dtree" && !task["Config"]["job"].is_null())?;
+            tasks_in(version).find(|task| task["Driver"] == "dtree" && !task["Config"]["job"].is_null())?;
         let config = &task["Config"];
         let namespace = version["Namespace"].as_str().unwrap_or("default");
         let waits = labelled(&config["wait"])
@@ -79,6 +78,11 @@ impl Node {
         block["job"] = id.clone().into();
         Need { namespace: namespace.clone(), label: self.label.clone(), block }
     }
+}
+
+/// The tasks of one version of a job.
+pub(super) fn tasks_in(version: &Value) -> impl Iterator<Item = Value> {
+    array(&version["TaskGroups"]).into_iter().flat_map(|group| array(&group["Tasks"]))
 }
 
 /// Labelled blocks, which Nomad keeps as lists of maps.
