@@ -1,10 +1,24 @@
-//! A file that gets a line each time that something runs.
+//! Files by which a story and its tasks tell each other something.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::Flag;
+/// A file whose appearing a task can wait for.
+#[derive(Debug, Clone)]
+pub(crate) struct Flag(pub(crate) PathBuf);
 
-/// What has run, and how often.
+impl Flag {
+    /// The one of the allocation with this index.
+    pub(crate) fn of(&self, index: usize) -> Self {
+        Self(self.0.with_added_extension(index.to_string()))
+    }
+
+    /// Now it is there.
+    pub(crate) fn raise(&self) {
+        std::fs::write(&self.0, "").expect("the cluster's directory can be written to");
+    }
+}
+
+/// A file that gets a line each time that something runs.
 #[derive(Debug, Clone)]
 pub(crate) struct Tally(pub(super) Flag);
 

@@ -1,6 +1,6 @@
 //! Jobspecs for stories, as text, the way a user writes them.
 
-use std::path::PathBuf;
+use super::Flag;
 
 /// A job with one group `g`, whose one main task is called `main` and whose gate is called `gate`.
 #[derive(Debug, Clone)]
@@ -283,21 +283,5 @@ impl Job {
 }}
 "#
         )
-    }
-}
-
-/// A file whose appearing a task can wait for.
-#[derive(Debug, Clone)]
-pub(crate) struct Flag(pub(crate) PathBuf);
-
-impl Flag {
-    /// The one of the allocation with this index.
-    pub(crate) fn of(&self, index: usize) -> Self {
-        Self(self.0.with_added_extension(index.to_string()))
-    }
-
-    /// Now it is there.
-    pub(crate) fn raise(&self) {
-        std::fs::write(&self.0, "").expect("the cluster's directory can be written to");
     }
 }

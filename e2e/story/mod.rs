@@ -6,13 +6,13 @@
 
 mod disaster;
 mod files;
+mod flags;
 mod jobs;
 mod judged;
 mod midway;
 mod shared;
 mod submitted;
 mod switch;
-mod tally;
 mod task;
 mod tree;
 
@@ -25,11 +25,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 pub(crate) use files::Files;
-pub(crate) use jobs::{Flag, Job};
+pub(crate) use flags::{Flag, Tally};
+pub(crate) use jobs::Job;
 pub(crate) use midway::{Midway, Places};
 pub(crate) use shared::Shared;
 pub(crate) use switch::Switch;
-pub(crate) use tally::Tally;
 pub(crate) use task::Task;
 pub(crate) use tree::{Hook, Node, Tree};
 
