@@ -91,13 +91,19 @@ async fn who_joins_a_view_that_was_heard_of_just_now_is_shown_at_once_what_it_kn
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn who_joins_a_view_that_was_not_heard_of_for_long_waits_for_a_reading_and_nobody_else_does() {
-    let stage = stage();
+/// Whoever looks at `db`, which was lost while the view was not heard of for long.
+async fn not_heard_of_for_long(stage: &Stage) -> Subscription {
     let mut first = stage.subscribe("one", None, &["db"]);
     sees(&mut first, present).await;
     sleep(Duration::from_secs(20)).await;
     stage.set_status_quietly("lost");
+    first
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_joins_a_view_that_was_not_heard_of_for_long_waits_for_a_reading_and_nobody_else_does() {
+    let stage = stage();
+    let mut first = not_heard_of_for_long(&stage).await;
     stage.fake.answer("/v1/", Answer::Late(Duration::from_secs(1)));
     let mut second = stage.subscribe("two", None, &["db"]);
     let waiting = all_within(&mut second, 3).await;
@@ -115,10 +121,7 @@ async fn who_joins_a_view_that_was_not_heard_of_for_long_waits_for_a_reading_and
 #[tokio::test(start_paused = true)]
 async fn a_line_that_comes_meanwhile_shows_newcomers_nothing() {
     let stage = stage();
-    let mut first = stage.subscribe("one", None, &["db"]);
-    sees(&mut first, present).await;
-    sleep(Duration::from_secs(20)).await;
-    stage.set_status_quietly("lost");
+    let mut first = not_heard_of_for_long(&stage).await;
     stage.fake.answer("/v1/", Answer::Late(Duration::from_secs(1)));
     let mut second = stage.subscribe("two", None, &["db"]);
     sleep(Duration::from_millis(100)).await;
@@ -130,10 +133,7 @@ async fn a_line_that_comes_meanwhile_shows_newcomers_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_burst_of_newcomers_costs_one_reading() {
     let stage = stage();
-    let mut first = stage.subscribe("one", None, &["db"]);
-    sees(&mut first, present).await;
-    sleep(Duration::from_secs(20)).await;
-    stage.set_status_quietly("lost");
+    let _first = not_heard_of_for_long(&stage).await;
     stage.fake.answer("/v1/", Answer::Late(Duration::from_millis(100)));
     stage.paths();
     let mut newcomers = Vec::new();
@@ -151,10 +151,7 @@ async fn a_burst_of_newcomers_costs_one_reading() {
 #[tokio::test(start_paused = true)]
 async fn newcomers_are_never_shown_what_could_not_be_read_again() {
     let stage = stage();
-    let mut first = stage.subscribe("one", None, &["db"]);
-    sees(&mut first, present).await;
-    sleep(Duration::from_secs(20)).await;
-    stage.set_status_quietly("lost");
+    let _first = not_heard_of_for_long(&stage).await;
     stage.fake.answer("/v1/evaluations", Answer::Text(500, "rpc error: EOF".to_owned()));
     let mut second = stage.subscribe("two", None, &["db"]);
     let seen = all_within(&mut second, 20).await;
@@ -182,10 +179,7 @@ async fn who_joins_long_after_a_slow_reading_began_waits_for_the_next() {
 async fn a_new_stream_in_the_place_of_a_silent_one_proves_nothing_of_the_time_between() {
     let stage = stage();
     stage.fake.transact(|write| write.register(fake::job("shop", "redis")));
-    let mut first = stage.subscribe("one", None, &["db"]);
-    sees(&mut first, present).await;
-    sleep(Duration::from_secs(20)).await;
-    stage.set_status_quietly("lost");
+    let _first = not_heard_of_for_long(&stage).await;
     let mut second = stage.subscribe("two", None, &["redis"]);
     sees(&mut second, present).await;
     stage.fake.transact(|write| write.register(fake::job("shop", "redis")));
