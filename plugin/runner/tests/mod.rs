@@ -12,7 +12,11 @@ use crate::{
     cluster::{JobKey, Sight, TaskPhase, sample},
     engine,
     manifest::Manifest,
-    nomad,
+    nomad::{
+        self,
+        fake::{self, FakeNomad},
+    },
+    watch::Viewer,
 };
 
 /// What the test shows, and how often it was asked to look again.
@@ -74,9 +78,38 @@ fn place() -> Place {
     }
 }
 
+fn plan(config: &Value) -> Plan {
+    let (manifest, problems) = Manifest::from_msgpack(&rmp_serde::to_vec(config).unwrap());
+    Plan::compile(manifest, problems).unwrap()
+}
+
+/// The place of a task that a fake Nomad has placed.
+fn placed() -> Place {
+    Place { group: "g".to_owned(), alloc: "own".into(), ..place() }
+}
+
+fn viewer(fake: &FakeNomad, place: &Place) -> Viewer {
+    Viewer {
+        socket: fake.socket("api"),
+        token_file: fake.socket("api").with_file_name("nomad_token"),
+        env_token: None,
+        job: place.job.clone(),
+        task: place.task.clone(),
+    }
+}
+
+/// A version of a job becomes healthy in this allocation.
+fn becomes_healthy(fake: &FakeNomad, job: &str, alloc: &str, version: u64) {
+    fake.transact(|write| write.allocation(fake::allocation("default", job, alloc, version, "running")));
+    fake.transact(|write| {
+        write.client_update(alloc, |allocation| {
+            allocation["DeploymentStatus"] = json!({"Healthy": true, "Canary": false});
+        });
+    });
+}
+
 fn begin(waits: &Value, checks: Vec<Check>) -> Bench {
-    let (manifest, problems) = Manifest::from_msgpack(&rmp_serde::to_vec(&json!({ "wait": waits })).unwrap());
-    let plan = Plan::compile(manifest, problems).unwrap();
+    let plan = plan(&json!({ "wait": waits }));
     let deadlines = engine::deadlines(&plan, wall_clock());
     let (show, sights) = mpsc::unbounded_channel();
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());

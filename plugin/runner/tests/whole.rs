@@ -1,23 +1,12 @@
 //! Whole gates, from the stream of a fake Nomad to their end, on paused time.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
 use super::*;
 use crate::{
     nomad::fake::{self, FakeNomad},
-    watch::{Viewer, Watch},
+    watch::Watch,
 };
-
-/// Asks nobody: no gate of these waits for a task of its own allocation.
-struct NoChecks;
-
-impl Checker for NoChecks {
-    async fn checks(&self) -> Result<Vec<Check>, nomad::Error> {
-        Ok(Vec::new())
-    }
-}
 
 struct Stage {
     fake: FakeNomad,
@@ -40,36 +29,21 @@ impl Stage {
 
     /// A gate that waits for `db`.
     fn gate(&self) -> (Running, Arc<Notebook>) {
-        let config = rmp_serde::to_vec(&json!({"wait": {"db": {}}})).unwrap();
-        let (manifest, problems) = Manifest::from_msgpack(&config);
-        let plan = Plan::compile(manifest, problems).unwrap();
-        let place = Place { group: "g".to_owned(), alloc: "own".into(), ..place() };
-        let viewer = Viewer {
-            socket: self.fake.socket("api"),
-            token_file: self.fake.socket("api").with_file_name("nomad_token"),
-            env_token: None,
-            job: place.job.clone(),
-            task: place.task.clone(),
-        };
-        let subjects: BTreeSet<JobKey> = plan.subjects(&place);
-        let outlook = self.watch.subscribe(viewer, subjects);
+        let plan = plan(&json!({"wait": {"db": {}}}));
+        let place = placed();
+        let outlook = self.watch.subscribe(viewer(&self.fake, &place), plan.subjects(&place));
         let deadlines = engine::deadlines(&plan, wall_clock());
         let notebook = Arc::new(Notebook::default());
         let order = Order { plan, place, deadlines, errand: None };
         let notices = Arc::clone(&notebook) as Arc<dyn Notices>;
-        let running = start(order, outlook, NoChecks, notices, &self.tasks, CancellationToken::new());
+        let running =
+            start(order, outlook, Steady(Vec::new()), notices, &self.tasks, CancellationToken::new());
         (running, notebook)
     }
 
     /// Version `version` of `db` becomes healthy in allocation `id`.
     fn healthy(&self, id: &str, version: u64) {
-        self.fake
-            .transact(|write| write.allocation(fake::allocation("default", "db", id, version, "running")));
-        self.fake.transact(|write| {
-            write.client_update(id, |allocation| {
-                allocation["DeploymentStatus"] = json!({"Healthy": true, "Canary": false});
-            });
-        });
+        becomes_healthy(&self.fake, "db", id, version);
     }
 }
 

@@ -68,9 +68,7 @@ async fn a_record_that_may_not_be_written_is_told_and_the_hook_is_found_by_its_j
     stage.healthy("postgres").await;
     let record = "/v1/var/dtree/default/shop/default/postgres";
     stage.fake.answer_next_write(record, Answer::Text(403, "Permission denied".to_owned()));
-    stage.ends("setup-", 0).await;
-    stage.healthy("api").await;
-    run.is_done().await;
+    stage.goes_on(&run).await;
     let told = run.diary.text();
     assert!(told.contains("so the next run looks for their jobs"), "{told}");
     insta::assert_snapshot!(stage.writes(), @"
@@ -99,9 +97,7 @@ async fn a_nomad_that_answers_errors_for_nine_minutes_is_waited_for_and_nothing_
     seconds(540).await;
     assert_eq!(run.running.ending(), None, "{}", run.diary.text());
     stage.fake.answer_truly();
-    stage.ends("setup-", 0).await;
-    stage.healthy("api").await;
-    run.is_done().await;
+    stage.goes_on(&run).await;
     insta::assert_snapshot!(stage.writes(), @"
     POST jobs postgres 200
     POST jobs setup-shop-cca8ebdd-1 200

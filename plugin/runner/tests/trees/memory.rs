@@ -15,9 +15,7 @@ async fn nothing_is_begun_before_the_journal_can_be_written() {
     assert!(notes.contains("nothing is begun before the journal can be written"), "{notes}");
     std::fs::remove_dir(&obstacle).unwrap();
     stage.healthy("postgres").await;
-    stage.ends("setup-", 0).await;
-    stage.healthy("api").await;
-    run.is_done().await;
+    stage.goes_on(&run).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -67,9 +65,7 @@ async fn a_recovered_run_goes_on_and_keeps_its_time_limits() {
     let run = stage.process(true);
     seconds(2).await;
     assert_eq!(gives_up(&run), deadline);
-    assert_eq!(stage.ends("setup-", 0).await, hook);
-    stage.healthy("api").await;
-    run.is_done().await;
+    assert_eq!(stage.goes_on(&run).await, hook);
     insta::assert_snapshot!(stage.writes(), @"
     PUT var/dtree/default/shop/default/postgres  200
     POST jobs api 200
@@ -115,9 +111,7 @@ async fn a_run_that_has_lost_its_memory_finds_in_the_cluster_what_it_did() {
     let run = stage.process(false);
     seconds(5).await;
     assert_eq!(stage.writes(), "");
-    assert_eq!(stage.ends("setup-", 0).await, hook);
-    stage.healthy("api").await;
-    run.is_done().await;
+    assert_eq!(stage.goes_on(&run).await, hook);
     insta::assert_snapshot!(stage.writes(), @"
     PUT var/dtree/default/shop/default/postgres  200
     POST jobs api 200

@@ -11,17 +11,8 @@ use serde_json::Value;
 use super::*;
 use crate::{
     nomad::fake::{self, Answer, FakeNomad},
-    watch::{Viewer, Watch},
+    watch::Watch,
 };
-
-/// Asks nobody: no step of these waits for a task of its own allocation.
-struct NoChecks;
-
-impl Checker for NoChecks {
-    async fn checks(&self) -> Result<Vec<Check>, nomad::Error> {
-        Ok(Vec::new())
-    }
-}
 
 /// Everything that a run tells its user.
 #[derive(Default)]
@@ -111,17 +102,8 @@ impl Stage {
 
     /// A process that begins the tree, or goes on with it.
     fn process(&self, is_recovery: bool) -> Process {
-        let config = rmp_serde::to_vec(&self.config).unwrap();
-        let (manifest, problems) = Manifest::from_msgpack(&config);
-        let plan = Plan::compile(manifest, problems).unwrap();
-        let place = Place { group: "g".to_owned(), alloc: "own".into(), ..place() };
-        let viewer = Viewer {
-            socket: self.fake.socket("api"),
-            token_file: self.fake.socket("api").with_file_name("nomad_token"),
-            env_token: None,
-            job: place.job.clone(),
-            task: place.task.clone(),
-        };
+        let (plan, place) = (plan(&self.config), placed());
+        let viewer = viewer(&self.fake, &place);
         let watch = Watch::new(None, CancellationToken::new());
         let outlook = watch.subscribe(viewer.clone(), plan.subjects(&place));
         let (tree, dir): (_, &Path) = ("default/shop".into(), self.alloc_dir.path());
@@ -130,7 +112,7 @@ impl Stage {
         let diary = Arc::new(Diary::default());
         let order = Order { plan, place, deadlines: BTreeMap::new(), errand: Some(Box::new(errand)) };
         let notices = Arc::clone(&diary) as Arc<dyn Notices>;
-        let running = start(order, outlook, NoChecks, notices, &tasks, stop.clone());
+        let running = start(order, outlook, Steady(Vec::new()), notices, &tasks, stop.clone());
         Process { running, diary, tasks, stop, _watch: watch }
     }
 
@@ -153,15 +135,7 @@ impl Stage {
     async fn healthy(&self, id: &str) {
         self.appears(id).await;
         let version = self.fake.job("default", id).unwrap()["Version"].as_u64().unwrap();
-        let alloc = format!("{id}-{version}");
-        self.fake.transact(|write| {
-            write.allocation(fake::allocation("default", id, &alloc, version, "running"));
-        });
-        self.fake.transact(|write| {
-            write.client_update(&alloc, |allocation| {
-                allocation["DeploymentStatus"] = json!({"Healthy": true, "Canary": false});
-            });
-        });
+        becomes_healthy(&self.fake, id, &format!("{id}-{version}"), version);
     }
 
     /// A hook runs to its end; what it ran as.
@@ -176,6 +150,14 @@ impl Stage {
         self.fake.log(&format!("alloc-{id}"), "t", "stderr", "connecting\npsql: no route to host\n");
         self.fake.transact(|write| write.allocation(allocation));
         id
+    }
+
+    /// The rest of a shop whose `postgres` is healthy goes well; what the hook ran as.
+    async fn goes_on(&self, run: &Process) -> String {
+        let hook = self.ends("setup-", 0).await;
+        self.healthy("api").await;
+        run.is_done().await;
+        hook
     }
 
     /// What was written, each write in a line.

@@ -7,9 +7,7 @@ async fn a_shop_comes_up_in_order_and_a_second_run_writes_nothing() {
     let stage = Stage::of(&shop());
     let run = stage.process(false);
     stage.healthy("postgres").await;
-    stage.ends("setup-", 0).await;
-    stage.healthy("api").await;
-    run.is_done().await;
+    stage.goes_on(&run).await;
     insta::assert_snapshot!(stage.writes(), @"
     POST jobs postgres 200
     POST jobs setup-shop-cca8ebdd-1 200
