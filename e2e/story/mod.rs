@@ -106,6 +106,7 @@ impl Story {
         self.cluster.register(job).unwrap_or_else(|why| panic!("Nomad does not take {}: {why}", text("ID")));
     }
 
+    /// What Nomad has recorded of a job: what is the same was not touched.
     #[track_caller]
     pub(crate) fn stamp(&self, id: &str) -> Stamp {
         let job = self.job(id).unwrap_or_else(|why| panic!("{id}: {why}\n{}", self.report()));
