@@ -243,11 +243,14 @@ impl<O: Outlook> Run<O> {
             if ending.is_some() {
                 if let Some(errand) = &mut self.errand {
                     // If it cannot be written, the next process ends the run again, which repeats nothing.
-                    errand.flush().await;
+                    Box::pin(errand.flush()).await;
                 }
                 return ending;
             }
-            if let Some(hindered) = self.carry_out().await {
+            // In boxes of their own, here and below: a gate has none of this, and its run is to stay small.
+            if self.errand.is_some()
+                && let Some(hindered) = Box::pin(self.carry_out()).await
+            {
                 event = hindered;
                 continue;
             }
@@ -273,7 +276,7 @@ impl<O: Outlook> Run<O> {
                 Some(checks) = next_checks(&mut self.checks) => Event::Checked(checks),
                 done = next_done(&mut self.errand, &self.stop) => match (done, &mut self.errand) {
                     (Done::Acted(event), _) => event,
-                    (Done::Prepared(result), Some(errand)) => errand.prepared(result).await,
+                    (Done::Prepared(result), Some(errand)) => Box::pin(errand.prepared(result)).await,
                     (Done::Prepared(_), None) => Event::Tick,
                 },
                 () = sleep_until(retry_at.unwrap_or_else(|| self.clock.instant(now))), if retry_at.is_some() => Event::Tick,
@@ -332,7 +335,7 @@ fn locked(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
 
 async fn next_done(errand: &mut Option<Box<Errand>>, stop: &CancellationToken) -> Done {
     match errand {
-        Some(errand) => errand.next(stop).await,
+        Some(errand) => Box::pin(errand.next(stop)).await,
         None => std::future::pending().await,
     }
 }
