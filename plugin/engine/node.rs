@@ -67,6 +67,8 @@ pub enum NodeState {
     Skipped {
         /// Because of what.
         why: String,
+        /// The failed step that it needs, directly or through others; `None`: it is skipped for another reason.
+        root: Option<String>,
     },
 }
 
@@ -86,9 +88,10 @@ impl NodeState {
     /// What is in the way, or in what way its condition holds.
     pub fn detail(&self) -> String {
         match self {
-            Self::Blocked { why } | Self::Gated { why } | Self::Failed { why } | Self::Skipped { why } => {
-                why.clone()
-            }
+            Self::Blocked { why }
+            | Self::Gated { why }
+            | Self::Failed { why }
+            | Self::Skipped { why, .. } => why.clone(),
             Self::Working { on } => on.clone(),
             Self::Satisfied { how } => how.clone(),
         }

@@ -23,25 +23,29 @@ impl Around<'_> {
         }
     }
 
-    /// Why the step `name` will not be begun, or not any more: something that it needs is lost, or nothing new is
-    /// begun.
-    pub(super) fn halted(&self, name: &str) -> Option<String> {
+    /// The state of the step `name` when it will not be begun, or not any more: something that it needs is lost, or
+    /// nothing new is begun.
+    pub(super) fn halted(&self, name: &str) -> Option<NodeState> {
         let lost = self.tree.plan.needs(name).iter().find_map(|needed| self.lost(needed));
-        lost.or_else(|| self.halt.map(|halt| format!("not begun, because {}", halt.why)))
+        lost.or_else(|| {
+            let why = format!("not begun, because {}", self.halt?.why);
+            Some(NodeState::Skipped { why, root: None })
+        })
     }
 
-    /// Why whoever needs the step `needed` will not be begun.
-    pub(super) fn lost(&self, needed: &str) -> Option<String> {
-        match &self.tree.steps.get(needed)?.state {
-            NodeState::Failed { .. } => Some(format!("because {needed} failed")),
-            // The root cause is handed down; why nothing new is begun each says for itself.
-            NodeState::Skipped { why } if why.starts_with("because ") => Some(why.clone()),
-            NodeState::Skipped { .. }
+    /// The state of whoever needs the step `needed`, when that is lost. The root cause is handed down; why nothing new
+    /// is begun each says for itself.
+    pub(super) fn lost(&self, needed: &str) -> Option<NodeState> {
+        let root = match &self.tree.steps.get(needed)?.state {
+            NodeState::Failed { .. } => needed,
+            NodeState::Skipped { root: Some(root), .. } => root,
+            NodeState::Skipped { root: None, .. }
             | NodeState::Blocked { .. }
             | NodeState::Working { .. }
             | NodeState::Gated { .. }
-            | NodeState::Satisfied { .. } => None,
-        }
+            | NodeState::Satisfied { .. } => return None,
+        };
+        Some(NodeState::Skipped { why: format!("because {root} failed"), root: Some(root.to_owned()) })
     }
 
     /// Why what is under way is given up, if it is.

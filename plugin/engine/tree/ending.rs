@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     cluster::Sight,
-    engine::{Action, NodeState, Outcome, Time, time::Spoken},
+    engine::{Action, Outcome, Time, time::Spoken},
     manifest::{Moment, OnFailure},
 };
 
@@ -33,13 +33,7 @@ impl Tree {
         }
     }
 
-    /// Applies the policy to a first failure. Whether that changed anything.
-    pub(super) fn halts(&mut self) -> bool {
-        let failed = self.steps.values().find(|step| matches!(step.state, NodeState::Failed { .. }));
-        failed.map(|step| step.name.clone()).is_some_and(|name| self.halt_after(&name))
-    }
-
-    /// Applies the policy, unless it was applied before.
+    /// Applies the policy to the failure of step `failed`, unless it was applied before. Whether that changed anything.
     pub(super) fn halt_after(&mut self, failed: &str) -> bool {
         if self.halt.is_some() {
             return false;

@@ -183,7 +183,7 @@ impl HookStep {
                 }
                 Phase::Ended(_) => return self.ended(now, name, around, out),
                 Phase::Cancelled { job, why } => {
-                    let state = NodeState::Skipped { why: why.clone() };
+                    let state = NodeState::Skipped { why: why.clone(), root: None };
                     let Some(key) = job.clone() else { return state };
                     if self.acting.is_hopeless().is_some() {
                         *job = None;
@@ -258,8 +258,8 @@ impl HookStep {
 
     /// Whether it is needed, and its turn. `None` when the step has moved on.
     fn begin(&mut self, now: Time, name: &str, around: &Around<'_>, out: &mut Out) -> Option<NodeState> {
-        if let Some(why) = around.halted(name) {
-            return Some(NodeState::Skipped { why });
+        if let Some(skipped) = around.halted(name) {
+            return Some(skipped);
         }
         let Some(job) = around.job(&self.hook.of) else {
             return Some(NodeState::Blocked { why: format!("waits for {}", self.hook.of) });
@@ -269,9 +269,7 @@ impl HookStep {
         }
         let rollout = match self.hook.moment {
             // Not for a job that will not be submitted, whatever came in its way.
-            Moment::Pre if let Some(why) = around.lost(&self.hook.of) => {
-                return Some(NodeState::Skipped { why });
-            }
+            Moment::Pre if let Some(skipped) = around.lost(&self.hook.of) => return Some(skipped),
             Moment::Pre => {
                 if job.is_submitted() {
                     self.not_needed(format!("not needed: {} is as it should be", self.hook.of));

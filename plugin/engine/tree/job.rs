@@ -129,8 +129,8 @@ impl JobStep {
                 }
                 Phase::Due(due) => {
                     let due = *due;
-                    if let Some(why) = around.halted(name) {
-                        return NodeState::Skipped { why };
+                    if let Some(skipped) = around.halted(name) {
+                        return skipped;
                     }
                     if !around.has_looked {
                         return NodeState::Blocked { why: LOOKS_FIRST.to_owned() };
@@ -157,6 +157,7 @@ impl JobStep {
                     {
                         return NodeState::Skipped {
                             why: format!("{why}; it may have been submitted, and is not waited for"),
+                            root: None,
                         };
                     }
                     if deadline <= now && !self.acting.is_under_way() {
@@ -240,8 +241,8 @@ impl JobStep {
             self.fail(now, name, why, out);
             return None;
         }
-        if let Some(why) = around.halted(name) {
-            return Some(NodeState::Skipped { why });
+        if let Some(skipped) = around.halted(name) {
+            return Some(skipped);
         }
         let is_pre = |needed: &str| around.is_hook_of(needed, name, Moment::Pre);
         let blocked = around.blocked(name, |needed| !is_pre(needed));
@@ -327,7 +328,8 @@ impl JobStep {
                 held.node = Node::fresh(now, now + self.limit);
             }
             if let Some(why) = around.cancelled().filter(|_| !matches!(verdict, Verdict::Met(_))) {
-                return Ok(NodeState::Skipped { why: format!("{why}; it is submitted, and not waited for") });
+                let why = format!("{why}; it is submitted, and not waited for");
+                return Ok(NodeState::Skipped { why, root: None });
             }
             let last_deadline = held.node.deadline;
             let is_seen = held.was_shown;

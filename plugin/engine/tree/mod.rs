@@ -323,12 +323,9 @@ impl Tree {
                 step.state = state;
                 out.log(format!("{name}: {}: {}", step.state.word(), step.state.detail()));
             }
-            let failure = match &step.state {
-                NodeState::Failed { why } if has_changed => Some(format!("{name} failed: {why}")),
-                _ => None,
-            };
+            let has_failed = has_changed && matches!(step.state, NodeState::Failed { .. });
             self.steps.insert(name.clone(), step);
-            if failure.is_some() && self.halts() {
+            if has_failed && self.halt_after(&name) {
                 agenda.add(self.steps.values());
                 continue;
             }

@@ -58,10 +58,7 @@ impl Tree {
     pub(super) fn topic(&self) -> String {
         let mut parts = vec![self.n_changes.to_string()];
         parts.extend(self.notes());
-        parts.join(
-            "
-",
-        )
+        parts.join("\n")
     }
 
     /// How far it has come, and what is under way, in one line.
@@ -141,7 +138,7 @@ impl Tree {
         }
         let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
         for step in self.in_order() {
-            if let NodeState::Skipped { why } = &step.state {
+            if let NodeState::Skipped { why, .. } = &step.state {
                 match reasons.iter_mut().find(|(reason, _)| reason == why) {
                     Some((_, names)) => names.push(&step.name),
                     None => reasons.push((why, vec![&step.name])),

@@ -39,8 +39,8 @@ impl WaitStep {
         {
             return node.state.clone();
         }
-        if let Some(why) = around.halted(name) {
-            return NodeState::Skipped { why };
+        if let Some(skipped) = around.halted(name) {
+            return skipped;
         }
         if self.node.is_none() {
             if let Some(blocked) = around.blocked(name, |_| true) {
