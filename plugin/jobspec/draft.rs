@@ -163,7 +163,7 @@ fn unknown_vars(
     }
 }
 
-/// The job with its namespace and without what only Nomad's servers say: as it is kept in the journal, which is small.
+/// The job with its namespace and without what only Nomad's servers say, and without nulls: as it is kept in memory.
 fn settle<'a>(
     source: Source<'a>,
     own: &JobKey,

@@ -16,7 +16,7 @@ const DEFAULT_PROGRESS_DEADLINE: Duration = Duration::from_mins(10);
 /// Every job and hook of a tree by its name.
 pub type Prepared = BTreeMap<String, Spec>;
 
-/// What one node submits or dispatches. Kept in the journal: a run goes on with what it began with.
+/// What one node submits or dispatches. Not in the journal: it may hold secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spec {

@@ -31,7 +31,7 @@ const NAME: &str = "journal";
 /// The file that a new journal is written to before it takes the other's place.
 const NEW_NAME: &str = "journal.new";
 
-/// How large a journal may become: a thousand large jobspecs and what became of them fit many times. Less in tests,
+/// How large a journal may become: what became of a thousand jobs fits many times. Less in tests,
 /// which fill it.
 const MAX_SIZE: u64 = if cfg!(test) { 1 << 20 } else { 256 << 20 };
 

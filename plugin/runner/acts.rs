@@ -13,7 +13,7 @@ use crate::{
     cluster::{JobKey, Marks, Namespace, RaftIndex, TreeName},
     condition::{self, Attested, Claim},
     engine::{Act, Report, Submission, Trouble},
-    jobspec::{self, Prepared, TaskDir},
+    jobspec::{self, Prepared, Spec, TaskDir},
     manifest::{Hook, Launch, Moment, Tree},
     nomad::{self, Client, LogStream},
     watch::Viewer,
@@ -122,8 +122,7 @@ impl Hands {
             }
             Claim::Create | Claim::Update(_) => {}
         }
-        let spec = self.prepared.get().and_then(|prepared| prepared.get(name)).ok_or_else(|| lost(name))?;
-        let mut job = spec.marked(marks).ok_or_else(|| lost(name))?;
+        let mut job = self.spec(name)?.marked(marks).ok_or_else(|| lost(name))?;
         if let Some(found) = &found {
             job = jobspec::with_counts_of(job, found);
         }
@@ -163,9 +162,8 @@ impl Hands {
                 }),
             };
         }
-        let spec = self.prepared.get().and_then(|prepared| prepared.get(name)).ok_or_else(|| lost(name))?;
         let hook = self.hook(name)?;
-        let job = spec.marked_as(&key.job, &hook.meta, marks).ok_or_else(|| lost(name))?;
+        let job = self.spec(name)?.marked_as(&key.job, &hook.meta, marks).ok_or_else(|| lost(name))?;
         client.register(key, &job, RaftIndex(0)).await.map_err(|error| write_trouble(&error))?;
         Ok(Report::Launched(key.clone()))
     }
@@ -212,6 +210,10 @@ impl Hands {
     /// Where it is written down what has become of a job: in the tree's own namespace.
     fn record_of(&self, key: &JobKey) -> (Namespace, String) {
         (self.viewer.job.namespace.clone(), crate::record::path_of_job(&self.tree, key))
+    }
+
+    fn spec(&self, name: &str) -> Result<&Spec, Trouble> {
+        self.prepared.get().and_then(|prepared| prepared.get(name)).ok_or_else(|| lost(name))
     }
 
     fn hook(&self, name: &str) -> Result<&Hook, Trouble> {
