@@ -13,7 +13,8 @@
 //! | version | holds | fixed by |
 //! |---|---|---|
 //! | 1 | waits and their deadlines | `fixtures/handle-v1.msgpack` |
-//! | 2 | a tree too | `fixtures/handle-v2.msgpack` |
+//! | 2 | a tree of jobs too | `fixtures/handle-v2.msgpack` |
+//! | 3 | hooks that belong to no job too | `fixtures/handle-v3.msgpack` |
 //!
 //! A change of the format needs a new version number, and the old ones stay readable for as long as an agent of their
 //! time may be updated.
@@ -21,6 +22,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
 
 use crate::{
     engine::Time,
@@ -28,7 +30,7 @@ use crate::{
 };
 
 /// The version that is written.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The state of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +49,9 @@ pub(super) enum Error {
     /// Not even a version number.
     #[error("this task's stored state cannot be read")]
     Unreadable(#[source] rmp_serde::decode::Error),
+    /// A manifest of an older version that is not understood.
+    #[error("the manifest in this task's stored state cannot be read")]
+    Manifest(#[source] serde_json::Error),
     /// A version that this dtree does not know.
     #[error("this task's stored state has version {0}, and this dtree knows the versions 1 to {VERSION}")]
     Version(u32),
@@ -86,6 +91,16 @@ struct FirstManifest {
     waits: BTreeMap<String, Box<Wait>>,
 }
 
+/// A state of version 2: that of a gate, or of a tree whose hooks all belonged to jobs.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SecondHandle {
+    #[serde(rename = "version")]
+    _version: u32,
+    manifest: Value,
+    deadlines: BTreeMap<String, Time>,
+}
+
 /// Reads what a writer of `T` wrote, and nothing else.
 fn exactly<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     let state: T = rmp_serde::from_slice(bytes).map_err(Error::Unreadable)?;
@@ -99,6 +114,23 @@ fn exactly<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
 impl From<FirstHandle> for Handle {
     fn from(FirstHandle { version: _, manifest: FirstManifest { waits }, deadlines }: FirstHandle) -> Self {
         Self::new(Manifest { waits, tree: None }, deadlines)
+    }
+}
+
+impl TryFrom<SecondHandle> for Handle {
+    type Error = Error;
+
+    fn try_from(SecondHandle { _version: _, mut manifest, deadlines }: SecondHandle) -> Result<Self, Error> {
+        let hooks = manifest.pointer_mut("/tree/hooks").and_then(Value::as_object_mut);
+        for hook in hooks.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut) {
+            hook.insert("once".to_owned(), Value::Null);
+        }
+        let read: Manifest = serde_json::from_value(manifest.clone()).map_err(Error::Manifest)?;
+        // As in `exactly`.
+        if serde_json::to_value(&read).ok() != Some(manifest) {
+            return Err(Error::Contradiction("its version would have been written in another way"));
+        }
+        Ok(Self::new(read, deadlines))
     }
 }
 
@@ -117,6 +149,7 @@ impl Handle {
         let Versioned { version } = rmp_serde::from_slice(bytes).map_err(Error::Unreadable)?;
         let handle = match version {
             1 => exactly::<FirstHandle>(bytes)?.into(),
+            2 => rmp_serde::from_slice::<SecondHandle>(bytes).map_err(Error::Unreadable)?.try_into()?,
             VERSION => exactly::<Self>(bytes)?,
             other => return Err(Error::Version(other)),
         };
@@ -129,8 +162,8 @@ impl Handle {
         let Self { version: _, manifest: Manifest { waits, tree }, deadlines } = self;
         match tree {
             None if waits.is_empty() => return Err(Error::Contradiction("it waits for nothing")),
-            Some(tree) if tree.jobs.is_empty() => {
-                return Err(Error::Contradiction("it has a tree without a job"));
+            Some(tree) if tree.jobs.is_empty() && tree.hooks.is_empty() => {
+                return Err(Error::Contradiction("it has a tree without a job and without a hook"));
             }
             Some(_) if deadlines.is_empty() => return Ok(()),
             None | Some(_) => {}

@@ -138,8 +138,51 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "it shows the whole schema")]
     fn a_task_takes_what_the_manifest_lists() {
         insta::assert_snapshot!(outlined(&task_config()), @"
+        after_failure <name> {
+          depends_on = list(string)
+          dispatch = string
+          jobspec = string
+          meta = map of string
+          namespace = string
+          on_failure = string
+          once = string
+          payload = string
+          retain = string
+          retries = number
+          timeout = string
+          vars = map of string
+        }
+        after_success <name> {
+          depends_on = list(string)
+          dispatch = string
+          jobspec = string
+          meta = map of string
+          namespace = string
+          on_failure = string
+          once = string
+          payload = string
+          retain = string
+          retries = number
+          timeout = string
+          vars = map of string
+        }
+        hook <name> {
+          depends_on = list(string)
+          dispatch = string
+          jobspec = string
+          meta = map of string
+          namespace = string
+          on_failure = string
+          once = string
+          payload = string
+          retain = string
+          retries = number
+          timeout = string
+          vars = map of string
+        }
         job <name> {
           adopt = bool
           depends_on = list(string)
@@ -153,6 +196,21 @@ mod tests {
             meta = map of string
             namespace = string
             on_failure = string
+            once = string
+            payload = string
+            retain = string
+            retries = number
+            timeout = string
+            vars = map of string
+          }
+          post_stop <name> {
+            depends_on = list(string)
+            dispatch = string
+            jobspec = string
+            meta = map of string
+            namespace = string
+            on_failure = string
+            once = string
             payload = string
             retain = string
             retries = number
@@ -166,6 +224,21 @@ mod tests {
             meta = map of string
             namespace = string
             on_failure = string
+            once = string
+            payload = string
+            retain = string
+            retries = number
+            timeout = string
+            vars = map of string
+          }
+          pre_stop <name> {
+            depends_on = list(string)
+            dispatch = string
+            jobspec = string
+            meta = map of string
+            namespace = string
+            on_failure = string
+            once = string
             payload = string
             retain = string
             retries = number

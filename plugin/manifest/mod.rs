@@ -1,4 +1,5 @@
-//! What the user wrote: the `wait` blocks of a gate, the `job` blocks of a tree, checked and typed.
+//! What the user wrote: the `wait` blocks of a gate, the `job` blocks of a tree, the `hook` blocks of a hook task,
+//! checked and typed.
 //!
 //! ```text
 //!   config {}  ── msgpack ──▶ raw ──▶ checked values ──▶ Manifest + Problems
@@ -38,7 +39,7 @@ pub use wait::{Subject, Wait};
 pub struct Manifest {
     /// The `wait` blocks by label. Boxed, because a map makes room for eleven at once and most gates have one.
     pub waits: BTreeMap<String, Box<Wait>>,
-    /// The `job` blocks and what is said of all of them; `None` where there are none: then it is a gate.
+    /// The `job` and `hook` blocks and what is said of all of them; `None` where there are none: then it is a gate.
     pub tree: Option<Box<Tree>>,
 }
 
@@ -58,8 +59,8 @@ impl Manifest {
         };
         let manifest = raw.check(&mut problems);
         if manifest.waits.is_empty() && manifest.tree.is_none() && problems.is_empty() {
-            problems.push(Problem::new("config", "nothing to wait for and nothing to submit").with_help(
-                "name each job the group needs: `wait \"postgres\" {}`, or each to submit: `job \"postgres\" { jobspec = \"local/postgres.nomad.hcl\" }`",
+            problems.push(Problem::new("config", "nothing to wait for, to submit or to run").with_help(
+                "name each job the group needs: `wait \"postgres\" {}`, or each to submit: `job \"postgres\" { jobspec = \"local/postgres.nomad.hcl\" }`, or each to run: `hook \"migrate\" { dispatch = \"db-migrate\" }`",
             ));
         }
         (manifest, problems)

@@ -77,6 +77,24 @@ pub const MANIFEST: Body = Body {
             meaning: "a job that must be there and be ready",
             body: JOB,
         },
+        Block {
+            name: "hook",
+            label: Some("name"),
+            meaning: "a batch job that runs when what it depends on is satisfied",
+            body: HOOK,
+        },
+        Block {
+            name: "after_success",
+            label: Some("name"),
+            meaning: "a batch job that runs when all has ended well and anything was changed",
+            body: HOOK,
+        },
+        Block {
+            name: "after_failure",
+            label: Some("name"),
+            meaning: "a batch job that runs when anything has failed",
+            body: HOOK,
+        },
     ],
 };
 
@@ -124,6 +142,18 @@ const JOB: Body = Body {
             meaning: "a batch job that runs when it, created or changed, is ready",
             body: HOOK,
         },
+        Block {
+            name: "pre_stop",
+            label: Some("name"),
+            meaning: "a batch job that runs before it is stopped",
+            body: HOOK,
+        },
+        Block {
+            name: "post_stop",
+            label: Some("name"),
+            meaning: "a batch job that runs when it is stopped and nothing of it runs any more",
+            body: HOOK,
+        },
     ],
 };
 
@@ -150,12 +180,13 @@ const HOOK: Body = Body {
         attribute(
             "depends_on",
             Kind::TextList,
-            "hooks of the same job and moment that must have ended well before",
+            "what must be satisfied before: hooks of the same job and moment, for a hook block any nodes",
         ),
         text("timeout", "how long one attempt may take; 10m if absent"),
         attribute("retries", Kind::Number, "how many attempts may follow the first; 0 if absent"),
         text("on_failure", "fail or continue"),
         text("retain", "failed, all or none: which of its finished jobs stay registered"),
+        text("once", "of a hook block: a key for which it runs at most once; each time if absent"),
     ],
     blocks: &[],
 };

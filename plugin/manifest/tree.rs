@@ -1,4 +1,4 @@
-//! The blocks of a tree: `job` with its `ready`, `pre` and `post`.
+//! The blocks of a tree: `job` with its `ready` and its hooks, and the hooks that belong to none.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{AtLeast, OnBlocked, OnFailure, OnHookFailure, Retain, Until};
 use crate::cluster::{JobId, Namespace};
 
-/// What a manifest with `job` blocks describes.
+/// What a manifest with `job` or `hook` blocks describes. One without jobs is a hook task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tree {
@@ -20,7 +20,7 @@ pub struct Tree {
     pub timeout: Option<Duration>,
     /// The `job` blocks by label.
     pub jobs: BTreeMap<String, JobNode>,
-    /// The `pre` and `post` blocks of all jobs by label: labels are unique in the whole task.
+    /// All hooks by label, those of the jobs and the others: labels are unique in the whole task.
     pub hooks: BTreeMap<String, Hook>,
 }
 
@@ -78,12 +78,12 @@ pub struct Ready {
     pub on_blocked: OnBlocked,
 }
 
-/// A batch job that must run to its end, before or after a job of the tree.
+/// A batch job that must run to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hook {
-    /// The job node that it belongs to.
-    pub of: String,
+    /// The job node that it belongs to; `None` for one of the task itself.
+    pub of: Option<String>,
     /// When it runs.
     pub moment: Moment,
     /// What runs.
@@ -92,8 +92,10 @@ pub struct Hook {
     pub namespace: Option<Namespace>,
     /// Values for the meta of the job that runs. A jobspec's own meta is kept, but for what is given here.
     pub meta: BTreeMap<String, String>,
-    /// Hooks of the same job and moment that must have ended well before.
+    /// What must be satisfied before: for a `hook` block any nodes, for others hooks of the same job and moment.
     pub depends_on: Vec<String>,
+    /// It runs at most once for this key, wherever it stands; `None`: each time. Only for a `hook` block.
+    pub once: Option<String>,
     /// How long one attempt may take, in milliseconds.
     #[serde(with = "super::millis")]
     pub timeout: Duration,
@@ -114,7 +116,7 @@ impl Hook {
 
     /// The block of this hook, which is called `name`, as the author wrote it, for messages.
     pub fn place(&self, name: &str) -> String {
-        self.moment.place(name, &self.of)
+        self.moment.place(name, self.of.as_deref())
     }
 }
 
@@ -126,16 +128,43 @@ pub enum Moment {
     Pre,
     /// When its job, created or changed, is ready; before anything that depends on the job.
     Post,
+    /// Before its job is stopped.
+    PreStop,
+    /// When nothing of its stopped job runs any more.
+    PostStop,
+    /// In its place among the nodes: a `hook` block.
+    Alone,
+    /// When everything else has ended well, and anything was changed.
+    AfterSuccess,
+    /// When something has failed.
+    AfterFailure,
 }
 
 impl Moment {
-    /// The block of the hook `name` of job `of` at this moment, as the author wrote it, for messages.
-    pub fn place(self, name: &str, of: &str) -> String {
-        let word = match self {
+    /// The block of the hook `name` at this moment, of job `of` or of none, as the author wrote it, for messages.
+    pub fn place(self, name: &str, of: Option<&str>) -> String {
+        match of {
+            Some(of) => format!("{} {name:?} of job {of:?}", self.word()),
+            None => format!("{} {name:?}", self.word()),
+        }
+    }
+
+    /// What such a block is called.
+    pub fn word(self) -> &'static str {
+        match self {
             Self::Pre => "pre",
             Self::Post => "post",
-        };
-        format!("{word} {name:?} of job {of:?}")
+            Self::PreStop => "pre_stop",
+            Self::PostStop => "post_stop",
+            Self::Alone => "hook",
+            Self::AfterSuccess => "after_success",
+            Self::AfterFailure => "after_failure",
+        }
+    }
+
+    /// Whether it is a step of bringing a tree up: it has a place among the nodes.
+    pub fn is_of_run(self) -> bool {
+        matches!(self, Self::Pre | Self::Post | Self::Alone)
     }
 }
 

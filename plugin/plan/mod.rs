@@ -22,7 +22,7 @@ mod naming;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use blueprint::Blueprint;
-pub use naming::{Rollout, hook_job, rollout};
+pub use naming::{Rollout, hook_job, rollout, run_of_hook};
 use petgraph::{
     algo::{kosaraju_scc, toposort},
     graphmap::DiGraphMap,
@@ -30,7 +30,7 @@ use petgraph::{
 
 use crate::{
     cluster::{JobKey, Place, nearest},
-    manifest::{Manifest, Moment, Problem, Problems, Tree},
+    manifest::{Hook, Manifest, Moment, Problem, Problems, Tree},
 };
 
 /// A manifest that can be carried out, and the order of its steps.
@@ -62,7 +62,8 @@ impl Plan {
         }
         match toposort(&graph, None) {
             Ok(order) if problems.is_empty() => {
-                let order = order.into_iter().map(str::to_owned).collect();
+                let order = order.into_iter().filter(|name| is_block(&manifest, name)).map(str::to_owned);
+                let order = order.collect();
                 let needs = if manifest.tree.is_some() { needs } else { BTreeMap::new() };
                 Ok(Self { manifest, order, needs })
             }
@@ -75,13 +76,14 @@ impl Plan {
         &self.manifest
     }
 
-    /// The names of the steps: each after all that it depends on, else by name.
+    /// The names of the steps of a run: each after all that it depends on, else by name. Hooks around a stop and
+    /// after a run are none of them.
     pub fn order(&self) -> &[String] {
         &self.order
     }
 
     /// In a tree: the names of the steps that must be satisfied before step `name` begins. A job's own pre hooks are
-    /// among them.
+    /// among them. For a hook around a stop or after a run: the others that come before it.
     pub fn needs(&self, name: &str) -> &[String] {
         self.needs.get(name).map_or(&[], Vec::as_slice)
     }
@@ -106,15 +108,20 @@ fn needs(manifest: &Manifest) -> BTreeMap<String, Vec<String>> {
         needs.insert(name.clone(), all);
     }
     for (name, hook) in tree.iter().flat_map(|tree| &tree.hooks) {
+        let own_job = hook.of.as_ref().and_then(|of| tree?.jobs.get(of));
         let mut all = match hook.moment {
-            Moment::Pre => tree
-                .and_then(|tree| tree.jobs.get(&hook.of))
-                .map_or_else(Vec::new, |job| expand(manifest, &job.depends_on)),
-            Moment::Post => vec![hook.of.clone()],
+            Moment::Pre => own_job.map_or_else(Vec::new, |job| expand(manifest, &job.depends_on)),
+            Moment::Post => hook.of.iter().cloned().collect(),
+            Moment::Alone => Vec::new(),
+            Moment::PreStop | Moment::PostStop | Moment::AfterSuccess | Moment::AfterFailure => {
+                let others = hook.depends_on.iter().filter(|needed| may_need(manifest, hook, needed));
+                needs.insert(name.clone(), others.cloned().collect());
+                continue;
+            }
         };
         // A hook that names its own job means the job, and not the hooks around it.
         let (own, others): (Vec<_>, Vec<_>) =
-            hook.depends_on.iter().cloned().partition(|needed| *needed == hook.of);
+            hook.depends_on.iter().cloned().partition(|needed| hook.of.as_ref() == Some(needed));
         all.extend(own);
         all.extend(expand(manifest, &others));
         needs.insert(name.clone(), all);
@@ -142,16 +149,25 @@ fn expand(manifest: &Manifest, names: &[String]) -> Vec<String> {
 fn hooks<'a>(tree: Option<&'a Tree>, job: &'a str, moment: Moment) -> impl Iterator<Item = &'a str> {
     tree.into_iter()
         .flat_map(|tree| &tree.hooks)
-        .filter(move |(_, hook)| hook.of == job && hook.moment == moment)
+        .filter(move |(_, hook)| hook.of.as_deref() == Some(job) && hook.moment == moment)
         .map(|(name, _)| name.as_str())
 }
 
+/// Whether it is a block that is a step of a run.
 fn is_block(manifest: &Manifest, name: &str) -> bool {
     manifest.waits.contains_key(name)
-        || manifest
-            .tree
-            .as_ref()
-            .is_some_and(|tree| tree.jobs.contains_key(name) || tree.hooks.contains_key(name))
+        || manifest.tree.as_ref().is_some_and(|tree| {
+            tree.jobs.contains_key(name) || tree.hooks.get(name).is_some_and(|hook| hook.moment.is_of_run())
+        })
+}
+
+/// Whether `hook` may depend on the block `needed`.
+fn may_need(manifest: &Manifest, hook: &Hook, needed: &str) -> bool {
+    if hook.moment.is_of_run() {
+        return is_block(manifest, needed);
+    }
+    let other = manifest.tree.as_ref().and_then(|tree| tree.hooks.get(needed));
+    other.is_some_and(|other| other.moment == hook.moment && other.of == hook.of)
 }
 
 /// Edges lead from what is needed to what needs it.
@@ -175,25 +191,34 @@ fn dangling(manifest: &Manifest, problems: &mut Problems) {
     let waits = manifest.waits.iter().map(|(name, wait)| (format!("wait {name:?}"), &wait.depends_on));
     let jobs =
         tree.iter().flat_map(|tree| &tree.jobs).map(|(name, job)| (format!("job {name:?}"), &job.depends_on));
-    let hooks =
-        tree.iter().flat_map(|tree| &tree.hooks).map(|(name, hook)| (hook.place(name), &hook.depends_on));
+    let steps = waits.chain(jobs).flat_map(|(place, needs)| {
+        let missing = needs.iter().filter(|needed| !is_block(manifest, needed));
+        missing.map(move |needed| (place.clone(), needed))
+    });
+    let hooks = tree.iter().flat_map(|tree| &tree.hooks).flat_map(|(name, hook)| {
+        let missing = hook.depends_on.iter().filter(|needed| !may_need(manifest, hook, needed));
+        missing.map(|needed| (hook.place(name), needed))
+    });
     let names: Vec<&str> = manifest
         .waits
         .keys()
         .chain(tree.iter().flat_map(|tree| tree.jobs.keys().chain(tree.hooks.keys())))
         .map(String::as_str)
         .collect();
-    for (place, depends_on) in waits.chain(jobs).chain(hooks) {
-        for needed in depends_on.iter().filter(|needed| !is_block(manifest, needed)) {
-            let problem = Problem::new(
-                place.clone(),
-                format!("depends_on names {needed:?}, which is no block of this task"),
-            );
-            problems.push(match nearest(needed, names.iter().copied()) {
-                Some(near) => problem.with_help(format!("did you mean {near:?}?")),
-                None => problem,
-            });
+    for (place, needed) in steps.chain(hooks) {
+        if names.contains(&needed.as_str()) {
+            let text = format!("depends_on names {needed:?}, which runs at another time");
+            problems.push(Problem::new(place, text).with_help(
+                "pre_stop, post_stop, after_success and after_failure have an order of their own: each kind for itself",
+            ));
+            continue;
         }
+        let problem =
+            Problem::new(place, format!("depends_on names {needed:?}, which is no block of this task"));
+        problems.push(match nearest(needed, names.iter().copied()) {
+            Some(near) => problem.with_help(format!("did you mean {near:?}?")),
+            None => problem,
+        });
     }
 }
 

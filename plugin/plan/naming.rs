@@ -18,8 +18,15 @@ pub fn rollout(tree: &TreeName, hook: &Marks, job: &JobKey, rollout: Rollout<'_>
         Rollout::Over(before, spec) => ("over", before.to_string(), spec.to_string()),
         Rollout::Version(created, version) => ("version", created.to_string(), version.to_string()),
     };
-    let job = job.to_string();
-    let parts = [tree.as_str(), &hook.node, hook.spec.as_str(), &job, what, &first, &second];
+    short([tree.as_str(), &hook.node, hook.spec.as_str(), &job.to_string(), what, &first, &second])
+}
+
+/// A short name for what hook `hook`, which belongs to no job, is in one run.
+pub fn run_of_hook(tree: &TreeName, hook: &Marks, run: &str) -> String {
+    short([tree.as_str(), &hook.node, "run", run])
+}
+
+fn short<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     let mut name = digest(parts);
     name.truncate(8);
     name

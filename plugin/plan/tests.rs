@@ -64,6 +64,50 @@ fn problems_of_values_and_of_the_graph_are_told_together() {
     "#);
 }
 
+fn compiled(config: &Value) -> Result<Plan, Problems> {
+    let (manifest, problems) = Manifest::from_msgpack(&rmp_serde::to_vec(config).unwrap());
+    Plan::compile(manifest, problems)
+}
+
+#[test]
+fn hooks_around_a_stop_and_after_a_run_are_no_steps_of_it_and_have_an_order_of_their_own() {
+    let plan = compiled(&json!({
+        "job": {"db": {
+            "jobspec": "local/db", "depends_on": ["migrate"], "post": {"seed": {"jobspec": "x"}},
+            "pre_stop": {"drain": {"jobspec": "x"}, "dump": {"jobspec": "x", "depends_on": ["drain"]}},
+        }},
+        "hook": {"migrate": {"dispatch": "m", "once": "v7"}, "warm": {"dispatch": "w", "depends_on": ["db"]}},
+        "after_success": {"tell": {"dispatch": "t"}},
+    }))
+    .unwrap();
+    assert_eq!(plan.order(), ["migrate", "db", "seed", "warm"]);
+    assert_eq!(plan.needs("warm"), ["db", "seed"], "a job is satisfied with its post hooks");
+    assert_eq!(plan.needs("dump"), ["drain"]);
+    assert!(plan.needs("drain").is_empty() && plan.needs("tell").is_empty());
+}
+
+#[test]
+fn steps_of_another_order_are_nothing_to_depend_on() {
+    let problems = compiled(&json!({
+        "job": {"db": {
+            "jobspec": "local/db", "depends_on": ["tell"], "pre_stop": {"drain": {"jobspec": "x", "depends_on": ["db"]}},
+            "post_stop": {"a": {"jobspec": "x", "depends_on": ["drain", "b"]}, "b": {"jobspec": "x", "depends_on": ["a"]}},
+        }},
+        "after_success": {"tell": {"dispatch": "t", "depends_on": ["alarm"]}},
+        "after_failure": {"alarm": {"dispatch": "t", "once": "x"}},
+    }))
+    .unwrap_err();
+    assert_snapshot!(problems, @r#"
+    6 problems:
+    after_failure "alarm": once belongs to a `hook` block (take it away: this one runs once for each rollout, run or stop by itself)
+    job "db": depends_on names "tell", which runs at another time (pre_stop, post_stop, after_success and after_failure have an order of their own: each kind for itself)
+    post_stop "a" of job "db": depends_on names "drain", which runs at another time (pre_stop, post_stop, after_success and after_failure have an order of their own: each kind for itself)
+    pre_stop "drain" of job "db": depends_on names "db", which runs at another time (pre_stop, post_stop, after_success and after_failure have an order of their own: each kind for itself)
+    after_success "tell": depends_on names "alarm", which runs at another time (pre_stop, post_stop, after_success and after_failure have an order of their own: each kind for itself)
+    config: these blocks depend on each other: a → b → a (take one of the depends_on away)
+    "#);
+}
+
 #[test]
 fn a_task_looks_at_its_own_job_and_at_those_it_waits_for() {
     let config = json!({"wait": {

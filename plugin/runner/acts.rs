@@ -66,7 +66,7 @@ impl Hands {
 
     /// Whether the records of jobs with post hooks can be read. That they can be written only writing tells.
     async fn prove_record(&self, client: &Client, blocks: &Tree) -> Result<(), Trouble> {
-        if blocks.hooks.values().all(|hook| hook.moment == Moment::Pre) {
+        if blocks.hooks.values().all(|hook| hook.moment != Moment::Post) {
             return Ok(());
         }
         let (namespace, path) = self.record_of(&self.viewer.job);

@@ -87,7 +87,7 @@ async fn state_that_is_not_understood_is_refused_and_can_be_destroyed_and_starte
         Some(state(half)),
         Some(state(&longer)),
         Some(named(json!({}))),
-        Some(named(json!({"version": 3, "manifest": {"waits": {}, "tree": null}, "deadlines": {}}))),
+        Some(named(json!({"version": 4, "manifest": {"waits": {}, "tree": null}, "deadlines": {}}))),
         Some(named(json!({"version": 2, "manifest": {"waits": {}}, "deadlines": {}}))),
         Some(named(json!({"version": 1}))),
         Some(named(json!({"version": 1, "manifest": {"waits": {}}, "deadlines": {}}))),
@@ -106,7 +106,7 @@ async fn state_that_is_not_understood_is_refused_and_can_be_destroyed_and_starte
     this task's stored state cannot be read: IO error while reading data: unexpected end of file
     this task's stored state contradicts itself: its version would have been written in another way
     this task's stored state cannot be read: missing field `version`
-    this task's stored state has version 3, and this dtree knows the versions 1 to 2
+    this task's stored state has version 4, and this dtree knows the versions 1 to 3
     this task's stored state contradicts itself: its version would have been written in another way
     this task's stored state cannot be read: missing field `manifest`
     this task's stored state contradicts itself: its version would have been written in another way
@@ -168,6 +168,22 @@ fn second_handle() -> Handle {
     handle_of(&config, &[("redis", 1_795_158_842_042)])
 }
 
+/// Hooks that belong to no job, and the hooks around a stop and after a run.
+fn third_handle() -> Handle {
+    let config = json!({
+        "wait": {"redis": {"timeout": "1h"}},
+        "hook": {"migrate": {"dispatch": "db-migrate", "once": "v7", "depends_on": ["redis"]}},
+        "job": {"api": {
+            "jobspec": "local/api.nomad.hcl", "depends_on": ["migrate"],
+            "pre_stop": {"drain": {"jobspec": "local/drain.nomad.hcl"}},
+            "post_stop": {"archive": {"jobspec": "local/archive.nomad.hcl"}},
+        }},
+        "after_success": {"tell": {"dispatch": "chat"}},
+        "after_failure": {"alarm": {"dispatch": "pager", "retries": 3}},
+    });
+    handle_of(&config, &[("redis", 1_795_158_842_042)])
+}
+
 fn handle_of(config: &Value, deadlines: &[(&str, u64)]) -> Handle {
     let (manifest, problems) = Manifest::from_msgpack(&rmp_serde::to_vec_named(config).unwrap());
     assert!(problems.is_empty(), "{problems}");
@@ -178,6 +194,7 @@ fn handle_of(config: &Value, deadlines: &[(&str, u64)]) -> Handle {
 
 const FIRST_BYTES: &[u8] = include_bytes!("../fixtures/handle-v1.msgpack");
 const SECOND_BYTES: &[u8] = include_bytes!("../fixtures/handle-v2.msgpack");
+const THIRD_BYTES: &[u8] = include_bytes!("../fixtures/handle-v3.msgpack");
 
 #[test]
 fn the_first_handle_is_still_read() {
@@ -190,8 +207,9 @@ fn the_second_handle_is_still_read() {
 }
 
 #[test]
-fn the_second_handle_is_still_written() {
-    assert_eq!(second_handle().to_bytes().unwrap(), SECOND_BYTES);
+fn the_third_handle_is_still_read_and_written() {
+    assert_eq!(Handle::from_bytes(THIRD_BYTES).unwrap(), third_handle());
+    assert_eq!(third_handle().to_bytes().unwrap(), THIRD_BYTES);
 }
 
 #[test]
@@ -207,7 +225,9 @@ fn a_tree_needs_no_deadlines_in_its_handle_and_a_gate_does() {
     of_others.deadlines.insert("postgres".to_owned(), Time::from_unix_millis(1));
     assert!(Handle::from_bytes(&of_others.to_bytes().unwrap()).is_err());
     let mut without_jobs = second_handle();
-    without_jobs.manifest.tree.as_mut().unwrap().jobs.clear();
+    let tree = without_jobs.manifest.tree.as_mut().unwrap();
+    tree.jobs.clear();
+    tree.hooks.clear();
     assert!(Handle::from_bytes(&without_jobs.to_bytes().unwrap()).is_err());
 }
 
@@ -230,7 +250,7 @@ fn keys(state: &Value) -> Vec<String> {
 /// serde takes an absent optional value for `None`: a wait in the wrong namespace, or for fewer groups.
 #[test]
 fn a_handle_without_one_of_its_keys_is_refused() {
-    for bytes in [FIRST_BYTES, SECOND_BYTES] {
+    for bytes in [FIRST_BYTES, SECOND_BYTES, THIRD_BYTES] {
         let state: Value = rmp_serde::from_slice(bytes).unwrap();
         // What the user named may be absent: a wait, a job, a hook, a variable, a key of the meta.
         let names = ["waits", "deadlines", "jobs", "hooks", "vars", "meta"];

@@ -28,8 +28,9 @@ pub(super) fn wakes(plan: &Plan) -> BTreeMap<String, BTreeSet<String>> {
         }
     }
     for (name, hook) in plan.manifest().tree.iter().flat_map(|tree| &tree.hooks) {
-        wakes.entry(hook.of.clone()).or_default().insert(name.clone());
-        wakes.entry(name.clone()).or_default().insert(hook.of.clone());
+        let Some(of) = &hook.of else { continue };
+        wakes.entry(of.clone()).or_default().insert(name.clone());
+        wakes.entry(name.clone()).or_default().insert(of.clone());
     }
     wakes
 }

@@ -90,7 +90,7 @@ impl Around<'_> {
         self.tree
             .blocks()
             .and_then(|tree| tree.hooks.get(hook))
-            .is_some_and(|hook| hook.of == of && hook.moment == moment)
+            .is_some_and(|hook| hook.of.as_deref() == Some(of) && hook.moment == moment)
     }
 
     pub(super) fn hooks_of(&self, of: &str, moment: Moment) -> impl Iterator<Item = &str> {
@@ -98,7 +98,7 @@ impl Around<'_> {
             .blocks()
             .into_iter()
             .flat_map(|tree| &tree.hooks)
-            .filter(move |(_, hook)| hook.of == of && hook.moment == moment)
+            .filter(move |(_, hook)| hook.of.as_deref() == Some(of) && hook.moment == moment)
             .map(|(name, _)| name.as_str())
     }
 

@@ -19,6 +19,7 @@ use std::time::Duration;
 use super::{
     around::Around,
     attempt::{Output, Running},
+    job::LOOKS_FIRST,
     memory::{Ended, Memory, Try},
     step::{Acting, Out},
 };
@@ -49,6 +50,16 @@ pub(super) struct HookStep {
     may_be_there: bool,
     /// The stopped jobs of attempts that failed, where none is to stay.
     leftovers: Vec<JobKey>,
+}
+
+/// Why a hook is not launched now.
+enum NotNow {
+    /// What it is for is not known yet.
+    Waits,
+    /// It is not needed: why.
+    NotNeeded(String),
+    /// It never will be.
+    Skipped(NodeState),
 }
 
 #[derive(Clone, Debug)]
@@ -261,51 +272,72 @@ impl HookStep {
         if let Some(skipped) = around.halted(name) {
             return Some(skipped);
         }
-        let Some(job) = around.job(&self.hook.of) else {
-            return Some(NodeState::Blocked { why: format!("waits for {}", self.hook.of) });
-        };
         if !around.has_looked {
-            return Some(NodeState::Blocked { why: format!("waits for {}", self.hook.of) });
+            return Some(self.waits(name, around));
         }
-        let rollout = match self.hook.moment {
-            // Not for a job that will not be submitted, whatever came in its way.
-            Moment::Pre if let Some(skipped) = around.lost(&self.hook.of) => return Some(skipped),
-            Moment::Pre => {
-                if job.is_submitted() {
-                    self.not_needed(format!("not needed: {} is as it should be", self.hook.of));
-                    return None;
-                }
-                match job.due() {
-                    Some(due) => plan::Rollout::Over(due.before, &job.blueprint.spec),
-                    None => {
-                        return Some(around.blocked(name, |_| true).unwrap_or_else(|| NodeState::Blocked {
-                            why: format!("waits for {}", self.hook.of),
-                        }));
-                    }
-                }
+        let rollout = match self.rollout(around) {
+            Ok(rollout) => rollout,
+            Err(NotNow::Skipped(state)) => return Some(state),
+            Err(NotNow::Waits) => return Some(self.waits(name, around)),
+            Err(NotNow::NotNeeded(how)) => {
+                self.is_needless = true;
+                self.phase = Phase::Ended(Ended { is_good: true, how, job: None });
+                return None;
             }
-            Moment::Post => match job.rollout() {
-                Some(rollout) if rollout.is_done => {
-                    self.not_needed(format!("not needed: it ran for version {} before", rollout.version));
-                    return None;
-                }
-                Some(rollout) => plan::Rollout::Version(rollout.create_index, rollout.version),
-                None => {
-                    return Some(around.blocked(name, |_| true).unwrap_or_else(|| NodeState::Blocked {
-                        why: format!("waits for {}", self.hook.of),
-                    }));
-                }
-            },
         };
         if let Some(blocked) = around.blocked(name, |_| true).or_else(|| around.no_room()) {
             return Some(blocked);
         }
-        let rollout = plan::rollout(&self.marks.tree, &self.marks, &job.blueprint.key, rollout);
         let attempt = Try { rollout, number: 1, before: 0 };
         self.may_be_there = false;
         out.remember(now, name, Memory::Launching(attempt.clone()));
         self.phase = Phase::Launching(attempt);
         None
+    }
+
+    /// What it is for, as a part of its job's ID, if it is needed.
+    fn rollout(&self, around: &Around<'_>) -> Result<String, NotNow> {
+        let Some(of) = &self.hook.of else {
+            return Ok(plan::run_of_hook(&self.marks.tree, &self.marks, &around.tree.run_name()));
+        };
+        let job = around.job(of).ok_or(NotNow::Waits)?;
+        let rollout = match self.hook.moment {
+            Moment::Pre => {
+                // Not for a job that will not be submitted, whatever came in its way.
+                if let Some(skipped) = around.lost(of) {
+                    return Err(NotNow::Skipped(skipped));
+                }
+                if job.is_submitted() {
+                    return Err(NotNow::NotNeeded(format!("not needed: {of} is as it should be")));
+                }
+                let due = job.due().ok_or(NotNow::Waits)?;
+                plan::Rollout::Over(due.before, &job.blueprint.spec)
+            }
+            Moment::Post
+            | Moment::PreStop
+            | Moment::PostStop
+            | Moment::Alone
+            | Moment::AfterSuccess
+            | Moment::AfterFailure => {
+                let rollout = job.rollout().ok_or(NotNow::Waits)?;
+                if rollout.is_done {
+                    let how = format!("not needed: it ran for version {} before", rollout.version);
+                    return Err(NotNow::NotNeeded(how));
+                }
+                plan::Rollout::Version(rollout.create_index, rollout.version)
+            }
+        };
+        Ok(plan::rollout(&self.marks.tree, &self.marks, &job.blueprint.key, rollout))
+    }
+
+    /// What it waits for before it can be told what it is for.
+    fn waits(&self, name: &str, around: &Around<'_>) -> NodeState {
+        around.blocked(name, |_| true).unwrap_or_else(|| NodeState::Blocked {
+            why: match &self.hook.of {
+                Some(of) => format!("waits for {of}"),
+                None => LOOKS_FIRST.to_owned(),
+            },
+        })
     }
 
     /// After a failure: first its output, then its job goes, then the next attempt or the end.
@@ -360,11 +392,6 @@ impl HookStep {
         }
     }
 
-    fn not_needed(&mut self, how: String) {
-        self.is_needless = true;
-        self.phase = Phase::Ended(Ended { is_good: true, how, job: None });
-    }
-
     fn end(&mut self, now: Time, name: &str, is_good: bool, how: String, job: Option<JobKey>, out: &mut Out) {
         let ended = match (is_good, self.hook.on_failure) {
             (true, _) | (false, OnHookFailure::Fail) => Ended { is_good, how, job },
@@ -407,9 +434,16 @@ impl HookStep {
 
     /// Whether the result of the hook can be told without its job.
     fn result_stands(&self, around: &Around<'_>) -> bool {
-        around.job(&self.hook.of).is_some_and(|job| match self.hook.moment {
+        // One that belongs to no job is for this run, which remembers its result.
+        let Some(of) = &self.hook.of else { return true };
+        around.job(of).is_some_and(|job| match self.hook.moment {
             Moment::Pre => job.is_submitted(),
-            Moment::Post => job.is_attested(),
+            Moment::Post
+            | Moment::PreStop
+            | Moment::PostStop
+            | Moment::Alone
+            | Moment::AfterSuccess
+            | Moment::AfterFailure => job.is_attested(),
         })
     }
 

@@ -33,7 +33,7 @@ use crate::{
 /// How long a job that must be looked at may stay out of sight before its step fails.
 const LOOK_LIMIT: Duration = Duration::from_mins(5);
 /// What is in the way before every job was seen.
-const LOOKS_FIRST: &str = "looks at all jobs of the tree first";
+pub(super) const LOOKS_FIRST: &str = "looks at all jobs of the tree first";
 /// What a job may take longer than its own progress deadline: Nomad tells of a failure with a delay.
 const GRACE: Duration = Duration::from_secs(30);
 /// Nomad's own progress deadline where there is none to read.

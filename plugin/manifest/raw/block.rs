@@ -12,6 +12,9 @@ use crate::{
 /// The most bytes that Nomad dispatches with a job.
 const MAX_PAYLOAD: usize = 16 << 10;
 
+/// The longest key of `once`, in bytes: it is kept with the record of what ran for it.
+const MAX_KEY: usize = 1 << 10;
+
 /// The beginning of the meta keys that dtree writes itself.
 const RESERVED: &str = "dtree_";
 
@@ -184,6 +187,25 @@ impl<'a> Block<'a> {
             ));
         }
         payload
+    }
+
+    /// Refuses a key that would be the same for everybody.
+    pub(super) fn once(&mut self, key: Option<String>) -> Option<String> {
+        let key = key?;
+        if key.trim().is_empty() {
+            self.problem_with_help(
+                "once is empty, so it would run once and never again, for whatever release",
+                "give it a key that changes when it must run again, like `once = \"${NOMAD_META_release}\"`, and see that it has a value",
+            );
+        } else if key.contains("${") {
+            self.problem_with_help(
+                format!("once = {key:?} is no key: Nomad found no value for it"),
+                "a name in `${…}` must be that of the task's environment or meta",
+            );
+        } else if key.len() > MAX_KEY {
+            self.problem(format!("once has {} bytes, and a key may have {MAX_KEY}", key.len()));
+        }
+        Some(key)
     }
 
     /// Names attributes that contradict each other, as a pair.

@@ -1,4 +1,4 @@
-//! One `pre` or `post` block as it arrives.
+//! One block of a hook as it arrives.
 
 use std::collections::BTreeMap;
 
@@ -27,12 +27,26 @@ pub(super) struct Hook {
     retries: Option<Number>,
     on_failure: Option<String>,
     retain: Option<String>,
+    once: Option<String>,
 }
 
 impl Hook {
-    /// The block of job `of` with typed values; what is wrong with it is told to `block`.
-    pub(super) fn check(self, label: &str, of: &str, moment: Moment, mut block: Block<'_>) -> manifest::Hook {
+    /// The block, of job `of` or of none, with typed values; what is wrong with it is told to `block`.
+    pub(super) fn check(
+        self,
+        label: &str,
+        of: Option<&str>,
+        moment: Moment,
+        mut block: Block<'_>,
+    ) -> manifest::Hook {
         check_label(label, &mut block);
+        if self.once.is_some() && moment != Moment::Alone {
+            block.problem_with_help(
+                "once belongs to a `hook` block",
+                "take it away: this one runs once for each rollout, run or stop by itself",
+            );
+        }
+        let once = block.once(self.once);
         let has_jobspec = self.jobspec.is_some();
         if self.dispatch.is_some() {
             block.apart(
@@ -71,12 +85,13 @@ impl Hook {
             block.word("on_failure", self.on_failure, OnHookFailure::WORDS, OnHookFailure::from_word);
         let retain = block.word("retain", self.retain, Retain::WORDS, Retain::from_word);
         manifest::Hook {
-            of: of.to_owned(),
+            of: of.map(str::to_owned),
             moment,
             launch,
             namespace,
             meta,
             depends_on: self.depends_on.unwrap_or_default(),
+            once,
             timeout: timeout.unwrap_or(manifest::Hook::DEFAULT_TIMEOUT),
             retries: retries.unwrap_or_default(),
             on_failure: on_failure.unwrap_or(OnHookFailure::Fail),

@@ -22,6 +22,8 @@ pub(super) struct Job {
     ready: Option<Ready>,
     pre: Option<BTreeMap<String, Hook>>,
     post: Option<BTreeMap<String, Hook>>,
+    pre_stop: Option<BTreeMap<String, Hook>>,
+    post_stop: Option<BTreeMap<String, Hook>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -38,9 +40,15 @@ struct Ready {
 impl Job {
     /// The labels of its hooks.
     pub(super) fn hook_labels(&self) -> impl Iterator<Item = (Moment, &str)> {
-        let pre = self.pre.iter().flat_map(BTreeMap::keys).map(|label| (Moment::Pre, label.as_str()));
-        let post = self.post.iter().flat_map(BTreeMap::keys).map(|label| (Moment::Post, label.as_str()));
-        pre.chain(post)
+        let hooks = [
+            (Moment::Pre, &self.pre),
+            (Moment::Post, &self.post),
+            (Moment::PreStop, &self.pre_stop),
+            (Moment::PostStop, &self.post_stop),
+        ];
+        hooks.into_iter().flat_map(|(moment, hooks)| {
+            hooks.iter().flat_map(BTreeMap::keys).map(move |label| (moment, label.as_str()))
+        })
     }
 
     /// The block with typed values, and its hooks by label; what is wrong with them is added to `problems`.
@@ -64,14 +72,19 @@ impl Job {
         let namespace = block.namespace(self.namespace);
         let exclusive = block.name("exclusive", self.exclusive);
         let ready = self.ready.unwrap_or_default().check(label, problems);
-        let hooks = [(Moment::Pre, self.pre), (Moment::Post, self.post)];
+        let hooks = [
+            (Moment::Pre, self.pre),
+            (Moment::Post, self.post),
+            (Moment::PreStop, self.pre_stop),
+            (Moment::PostStop, self.post_stop),
+        ];
         let hooks = hooks.into_iter().flat_map(|(moment, hooks)| {
             hooks.into_iter().flatten().map(move |(label, hook)| (moment, label, hook))
         });
         let hooks = hooks
             .map(|(moment, name, hook)| {
-                let block = Block::new(moment.place(&name, label), problems);
-                let hook = hook.check(&name, label, moment, block);
+                let block = Block::new(moment.place(&name, Some(label)), problems);
+                let hook = hook.check(&name, Some(label), moment, block);
                 (name, hook)
             })
             .collect();

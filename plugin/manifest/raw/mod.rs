@@ -11,16 +11,20 @@ use serde::Deserialize;
 
 use self::{
     block::{Block, Number},
+    hook::Hook,
     job::Job,
     wait::Wait,
 };
-use super::{JobNode, OnFailure, Problem, Problems, Tree};
+use super::{JobNode, Moment, OnFailure, Problem, Problems, Tree};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Manifest {
     wait: Option<BTreeMap<String, Wait>>,
     job: Option<BTreeMap<String, Job>>,
+    hook: Option<BTreeMap<String, Hook>>,
+    after_success: Option<BTreeMap<String, Hook>>,
+    after_failure: Option<BTreeMap<String, Hook>>,
     on_failure: Option<String>,
     max_parallel: Option<Number>,
     timeout: Option<String>,
@@ -31,8 +35,20 @@ impl Manifest {
     pub(super) fn check(self, problems: &mut Problems) -> super::Manifest {
         let waits = self.wait.unwrap_or_default();
         let jobs = self.job.unwrap_or_default();
-        one_name_each(&waits, &jobs, problems);
+        let hooks: Vec<_> = [
+            (Moment::Alone, self.hook),
+            (Moment::AfterSuccess, self.after_success),
+            (Moment::AfterFailure, self.after_failure),
+        ]
+        .into_iter()
+        .flat_map(|(moment, hooks)| {
+            hooks.into_iter().flatten().map(move |(label, hook)| (moment, label, hook))
+        })
+        .collect();
+        one_name_each(&waits, &jobs, &hooks, problems);
         let of_trees = [
+            ("after_success", hooks.iter().any(|(moment, ..)| *moment == Moment::AfterSuccess)),
+            ("after_failure", hooks.iter().any(|(moment, ..)| *moment == Moment::AfterFailure)),
             ("on_failure", self.on_failure.is_some()),
             ("max_parallel", self.max_parallel.is_some()),
             ("timeout", self.timeout.is_some()),
@@ -47,11 +63,11 @@ impl Manifest {
             .collect();
 
         let mut block = Block::new("config", problems);
-        let has_jobs = !jobs.is_empty();
-        if !has_jobs {
+        let is_tree = !jobs.is_empty() || hooks.iter().any(|(moment, ..)| *moment == Moment::Alone);
+        if !is_tree {
             for (attribute, _) in of_trees.into_iter().filter(|(_, is_given)| *is_given) {
                 block.problem_with_help(
-                    format!("{attribute} is about a tree of jobs, and there is no `job` block"),
+                    format!("{attribute} is about jobs and hooks, and there is no `job` or `hook` block"),
                     "take it away; what it means for one wait is written into the `wait` block",
                 );
             }
@@ -73,24 +89,37 @@ impl Manifest {
                 tree.hooks.entry(label).or_insert(hook);
             }
         }
-        super::Manifest { waits, tree: has_jobs.then(|| Box::new(tree)) }
+        for (moment, label, hook) in hooks {
+            let block = Block::new(moment.place(&label, None), problems);
+            let hook = hook.check(&label, None, moment, block);
+            tree.hooks.entry(label).or_insert(hook);
+        }
+        super::Manifest { waits, tree: is_tree.then(|| Box::new(tree)) }
     }
 }
 
 /// Names each label that two blocks have, with the places of both: `depends_on` could mean either.
-fn one_name_each(waits: &BTreeMap<String, Wait>, jobs: &BTreeMap<String, Job>, problems: &mut Problems) {
+fn one_name_each(
+    waits: &BTreeMap<String, Wait>,
+    jobs: &BTreeMap<String, Job>,
+    hooks: &[(Moment, String, Hook)],
+    problems: &mut Problems,
+) {
     let mut places: BTreeMap<&str, String> = BTreeMap::new();
     let nodes = waits.keys().map(|label| (label.as_str(), format!("wait {label:?}"))).chain(
         jobs.iter().flat_map(|(job, node)| {
-            let hooks = node.hook_labels().map(move |(moment, label)| (label, moment.place(label, job)));
+            let hooks =
+                node.hook_labels().map(move |(moment, label)| (label, moment.place(label, Some(job))));
             [(job.as_str(), JobNode::place(job))].into_iter().chain(hooks)
         }),
     );
+    let nodes =
+        nodes.chain(hooks.iter().map(|(moment, label, _)| (label.as_str(), moment.place(label, None))));
     for (label, place) in nodes {
         if let Some(first) = places.get(label) {
             problems.push(
                 Problem::new(place, format!("{first} has the same label"))
-                    .with_help("wait, job, pre and post share their labels in a task: rename one"),
+                    .with_help("wait, job and all hook blocks share their labels in a task: rename one"),
             );
         } else {
             places.insert(label, place);

@@ -146,49 +146,53 @@ fn durations_have_a_range() {
 
 #[test]
 fn nothing_to_do_is_a_problem() {
-    assert_snapshot!(problems(&json!({"wait": {}})), @r#"config: nothing to wait for and nothing to submit (name each job the group needs: `wait "postgres" {}`, or each to submit: `job "postgres" { jobspec = "local/postgres.nomad.hcl" }`)"#);
+    assert_snapshot!(problems(&json!({"wait": {}})), @r#"config: nothing to wait for, to submit or to run (name each job the group needs: `wait "postgres" {}`, or each to submit: `job "postgres" { jobspec = "local/postgres.nomad.hcl" }`, or each to run: `hook "migrate" { dispatch = "db-migrate" }`)"#);
     assert_eq!(problems(&json!({"wait": {}})), problems(&json!({"job": {}, "timeout": null})));
     assert_eq!(problems(&json!({"wait": {}})), problems(&json!({})));
 }
 
 #[test]
 fn unknown_keys_and_garbage_are_problems() {
-    assert_snapshot!(problems(&json!({"wiat": {}})), @"config: cannot be read: unknown field `wiat`, expected one of `wait`, `job`, `on_failure`, `max_parallel`, `timeout`");
+    assert_snapshot!(problems(&json!({"wiat": {}})), @"config: cannot be read: unknown field `wiat`, expected one of `wait`, `job`, `hook`, `after_success`, `after_failure`, `on_failure`, `max_parallel`, `timeout`");
     assert_snapshot!(problems(&json!({"wait": {"a": {"untill": "healthy"}}})), @"config: cannot be read: unknown field `untill`, expected one of `job`, `namespace`, `group`, `task`, `until`, `at_least`, `any_version`, `timeout`, `on_timeout`, `on_blocked`, `depends_on`");
     assert_snapshot!(problems(&json!({"wait": {"a": {"until": 5}}})), @"config: cannot be read: invalid type: integer `5`, expected a string");
     assert_snapshot!(Manifest::from_msgpack(&[]).1, @"config: cannot be read: IO error while reading marker: failed to fill whole buffer");
     assert_snapshot!(Manifest::from_msgpack(&[0xc1, 0xff]).1, @"config: cannot be read: wrong msgpack marker Reserved");
 }
 
-/// A manifest around a body.
-type Around = fn(Value) -> Value;
+/// A body of the schema, and the names of the blocks and labels around it.
+type Inner = (schema::Body, Vec<&'static str>);
 
-/// Each body of the schema, and a manifest around one of it.
-fn bodies() -> Vec<(schema::Body, Around)> {
-    let [wait, job] = schema::MANIFEST.blocks else { panic!("wait and job") };
-    let [ready, pre, post] = job.body.blocks else { panic!("ready, pre and post") };
-    let names = [wait, job, ready, pre, post].map(|block| block.name);
-    assert_eq!(names, ["wait", "job", "ready", "pre", "post"]);
-    vec![
-        (schema::MANIFEST, |body| body),
-        (wait.body, |body| json!({"wait": {"a": body}})),
-        (job.body, |body| json!({"job": {"a": body}})),
-        (ready.body, |body| json!({"job": {"a": {"ready": body}}})),
-        (pre.body, |body| json!({"job": {"a": {"pre": {"b": body}}}})),
-        (post.body, |body| json!({"job": {"a": {"post": {"b": body}}}})),
-    ]
+/// Each body of the schema.
+fn bodies() -> Vec<Inner> {
+    fn below(body: schema::Body, path: &[&'static str], all: &mut Vec<Inner>) {
+        all.push((body, path.to_vec()));
+        for block in body.blocks {
+            let inner = [path, &[block.name], if block.label.is_some() { &["a"] } else { &[] }].concat();
+            below(block.body, &inner, all);
+        }
+    }
+    let mut all = Vec::new();
+    below(schema::MANIFEST, &[], &mut all);
+    assert!(all.iter().any(|(_, path)| *path == ["job", "a", "post_stop", "a"]), "{all:?}");
+    all
+}
+
+/// A manifest with `body` at `path`.
+fn around(path: &[&str], body: Value) -> Value {
+    path.iter().rev().fold(body, |body, name| json!({ *name: body }))
 }
 
 #[test]
 fn the_schema_lists_exactly_what_the_reader_takes() {
-    for (body, around) in bodies() {
+    for (body, path) in bodies() {
         let blocks = body.blocks.iter().map(|block| block.name);
         let names: Vec<&str> = body.attributes.iter().map(|attribute| attribute.name).chain(blocks).collect();
         for name in &names {
-            let nothing = problems(&around(json!({*name: null})));
+            let nothing = problems(&around(&path, json!({*name: null})));
             assert!(!nothing.contains("cannot be read"), "{name}: {nothing}");
         }
-        let unknown = problems(&around(json!({"": null})));
+        let unknown = problems(&around(&path, json!({"": null})));
         for name in &names {
             assert!(unknown.contains(&format!("`{name}`")), "{unknown} lacks {name}");
         }
@@ -198,7 +202,7 @@ fn the_schema_lists_exactly_what_the_reader_takes() {
 
 #[test]
 fn every_kind_of_attribute_is_read_as_the_schema_says() {
-    for (body, around) in bodies() {
+    for (body, path) in bodies() {
         for attribute in body.attributes {
             let good = match attribute.kind {
                 schema::Kind::Text => json!("x"),
@@ -207,7 +211,7 @@ fn every_kind_of_attribute_is_read_as_the_schema_says() {
                 schema::Kind::TextList => json!(["x"]),
                 schema::Kind::TextMap => json!({"x": "y"}),
             };
-            let told = problems(&around(json!({attribute.name: good})));
+            let told = problems(&around(&path, json!({attribute.name: good})));
             assert!(!told.contains("cannot be read"), "{}: {told}", attribute.name);
         }
     }

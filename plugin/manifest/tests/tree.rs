@@ -52,12 +52,13 @@ fn a_bare_tree_has_the_defaults() {
         hooks: [(
             "check".to_owned(),
             Hook {
-                of: "api".to_owned(),
+                of: Some("api".to_owned()),
                 moment: Moment::Pre,
                 launch: Launch::Jobspec { jobspec: "x".to_owned(), vars: [].into() },
                 namespace: None,
                 meta: [].into(),
                 depends_on: vec![],
+                once: None,
                 timeout: Duration::from_mins(10),
                 retries: 0,
                 on_failure: OnHookFailure::Fail,
@@ -113,12 +114,13 @@ fn every_attribute_of_a_tree_arrives() {
     };
     assert_eq!(tree.jobs["postgres"], expected);
     let expected = Hook {
-        of: "postgres".to_owned(),
+        of: Some("postgres".to_owned()),
         moment: Moment::Pre,
         launch: Launch::Jobspec { jobspec: "local/check.hcl".to_owned(), vars: map("x", "1") },
         namespace: Some("ops".into()),
         meta: map("k", "v"),
         depends_on: vec!["other".to_owned()],
+        once: None,
         timeout: Duration::from_mins(1),
         retries: 2,
         on_failure: OnHookFailure::Continue,
@@ -155,7 +157,7 @@ fn all_problems_of_a_tree_are_told_at_once() {
     });
     assert_snapshot!(problems(&config), @r#"
     32 problems:
-    pre "" of job "api": job "" has the same label (wait, job, pre and post share their labels in a task: rename one)
+    pre "" of job "api": job "" has the same label (wait, job and all hook blocks share their labels in a task: rename one)
     wait "redis": until = "helthy" is none of running, healthy, complete, failed, finished, stopped, absent (did you mean "healthy"?)
     config: on_failure = "finnish" is none of finish, continue, cancel (did you mean "finish"?)
     config: max_parallel = 0 is no whole number from 1 to 1000
@@ -221,10 +223,10 @@ fn one_label_for_two_blocks_is_told_with_both_places() {
     });
     assert_snapshot!(problems(&config), @r#"
     4 problems:
-    pre "api" of job "api": job "api" has the same label (wait, job, pre and post share their labels in a task: rename one)
-    post "both" of job "db": pre "both" of job "db" has the same label (wait, job, pre and post share their labels in a task: rename one)
-    job "redis": wait "redis" has the same label (wait, job, pre and post share their labels in a task: rename one)
-    post "seed" of job "redis": pre "seed" of job "api" has the same label (wait, job, pre and post share their labels in a task: rename one)
+    pre "api" of job "api": job "api" has the same label (wait, job and all hook blocks share their labels in a task: rename one)
+    post "both" of job "db": pre "both" of job "db" has the same label (wait, job and all hook blocks share their labels in a task: rename one)
+    job "redis": wait "redis" has the same label (wait, job and all hook blocks share their labels in a task: rename one)
+    post "seed" of job "redis": pre "seed" of job "api" has the same label (wait, job and all hook blocks share their labels in a task: rename one)
     "#);
 }
 
@@ -233,9 +235,9 @@ fn what_is_said_of_a_tree_needs_one() {
     let config = json!({"wait": {"a": {}}, "on_failure": "finish", "max_parallel": 3, "timeout": "1h"});
     assert_snapshot!(problems(&config), @"
     3 problems:
-    config: on_failure is about a tree of jobs, and there is no `job` block (take it away; what it means for one wait is written into the `wait` block)
-    config: max_parallel is about a tree of jobs, and there is no `job` block (take it away; what it means for one wait is written into the `wait` block)
-    config: timeout is about a tree of jobs, and there is no `job` block (take it away; what it means for one wait is written into the `wait` block)
+    config: on_failure is about jobs and hooks, and there is no `job` or `hook` block (take it away; what it means for one wait is written into the `wait` block)
+    config: max_parallel is about jobs and hooks, and there is no `job` or `hook` block (take it away; what it means for one wait is written into the `wait` block)
+    config: timeout is about jobs and hooks, and there is no `job` or `hook` block (take it away; what it means for one wait is written into the `wait` block)
     ");
 }
 
@@ -246,4 +248,14 @@ fn a_gate_is_not_larger_for_the_trees_there_are() {
     assert_eq!(gate.tree, None);
     let without = size_of_val(&gate.waits);
     assert_eq!(size_of_val(&gate), without + size_of::<usize>());
+}
+
+#[test]
+fn a_key_of_once_must_tell_releases_apart() {
+    let hook = |once: &str| json!({"hook": {"migrate": {"dispatch": "m", "once": once}}});
+    assert_eq!(tree(&hook("v7")).hooks["migrate"].once.as_deref(), Some("v7"));
+    assert_snapshot!(problems(&hook("")), @r#"hook "migrate": once is empty, so it would run once and never again, for whatever release (give it a key that changes when it must run again, like `once = "${NOMAD_META_release}"`, and see that it has a value)"#);
+    assert_snapshot!(problems(&hook(" ")), @r#"hook "migrate": once is empty, so it would run once and never again, for whatever release (give it a key that changes when it must run again, like `once = "${NOMAD_META_release}"`, and see that it has a value)"#);
+    assert_snapshot!(problems(&hook("${NOMAD_META_relaese}")), @r#"hook "migrate": once = "${NOMAD_META_relaese}" is no key: Nomad found no value for it (a name in `${…}` must be that of the task's environment or meta)"#);
+    assert_snapshot!(problems(&hook(&"x".repeat(1025))), @r#"hook "migrate": once has 1025 bytes, and a key may have 1024"#);
 }

@@ -127,8 +127,9 @@ impl Shell<'_> {
         for needed in self.plan.needs(name) {
             let is_so = if self.is_hook(needed) {
                 let hook = &self.plan.manifest().tree.as_ref().unwrap().hooks[needed];
-                let was_needless =
-                    hook.moment == Moment::Post && self.is_untouched(&hook.of) && self.case.is_up;
+                let was_needless = hook.moment == Moment::Post
+                    && self.is_untouched(hook.of.as_deref().unwrap_or_default())
+                    && self.case.is_up;
                 self.judge.ended_well.contains(needed) || was_needless || self.case.hook(needed).is_optional
             } else {
                 let key = match blueprints.get(needed) {

@@ -65,7 +65,7 @@ impl Shell<'_> {
             prop_assert_eq!(shown, Some(Fate::Good), "{} is not ready", name);
         }
         for (name, hook) in &self.plan.manifest().tree.as_ref().unwrap().hooks {
-            let was_touched = !self.is_untouched(&hook.of);
+            let was_touched = !self.is_untouched(hook.of.as_deref().unwrap_or_default());
             let is_optional = hook.on_failure == OnHookFailure::Continue;
             prop_assert!(
                 !was_touched || is_optional || self.judge.ended_well.contains(name),
@@ -88,9 +88,10 @@ impl Shell<'_> {
         {
             for node in &status.nodes {
                 let hook = self.plan.manifest().tree.as_ref().unwrap().hooks.get(&node.name);
-                if hook
-                    .is_some_and(|hook| hook.moment == Moment::Pre && !self.comes_up_but_for_itself(&hook.of))
-                {
+                if hook.is_some_and(|hook| {
+                    hook.moment == Moment::Pre
+                        && !self.comes_up_but_for_itself(hook.of.as_deref().unwrap_or_default())
+                }) {
                     continue; // It ran before its job was lost, or not.
                 }
                 let expected = self.comes_up(&node.name);
@@ -139,7 +140,10 @@ impl Shell<'_> {
                 let attempts = usize::try_from(case.retries).unwrap() + 1;
                 let is_there = |of: &str| self.case.node(of).is_none_or(|node| !node.is_foreign);
                 let has_success = (0..attempts).any(|n| good(&case.becomes[n.min(case.becomes.len() - 1)]));
-                is_there(&hook.of) && (case.is_optional || self.is_untouched(&hook.of) || has_success)
+                is_there(hook.of.as_deref().unwrap_or_default())
+                    && (case.is_optional
+                        || self.is_untouched(hook.of.as_deref().unwrap_or_default())
+                        || has_success)
             } else {
                 self.case.node(name).is_none_or(|node| {
                     !node.is_foreign && (good(&node.becomes) || self.is_untouched(name) && !node.is_wait)
