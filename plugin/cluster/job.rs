@@ -28,6 +28,8 @@ pub struct Job {
     pub is_periodic: bool,
     /// Whether it only launches children when it is dispatched.
     pub is_parameterized: bool,
+    /// The keys of the meta that may be given when it is dispatched.
+    pub dispatch_meta: Vec<String>,
     /// The marks of the tree that submitted it; `None` if none did.
     pub marks: Option<Box<Marks>>,
     /// Its groups by name.

@@ -92,6 +92,8 @@ pub enum Act {
         marks: Marks,
         /// The parameterized job to dispatch, if it is one.
         dispatch: Option<JobKey>,
+        /// What the hook may want to know, for the meta of its job.
+        about: BTreeMap<&'static str, String>,
     },
     /// Stop a hook's job, finished or not, so that its result is never taken again; `purge` forgets it altogether:
     /// [`Report::Done`].

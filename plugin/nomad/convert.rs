@@ -78,6 +78,9 @@ impl From<wire::Job> for Job {
             is_periodic: job.periodic.is_some(),
             // A dispatched child still carries the block of its parent.
             is_parameterized: job.parameterized.is_some() && !job.dispatched,
+            dispatch_meta: job
+                .parameterized
+                .map_or_else(Vec::new, |it| [it.meta_required, it.meta_optional].concat()),
             marks: marks(job.meta).map(Box::new),
             groups: job
                 .task_groups

@@ -45,11 +45,21 @@ pub(super) struct Job {
     #[serde(default)]
     pub(super) periodic: Option<IgnoredAny>,
     #[serde(default, rename = "ParameterizedJob")]
-    pub(super) parameterized: Option<IgnoredAny>,
+    pub(super) parameterized: Option<Parameterized>,
     #[serde(default, deserialize_with = "nullable")]
     pub(super) meta: BTreeMap<String, String>,
     #[serde(deserialize_with = "nullable")]
     pub(super) task_groups: Vec<Group>,
+}
+
+/// What a parameterized job takes.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Parameterized {
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) meta_required: Vec<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) meta_optional: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]

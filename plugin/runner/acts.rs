@@ -7,7 +7,7 @@
 //! * An answer that does not come is not an answer: the engine tries again, and the act looks again.
 //! * Everything is asked and written with the task's own token.
 
-use std::{path::PathBuf, sync::OnceLock};
+use std::{collections::BTreeMap, path::PathBuf, sync::OnceLock};
 
 use crate::{
     cluster::{JobKey, Marks, Namespace, RaftIndex, TreeName},
@@ -81,9 +81,11 @@ impl Hands {
             Act::Submit { key, marks, may_adopt } => {
                 self.submit(&client, name, &key, &marks, may_adopt).await
             }
-            Act::Launch { key, marks, dispatch: None } => self.launch(&client, name, &key, &marks).await,
-            Act::Launch { key, dispatch: Some(parent), .. } => {
-                self.dispatch(&client, name, &key, &parent).await
+            Act::Launch { key, marks, dispatch: None, about } => {
+                self.launch(&client, name, &key, &marks, &about).await
+            }
+            Act::Launch { key, dispatch: Some(parent), about, .. } => {
+                self.dispatch(&client, name, &key, &parent, &about).await
             }
             Act::Retire { key, purge } => {
                 client.deregister(&key, purge).await.map_err(|error| write_trouble(&error))?;
@@ -146,6 +148,7 @@ impl Hands {
         name: &str,
         key: &JobKey,
         marks: &Marks,
+        about: &About,
     ) -> Result<Report, Trouble> {
         let found = client.job(key).await.map_err(|error| read_trouble(&error))?;
         if let Some(job) = found {
@@ -162,8 +165,8 @@ impl Hands {
                 }),
             };
         }
-        let hook = self.hook(name)?;
-        let job = self.spec(name)?.marked_as(&key.job, &hook.meta, marks).ok_or_else(|| lost(name))?;
+        let meta = with(&self.hook(name)?.meta, about, |_| true);
+        let job = self.spec(name)?.marked_as(&key.job, &meta, marks).ok_or_else(|| lost(name))?;
         client.register(key, &job, RaftIndex(0)).await.map_err(|error| write_trouble(&error))?;
         Ok(Report::Launched(key.clone()))
     }
@@ -174,14 +177,19 @@ impl Hands {
         name: &str,
         token: &JobKey,
         parent: &JobKey,
+        about: &About,
     ) -> Result<Report, Trouble> {
         let hook = self.hook(name)?;
+        // Nomad refuses a dispatch with meta that the job does not name.
+        let allowed = client.job(parent).await.map_err(|error| read_trouble(&error))?;
+        let allowed = allowed.map(|job| job.dispatch_meta).unwrap_or_default();
+        let meta = with(&hook.meta, about, |key| allowed.iter().any(|allowed| allowed == key));
         let payload = match &hook.launch {
             Launch::Dispatch { payload, .. } => payload.as_bytes(),
             Launch::Jobspec { .. } => &[],
         };
         let child = client
-            .dispatch(parent, &hook.meta, payload, token.job.as_str())
+            .dispatch(parent, &meta, payload, token.job.as_str())
             .await
             .map_err(|error| write_trouble(&error))?;
         let job = client.job(&child).await.map_err(|error| read_trouble(&error))?;
@@ -219,6 +227,20 @@ impl Hands {
     fn hook(&self, name: &str) -> Result<&Hook, Trouble> {
         self.blocks.as_ref().and_then(|blocks| blocks.hooks.get(name)).ok_or_else(|| lost(name))
     }
+}
+
+/// What a hook is told of the run.
+type About = BTreeMap<&'static str, String>;
+
+/// The hook's own meta, with what it is told of the run as far as that is allowed.
+fn with(
+    meta: &BTreeMap<String, String>,
+    about: &About,
+    is_allowed: impl Fn(&str) -> bool,
+) -> BTreeMap<String, String> {
+    let about = about.iter().filter(|(key, _)| is_allowed(key));
+    let about = about.map(|(key, value)| ((*key).to_owned(), value.clone()));
+    meta.clone().into_iter().chain(about).collect()
 }
 
 /// The item of a record that says what is done.

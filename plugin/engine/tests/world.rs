@@ -215,7 +215,7 @@ impl World {
                 let (create_index, version) = (RaftIndex(job.create_index), JobVersion(job.version));
                 Ok(Report::Submitted(Submission { create_index, version }))
             }
-            Act::Launch { key, marks, dispatch } => {
+            Act::Launch { key, marks, dispatch, about: _ } => {
                 let key = match dispatch {
                     Some(parent) => JobKey::new("default", format!("{}/dispatch-{}", parent.job, key.job)),
                     None => key.clone(),

@@ -24,7 +24,7 @@ pub(super) struct Halt {
 impl Tree {
     /// The run's own time limit.
     pub(super) fn check_time(&mut self, now: Time, agenda: &mut Agenda) {
-        let Some(tree) = self.blocks().filter(|_| self.is_set_up()) else { return };
+        let Some(tree) = self.blocks().filter(|_| matches!(self.phase, Phase::Running)) else { return };
         if self.deadline.is_some_and(|at| at <= now) && self.halt.as_ref().is_none_or(|halt| !halt.is_cancel)
         {
             let limit = Spoken(tree.timeout.unwrap_or_default());
@@ -83,9 +83,10 @@ impl Tree {
                 Some(self.close(Outcome::Stopped, message))
             }
             Phase::Preparing(..) | Phase::Stopping(_) => None,
+            Phase::Concluding => self.concluded(now),
             Phase::Running if !is_settled => None,
             Phase::Running => {
-                let is_good = self.steps.values().all(|step| step.state.is_satisfied());
+                let is_good = self.is_all_good();
                 let message = if is_good { self.success(now) } else { self.failure(now) };
                 let outcome = if is_good { Outcome::Done } else { Outcome::Failed(message.clone()) };
                 Some(self.finish(now, outcome, message))

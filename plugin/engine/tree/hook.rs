@@ -17,6 +17,7 @@
 use std::time::Duration;
 
 use super::{
+    about::about,
     around::Around,
     attempt::{Output, Running},
     job::LOOKS_FIRST,
@@ -157,9 +158,11 @@ impl HookStep {
                         Launch::Dispatch { .. } => Some(self.blueprint.key.clone()),
                         Launch::Jobspec { .. } => None,
                     };
-                    let marks = &self.marks;
-                    let act = || Act::Launch { key, marks: marks.clone(), dispatch };
-                    out.actions.extend(self.acting.begin(now, name, act));
+                    if self.acting.begins(now) {
+                        let (marks, about) = (self.marks.clone(), about(self, around));
+                        let act = Act::Launch { key, marks, dispatch, about };
+                        out.actions.push(Action::Act(name.to_owned(), act));
+                    }
                     self.may_be_there = true;
                     return NodeState::Working { on: self.acting.describe("is being launched") };
                 }

@@ -19,7 +19,7 @@ use super::{
     step::{Acting, Out},
 };
 use crate::{
-    cluster::{Marks, Sight},
+    cluster::{JobVersion, Marks, Sight},
     condition::{self, Attested, Change, Claim, Obstacle, Verdict},
     engine::{
         Act, NodeState, Report, Time,
@@ -193,14 +193,17 @@ impl JobStep {
         let Some(result) = self.acting.end(now, result) else { return };
         match (&mut self.phase, result) {
             (Phase::Submitting { due, .. }, Ok(Report::Submitted(submission))) => {
-                let cause = Some(due.why);
+                let Due { why, version: before, .. } = *due;
                 let deadline = now + self.limit;
-                self.submitted(
-                    now,
-                    name,
-                    Submitted { submission, cause, deadline, was_ready: false, rollout: None },
-                    out,
-                );
+                let memory = Submitted {
+                    submission,
+                    cause: Some(why),
+                    before,
+                    deadline,
+                    was_ready: false,
+                    rollout: None,
+                };
+                self.submitted(now, name, memory, out);
             }
             (Phase::Submitted(held), Ok(Report::Recalled { versions, done })) => {
                 match condition::rollout(&versions, done.as_ref(), &self.marks) {
@@ -278,12 +281,15 @@ impl JobStep {
                 let submission =
                     crate::engine::Submission { create_index: job.create_index, version: job.version };
                 let deadline = now + self.limit;
-                self.submitted(
-                    now,
-                    name,
-                    Submitted { submission, cause: None, deadline, was_ready: false, rollout: None },
-                    out,
-                );
+                let memory = Submitted {
+                    submission,
+                    cause: None,
+                    before: None,
+                    deadline,
+                    was_ready: false,
+                    rollout: None,
+                };
+                self.submitted(now, name, memory, out);
                 return None;
             }
             Claim::Create => Cause::Created,
@@ -292,7 +298,11 @@ impl JobStep {
             Claim::Update(Change::Adopted) => Cause::Adopted,
             Claim::Foreign(_) => return None,
         };
-        let due = Due { before: job.map(|job| job.job_modify_index).unwrap_or_default(), why };
+        let due = Due {
+            before: job.map(|job| job.job_modify_index).unwrap_or_default(),
+            version: job.map(|job| job.version),
+            why,
+        };
         if around.has_hooks(name, Moment::Pre) {
             out.remember(now, name, Memory::Due(due));
         }
@@ -420,6 +430,19 @@ impl JobStep {
     /// Whether it is registered as the tree wants it.
     pub(super) fn is_submitted(&self) -> bool {
         matches!(self.phase, Phase::Submitted(_))
+    }
+
+    /// What this run does to it, in words for its hooks: why, and the versions before and after as far as they are
+    /// known.
+    pub(super) fn change(&self) -> (Option<Cause>, Option<JobVersion>, Option<JobVersion>) {
+        match &self.phase {
+            Phase::Due(due) | Phase::Submitting { due, .. } => (Some(due.why), due.version, None),
+            Phase::Submitted(held) => {
+                let Submitted { submission, cause, before, .. } = &held.memory;
+                (*cause, *before, Some(submission.version))
+            }
+            Phase::Waiting { .. } | Phase::Failed { .. } => (None, None, None),
+        }
     }
 
     /// Why this run submitted it, if it did.

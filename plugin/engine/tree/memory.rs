@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    cluster::{JobKey, RaftIndex},
+    cluster::{JobKey, JobVersion, RaftIndex},
     condition::Rollout,
     engine::{Submission, Time},
 };
@@ -29,6 +29,15 @@ pub enum Entry {
         at: Time,
         /// How far.
         memory: Memory,
+    },
+    /// The run is over but for its last hooks.
+    Concluded {
+        /// When.
+        at: Time,
+        /// Whether everything was as it should be.
+        is_good: bool,
+        /// What it came to.
+        message: String,
     },
     /// The run is over.
     Ended {
@@ -98,6 +107,8 @@ pub enum Memory {
 pub struct Due {
     /// The last change of what is registered now; zero for nothing.
     pub before: RaftIndex,
+    /// The version of what is registered now; `None` for nothing.
+    pub version: Option<JobVersion>,
     /// Why it is submitted.
     pub why: Cause,
 }
@@ -136,6 +147,8 @@ pub struct Submitted {
     pub submission: Submission,
     /// Why this run submitted it; `None`: it was so before.
     pub cause: Option<Cause>,
+    /// The version that this one replaced; `None`: there was none, or this run did not submit it.
+    pub before: Option<JobVersion>,
     /// When it must be ready for the first time.
     pub deadline: Time,
     /// Whether it was ready at any time of this run: if that is lost, it has its whole time to come back.

@@ -12,9 +12,11 @@
 //! * The run ends when no step can come any further and no act is under way. It ends well only if everything is
 //!   satisfied at that instant.
 
+mod about;
 mod agenda;
 mod around;
 mod attempt;
+mod conclusion;
 mod ending;
 mod held;
 mod hook;
@@ -35,6 +37,7 @@ pub use memory::{Cause, Due, Ended, Entry, Memory, Submitted, Try};
 use self::{
     agenda::{Agenda, wakes},
     around::Around,
+    conclusion::Conclusion,
     ending::Halt,
     step::{Acting, Out, Step, Work},
 };
@@ -46,7 +49,7 @@ use super::{
 use crate::{
     cluster::{JobKey, Place, Sight, TreeName},
     manifest,
-    plan::Plan,
+    plan::{Blueprint, Plan},
 };
 
 /// How long preparing may be tried in vain.
@@ -70,6 +73,10 @@ pub(super) struct Tree {
     phase: Phase,
     /// What an earlier process remembered, until it is taken up.
     remembered: BTreeMap<String, (Time, Memory)>,
+    /// What is prepared for the hooks after the run.
+    after: BTreeMap<String, Blueprint>,
+    /// What the run came to, when only its last hooks are left.
+    conclusion: Option<Conclusion>,
     /// How the run ended in an earlier process, whose last words Nomad has not heard.
     ended_before: Option<(Outcome, String)>,
     steps: BTreeMap<String, Step>,
@@ -92,13 +99,15 @@ pub(super) struct Tree {
 enum Phase {
     Preparing(Acting, Time),
     Running,
+    /// All is done but for the hooks after the run.
+    Concluding,
     /// Nomad stops the task, and the hooks of a stopped job are being stopped.
     Stopping(Time),
 }
 
 impl Tree {
     pub(super) fn new(plan: Plan, place: Place, name: TreeName, remembers: Vec<Entry>, now: Time) -> Self {
-        let mut ended_before = None;
+        let (mut ended_before, mut conclusion) = (None, None);
         let (mut began, mut has_begun) = (now, false);
         let mut remembered = BTreeMap::new();
         for entry in remembers {
@@ -106,6 +115,9 @@ impl Tree {
                 Entry::Began { at } => (began, has_begun) = (at, true),
                 Entry::Step { name, at, memory } => {
                     remembered.insert(name, (at, memory));
+                }
+                Entry::Concluded { is_good, message, .. } => {
+                    conclusion = Some(Conclusion { is_good, message });
                 }
                 Entry::Ended { is_good: true, message, .. } => ended_before = Some((Outcome::Done, message)),
                 Entry::Ended { is_good: false, message, .. } => {
@@ -130,6 +142,8 @@ impl Tree {
             deadline: timeout.map(|timeout| began + timeout),
             phase: Phase::Preparing(Acting::default(), now + PREPARE_LIMIT),
             remembered,
+            after: BTreeMap::new(),
+            conclusion,
             ended_before,
             steps,
             watchers: BTreeMap::new(),
@@ -199,6 +213,7 @@ impl Tree {
             agenda.add(self.steps.values());
             self.advance(now, agenda, &mut out);
         }
+        self.conclude(now, &mut out);
         if let Some(ending) = self.end(now) {
             out.actions.extend(ending);
         } else {
@@ -212,15 +227,16 @@ impl Tree {
         if self.ending.is_some() {
             return None;
         }
-        let steps = self.steps.values().filter_map(Step::next_timeout);
+        let counted = self.steps.values().filter(|step| !self.is_frozen(&step.name));
+        let steps = counted.filter_map(Step::next_timeout);
         let phase = match &self.phase {
             Phase::Preparing(acting, _) if acting.is_under_way() => [None, None],
             Phase::Preparing(acting, deadline) => [acting.next_timeout(), Some(*deadline)],
-            Phase::Running => [None, None],
+            Phase::Running | Phase::Concluding => [None, None],
             Phase::Stopping(deadline) => [Some(*deadline), None],
         };
         let is_cancelled = self.halt.as_ref().is_some_and(|halt| halt.is_cancel);
-        let deadline = self.deadline.filter(|_| self.is_set_up() && !is_cancelled);
+        let deadline = self.deadline.filter(|_| matches!(self.phase, Phase::Running) && !is_cancelled);
         steps
             .chain(phase.into_iter().flatten())
             .chain(deadline)
@@ -304,6 +320,9 @@ impl Tree {
             return;
         }
         while let Some(name) = agenda.next() {
+            if self.is_frozen(&name) {
+                continue;
+            }
             let Some(mut step) = self.steps.remove(&name) else { continue };
             let was_busy = step.is_busy();
             let around = Around {

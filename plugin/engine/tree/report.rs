@@ -164,7 +164,7 @@ impl Tree {
         let done = self.steps.values().filter(|step| step.state.is_satisfied()).count();
         let hooks = match self.phase {
             super::Phase::Stopping(_) => "its hooks were stopped, ",
-            super::Phase::Preparing(..) | super::Phase::Running => "",
+            super::Phase::Preparing(..) | super::Phase::Running | super::Phase::Concluding => "",
         };
         format!(
             "stopped; {done} of {} satisfied after {}; {hooks}the jobs are left as they are",
@@ -177,7 +177,7 @@ impl Tree {
         let hindered = self.hindered_note().into_iter();
         let trouble = match &self.phase {
             super::Phase::Preparing(acting, _) => acting.trouble.clone(),
-            super::Phase::Running | super::Phase::Stopping(_) => None,
+            super::Phase::Running | super::Phase::Concluding | super::Phase::Stopping(_) => None,
         };
         let halt = self.halt.iter().map(|halt| format!("nothing new is begun: {}", halt.why));
         hindered.chain(trouble).chain(halt).collect()
@@ -190,7 +190,9 @@ impl Tree {
     }
 
     fn in_order(&self) -> impl Iterator<Item = &Step> {
-        self.plan.order().iter().filter_map(|name| self.steps.get(name))
+        let hooks = self.blocks().into_iter().flat_map(|tree| tree.hooks.iter());
+        let last = hooks.filter(|(_, hook)| !hook.moment.is_of_run()).map(|(name, _)| name);
+        self.plan.order().iter().chain(last).filter_map(|name| self.steps.get(name))
     }
 
     /// What a step depends on, each after what it depends on itself.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Entry, Phase, Tree,
+    conclusion::as_remembered,
     hook::HookStep,
     job::JobStep,
     step::{Out, Work},
@@ -29,6 +30,7 @@ impl Tree {
         }
         if !is_same {
             self.remembered.clear();
+            self.conclusion = None;
             self.has_begun = false;
         }
         if !self.has_begun {
@@ -46,6 +48,9 @@ impl Tree {
                 step.since = *at;
             }
             let memory = memory.map(|(_, memory)| memory);
+            if self.conclusion.is_some() {
+                step.state = as_remembered(memory.as_ref());
+            }
             let marks = |blueprint: &Blueprint| Marks {
                 tree: self.name.clone(),
                 node: name.clone(),
@@ -72,6 +77,8 @@ impl Tree {
             }
         }
         out.actions.push(Action::Watch(jobs));
+        self.after = blueprints;
+        self.conclude_again(now, out);
     }
 
     /// What cannot be prepared ends the run, unless trying again may help.

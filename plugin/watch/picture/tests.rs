@@ -17,6 +17,7 @@ fn job(create: u64, modify: u64, version: u64) -> Job {
         is_stopped: false,
         is_periodic: false,
         is_parameterized: false,
+        dispatch_meta: Vec::new(),
         marks: None,
         groups: BTreeMap::new(),
     }

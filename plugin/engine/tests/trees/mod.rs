@@ -1,5 +1,6 @@
 //! What a run of a tree does, told as transcripts: they show *everything* that was done.
 
+mod afterwards;
 mod crash;
 mod failure;
 mod hooks;
@@ -24,6 +25,8 @@ struct Simulation {
     watched: BTreeSet<JobKey>,
     remembered: Vec<Entry>,
     lines: Vec<String>,
+    /// What launched hooks were told.
+    told: Vec<(String, BTreeMap<&'static str, String>)>,
     /// Acts of these steps are answered with an error that does not pass.
     refused: BTreeSet<String>,
     /// What every act comes to, without being done.
@@ -62,6 +65,7 @@ impl Simulation {
             watched: BTreeSet::new(),
             remembered: Vec::new(),
             lines: Vec::new(),
+            told: Vec::new(),
             refused: BTreeSet::new(),
             trouble: None,
             unprepared: None,
@@ -104,6 +108,9 @@ impl Simulation {
                     }
                     Action::Act(name, act) => {
                         self.lines.push(format!("    act     {name}: {}", told(&act)));
+                        if let Act::Launch { about, .. } = &act {
+                            self.told.push((name.clone(), about.clone()));
+                        }
                         if self.dies_at.is_some_and(|last| told(&act).starts_with(last)) {
                             self.dies_at = None;
                             drop(self.world.perform(&name, &act));
