@@ -1,6 +1,6 @@
 //! Names of hook jobs, which follow from what they are for: who comes back after a crash finds the same name.
 
-use crate::cluster::{JobId, JobKey, JobVersion, Marks, RaftIndex, SpecHash, TreeName, digest};
+use crate::cluster::{JobId, JobKey, JobVersion, Marks, RaftIndex, RunId, SpecHash, TreeName, digest};
 
 /// One bringing into service of one version of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub fn rollout(tree: &TreeName, hook: &Marks, job: &JobKey, rollout: Rollout<'_>
 }
 
 /// A short name for what hook `hook`, which belongs to no job, is in one run.
-pub fn run_of_hook(tree: &TreeName, hook: &Marks, run: &str) -> String {
-    short([tree.as_str(), &hook.node, "run", run])
+pub fn run_of_hook(tree: &TreeName, hook: &Marks, run: &RunId) -> String {
+    short([tree.as_str(), &hook.node, "run", run.as_str()])
 }
 
 fn short<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {

@@ -24,7 +24,7 @@ pub(super) fn about(hook: &HookStep, around: &Around<'_>) -> BTreeMap<&'static s
     if hook.hook.once.is_some() {
         return BTreeMap::new();
     }
-    let mut about = BTreeMap::from([(RUN, around.tree.run_name())]);
+    let mut about: BTreeMap<_, _> = around.tree.run.iter().map(|run| (RUN, run.to_string())).collect();
     if let Some(job) = hook.hook.of.as_deref().and_then(|of| around.job(of)) {
         let (cause, before, after) = job.change();
         about.insert(JOB, job.blueprint.key.to_string());

@@ -301,7 +301,8 @@ impl HookStep {
     /// What it is for, as a part of its job's ID, if it is needed.
     fn rollout(&self, around: &Around<'_>) -> Result<String, NotNow> {
         let Some(of) = &self.hook.of else {
-            return Ok(plan::run_of_hook(&self.marks.tree, &self.marks, &around.tree.run_name()));
+            let run = around.tree.run.as_ref().ok_or(NotNow::Waits)?;
+            return Ok(plan::run_of_hook(&self.marks.tree, &self.marks, run));
         };
         let job = around.job(of).ok_or(NotNow::Waits)?;
         let rollout = match self.hook.moment {

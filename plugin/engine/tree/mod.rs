@@ -267,11 +267,6 @@ impl Tree {
             })
     }
 
-    /// What tells this run from others of the same tree.
-    fn run_name(&self) -> String {
-        self.began.unix_millis().to_string()
-    }
-
     fn is_set_up(&self) -> bool {
         !matches!(self.phase, Phase::Preparing(..))
     }

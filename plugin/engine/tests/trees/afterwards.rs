@@ -31,7 +31,7 @@ fn a_run_that_changed_something_tells_of_its_success_and_one_that_did_not_is_sil
     assert_snapshot!(run.transcript(), @"
     0s: api is Good
         log     api: satisfied: created, version 0: 1 of 1 healthy
-        act     tell: dispatch tell as tell-shop-a5c7afd2-1
+        act     tell: dispatch tell as tell-shop-33481ed4-1
         log     tell: working: is being launched
         log     tell: gated: looking at Nomad
         log     tell: gated: 0 of 1 complete, 1 running
@@ -39,8 +39,8 @@ fn a_run_that_changed_something_tells_of_its_success_and_one_that_did_not_is_sil
     5s: time passes
         event   3 of 4 satisfied · tell: 0 of 1 complete, 1 running; gives up in 9m 55s
     1m: tell is Good
-        act     tell: purge tell/dispatch-tell-shop-a5c7afd2-1
-        log     tell: satisfied: tell/dispatch-tell-shop-a5c7afd2-1: 1 of 1 complete
+        act     tell: purge tell/dispatch-tell-shop-33481ed4-1
+        log     tell: satisfied: tell/dispatch-tell-shop-33481ed4-1: 1 of 1 complete
         event   4 of 4 satisfied
         log     done after 0s: created postgres, api, 1 hook run
         event   done after 0s: created postgres, api, 1 hook run
@@ -62,9 +62,9 @@ fn a_failure_is_told_in_order_and_stays_the_outcome() {
     run.fares("alarm", Fate::Good).fares("note", Fate::Bad).wait(1);
     assert_snapshot!(run.transcript(), @"
     1s: alarm is Good
-        act     alarm: purge alarm/dispatch-alarm-shop-f674c4d6-1
-        log     alarm: satisfied: alarm/dispatch-alarm-shop-f674c4d6-1: 1 of 1 complete
-        act     note: dispatch note as note-shop-f0a633f4-1
+        act     alarm: purge alarm/dispatch-alarm-shop-49cb9102-1
+        log     alarm: satisfied: alarm/dispatch-alarm-shop-49cb9102-1: 1 of 1 complete
+        act     note: dispatch note as note-shop-8a2d8fa5-1
         log     note: working: is being launched
         log     note: gated: looking at Nomad
         log     note: gated: 0 of 1 complete, 1 running
@@ -75,16 +75,16 @@ fn a_failure_is_told_in_order_and_stays_the_outcome() {
         log     note: working: has failed: it failed: allocation a110c000: task main exited with 3
         log     note: | connecting
         log     note: | psql: no route to host
-        act     note: stop note/dispatch-note-shop-f0a633f4-1
+        act     note: stop note/dispatch-note-shop-8a2d8fa5-1
         log     note: working: has failed: it failed: allocation a110c000: task main exited with 3; its last words: connecting / psql: no route to host
-        log     note: failed: note/dispatch-note-shop-f0a633f4-1: it failed: allocation a110c000: task main exited with 3; its last words: connecting / psql: no route to host
-        log     failed after 0s: postgres: wanted job postgres healthy, but deployment 7c41f0ab failed: Deployment in some state; allocation a110c000: task main: Exit Code: 3; look with `nomad job status postgres` · skipped because postgres failed: setup, api · afterwards failed: note: note/dispatch-note-shop-f0a633f4-1: it failed: allocation a110c000: task main exited with 3; its last words: connecting / psql: no route to host
-        event   failed after 0s: postgres: wanted job postgres healthy, but deployment 7c41f0ab failed: Deployment in some state; allocation a110c000: task main: Exit Code: 3; look with `nomad job status postgres` · skipped because postgres failed: setup, api · afterwards failed: note: note/dispatch-note-shop-f0a633f4-1: it failed: allocation a110c000: task main exited with 3; its last words: connecting / psql: no route to host
+        log     note: failed: note/dispatch-note-shop-8a2d8fa5-1: it failed: allocation a110c000: task main exited with 3; its last words: connecting / psql: no route to host
+        log     failed after 0s: postgres: wanted job postgres healthy, but deployment 7c41f0ab failed: Deployment in some state; allocation a110c000: task main: Exit Code: 3; look with `nomad job status postgres` · skipped because postgres failed: setup, api · afterwards failed: note: note/dispatch-note-shop-8a2d8fa5-1: it failed: allocation a110c000: task main exited with 3; its last words: connecting / psql: no route to host
+        event   failed after 0s: postgres: wanted job postgres healthy, but deployment 7c41f0ab failed: Deployment in some state; allocation a110c000: task main: Exit Code: 3; look with `nomad job status postgres` · skipped because postgres failed: setup, api · afterwards failed: note: note/dispatch-note-shop-8a2d8fa5-1: it failed: allocation a110c000: task main exited with 3; its last words: connecting / psql: no route to host
         finish  failed
     ");
     assert_snapshot!(told_to_hooks(&run), @"
-    alarm: dtree_cause=failure dtree_message=failed after 0s: postgres: wanted job postgres healthy, but deployment 7c41f0ab failed: Deployment in some state; allocation a110c000: task main: Exit Code: 3; look with `nomad job status postgres` · skipped because postgres failed: setup, api dtree_run=1000000
-    note: dtree_cause=failure dtree_message=failed after 0s: postgres: wanted job postgres healthy, but deployment 7c41f0ab failed: Deployment in some state; allocation a110c000: task main: Exit Code: 3; look with `nomad job status postgres` · skipped because postgres failed: setup, api dtree_run=1000000
+    alarm: dtree_cause=failure dtree_message=failed after 0s: postgres: wanted job postgres healthy, but deployment 7c41f0ab failed: Deployment in some state; allocation a110c000: task main: Exit Code: 3; look with `nomad job status postgres` · skipped because postgres failed: setup, api dtree_run=0000beef
+    note: dtree_cause=failure dtree_message=failed after 0s: postgres: wanted job postgres healthy, but deployment 7c41f0ab failed: Deployment in some state; allocation a110c000: task main: Exit Code: 3; look with `nomad job status postgres` · skipped because postgres failed: setup, api dtree_run=0000beef
     ");
 }
 
@@ -121,9 +121,9 @@ fn hooks_know_the_job_its_versions_and_why() {
     let mut again = Simulation::in_world(&config, run.world.clone(), &["db"]);
     again.fares("check", Fate::Good).fares("db", Fate::Good).fares("seed", Fate::Good);
     assert_snapshot!([told_to_hooks(&run), told_to_hooks(&again)].join("\n"), @"
-    check: dtree_cause=created dtree_job=default/db dtree_run=1000000
-    seed: dtree_cause=created dtree_job=default/db dtree_run=1000000 dtree_version_after=0
-    check: dtree_cause=updated dtree_job=default/db dtree_run=1000000 dtree_version_before=0
-    seed: dtree_cause=updated dtree_job=default/db dtree_run=1000000 dtree_version_after=1 dtree_version_before=0
+    check: dtree_cause=created dtree_job=default/db dtree_run=0000beef
+    seed: dtree_cause=created dtree_job=default/db dtree_run=0000beef dtree_version_after=0
+    check: dtree_cause=updated dtree_job=default/db dtree_run=0000beef dtree_version_before=0
+    seed: dtree_cause=updated dtree_job=default/db dtree_run=0000beef dtree_version_after=1 dtree_version_before=0
     ");
 }
