@@ -18,6 +18,7 @@ mod order;
 mod recovery;
 mod tasks;
 mod tree_access;
+mod tree_afterwards;
 mod tree_bad_input;
 mod tree_conditions;
 mod tree_drains;

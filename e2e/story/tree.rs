@@ -12,6 +12,7 @@ pub(crate) struct Tree {
     namespace: String,
     options: String,
     nodes: Vec<Node>,
+    hooks: Vec<(&'static str, Hook)>,
     run: String,
     task: String,
     group: String,
@@ -28,7 +29,7 @@ pub(crate) struct Node {
     hooks: Vec<(&'static str, Hook)>,
 }
 
-/// A `pre` or `post` block.
+/// A hook's block.
 #[derive(Debug, Clone)]
 pub(crate) struct Hook {
     label: String,
@@ -45,6 +46,7 @@ impl Tree {
             namespace: "default".to_owned(),
             options: String::new(),
             nodes: Vec::new(),
+            hooks: Vec::new(),
             run: "1".to_owned(),
             task: String::new(),
             group: String::new(),
@@ -60,6 +62,12 @@ impl Tree {
     /// One more job.
     pub(crate) fn node(mut self, node: Node) -> Self {
         self.nodes.push(node);
+        self
+    }
+
+    /// A hook of the task itself: in which kind of block.
+    pub(crate) fn hook(mut self, block: &'static str, hook: Hook) -> Self {
+        self.hooks.push((block, hook));
         self
     }
 
@@ -109,18 +117,11 @@ impl Tree {
             if let Some(text) = text {
                 template(&mut templates, jobspec, text);
             }
-            let mut inner = String::new();
-            for (moment, hook) in hooks {
-                let Hook { label, text, inside, retain } = hook;
-                if let Some(text) = text {
-                    template(&mut templates, &format!("local/{label}.nomad.hcl"), text);
-                }
-                let _infallible =
-                    write!(inner, "\n{moment} \"{label}\" {{\n retain = \"{retain}\"\n {inside}\n }}\n");
-            }
+            let inner = hook_blocks(&mut templates, hooks);
             let _infallible =
                 write!(blocks, "\njob \"{label}\" {{\n jobspec = \"{jobspec}\"\n {inside}\n {inner}\n }}\n");
         }
+        blocks.push_str(&hook_blocks(&mut templates, &self.hooks));
         format!(
             r#"job "{id}" {{
   namespace = "{namespace}"
@@ -165,6 +166,20 @@ impl Tree {
 "#
         )
     }
+}
+
+/// Blocks of hooks; their jobspecs come in through templates.
+fn hook_blocks(templates: &mut String, hooks: &[(&'static str, Hook)]) -> String {
+    let mut blocks = String::new();
+    for (moment, hook) in hooks {
+        let Hook { label, text, inside, retain } = hook;
+        if let Some(text) = text {
+            template(templates, &format!("local/{label}.nomad.hcl"), text);
+        }
+        let _infallible =
+            write!(blocks, "\n{moment} \"{label}\" {{\n retain = \"{retain}\"\n {inside}\n }}\n");
+    }
+    blocks
 }
 
 /// Brings a text to a path in the task's directory, unharmed.

@@ -121,6 +121,9 @@ impl TryFrom<SecondHandle> for Handle {
     type Error = Error;
 
     fn try_from(SecondHandle { _version: _, mut manifest, deadlines }: SecondHandle) -> Result<Self, Error> {
+        if let Some(tree) = manifest.pointer_mut("/tree").and_then(Value::as_object_mut) {
+            tree.insert("webhooks".to_owned(), Value::Object(Map::new()));
+        }
         let hooks = manifest.pointer_mut("/tree/hooks").and_then(Value::as_object_mut);
         for hook in hooks.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut) {
             hook.insert("once".to_owned(), Value::Null);

@@ -84,7 +84,8 @@ fn body(body: schema::Body) -> Spec {
 /// The body of `plugin "dtree" { config { … } }`, which `settings` reads.
 pub(super) fn plugin_config() -> Spec {
     let nomad = object(["address", "token_file"].map(|name| (name, attr(name, "string", false))));
-    object([("nomad", block("nomad", nomad))])
+    let webhook_hosts = attr("webhook_hosts", "list(string)", false);
+    object([("nomad", block("nomad", nomad)), ("webhook_hosts", webhook_hosts)])
 }
 
 #[cfg(test)]
@@ -271,16 +272,23 @@ mod tests {
           timeout = string
           until = string
         }
+        webhook <name> {
+          headers = map of string
+          on = list(string)
+          timeout = string
+          url = string
+        }
         ");
     }
 
     #[test]
     fn the_plugin_takes_the_way_to_nomad() {
-        insta::assert_snapshot!(outlined(&plugin_config()), @r"
+        insta::assert_snapshot!(outlined(&plugin_config()), @"
         nomad {
           address = string
           token_file = string
         }
+        webhook_hosts = list(string)
         ");
     }
 

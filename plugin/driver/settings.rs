@@ -16,6 +16,8 @@ use crate::nomad::Endpoint;
 pub(super) struct Settings {
     /// How the plugin itself reaches Nomad, so that tasks may share one view; `None`: each task goes its own way.
     pub(super) nomad: Option<Nomad>,
+    /// The hosts that `webhook` blocks may name.
+    pub(super) webhook_hosts: Vec<String>,
 }
 
 /// A way to Nomad's API.
@@ -31,6 +33,7 @@ pub(super) struct Nomad {
 #[serde(deny_unknown_fields)]
 struct Raw {
     nomad: Option<RawNomad>,
+    webhook_hosts: Option<Vec<String>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -52,7 +55,9 @@ impl Settings {
         }
         let raw: Option<Raw> = rmp_serde::from_slice(config)
             .map_err(|error| format!("the plugin's configuration cannot be read: {error}"))?;
-        let Some(nomad) = raw.unwrap_or_default().nomad else { return Ok(Self::default()) };
+        let Raw { nomad, webhook_hosts } = raw.unwrap_or_default();
+        let webhook_hosts = webhook_hosts.unwrap_or_default();
+        let Some(nomad) = nomad else { return Ok(Self { nomad: None, webhook_hosts }) };
         let mut problems = Vec::new();
         let endpoint = nomad.address.and_then(|address| {
             let endpoint = address.parse::<Endpoint>();
@@ -69,7 +74,7 @@ impl Settings {
             return Err(problems.join("; "));
         }
         let token_file = token_file.map(PathBuf::from);
-        Ok(Self { nomad: endpoint.map(|endpoint| Nomad { endpoint, token_file }) })
+        Ok(Self { nomad: endpoint.map(|endpoint| Nomad { endpoint, token_file }), webhook_hosts })
     }
 }
 
@@ -85,7 +90,8 @@ mod tests {
 
     fn nomad(address: &str, token_file: Option<&str>) -> Settings {
         let endpoint = address.parse().unwrap();
-        Settings { nomad: Some(Nomad { endpoint, token_file: token_file.map(PathBuf::from) }) }
+        let nomad = Some(Nomad { endpoint, token_file: token_file.map(PathBuf::from) });
+        Settings { nomad, webhook_hosts: Vec::new() }
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     engine::{Time, deadlines},
-    manifest::{Manifest, Problems},
+    manifest::{Manifest, Problem, Problems},
     plan::Plan,
     runner::{self, Errand, Order, OwnChecks},
     watch::Viewer,
@@ -73,6 +73,7 @@ impl Tasks {
     pub(super) fn start(&self, config: TaskConfig) -> Result<TaskHandle, Status> {
         let (manifest, problems) = Manifest::from_msgpack(&config.msgpack_driver_config);
         let plan = Plan::compile(manifest, problems).map_err(refusal)?;
+        self.check_webhooks(plan.manifest()).map_err(refusal)?;
         let deadlines = deadlines(&plan, runner::wall_clock());
         let handle = Handle::new(plan.manifest().clone(), deadlines.clone());
         let driver_state = handle.to_bytes().map_err(refusal)?;
@@ -155,6 +156,24 @@ impl Tasks {
         let task = Task::new(id.clone(), config.name.clone(), running);
         tasks.insert(id, task);
         Ok(true)
+    }
+
+    /// Refuses addresses that the operator did not name: the plugin has the client's own network.
+    fn check_webhooks(&self, manifest: &Manifest) -> Result<(), Problems> {
+        let mut problems = Problems::default();
+        for (name, webhook) in manifest.tree.iter().flat_map(|tree| &tree.webhooks) {
+            let host = &webhook.host;
+            if !self.views.allows_webhook(host) {
+                let problem = Problem::new(
+                    format!("webhook {name:?}"),
+                    format!("the operator of this client does not let dtree ask {host}"),
+                );
+                problems.push(problem.with_help(format!(
+                    "in the client's configuration: `plugin \"dtree\" {{ config {{ webhook_hosts = [{host:?}] }} }}`"
+                )));
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
     fn tasks(&self) -> MutexGuard<'_, BTreeMap<TaskId, Arc<Task>>> {

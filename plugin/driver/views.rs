@@ -46,6 +46,11 @@ impl Views {
         made.clone()
     }
 
+    /// Whether the operator lets `webhook` blocks name this host.
+    pub(super) fn allows_webhook(&self, host: &str) -> bool {
+        self.current().settings.webhook_hosts.iter().any(|allowed| allowed == host)
+    }
+
     fn current(&self) -> MutexGuard<'_, Current> {
         // A panic while a view is made leaves none behind.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
@@ -65,7 +70,8 @@ mod tests {
         assert!(views.current().watch.is_some());
 
         let endpoint = "unix:///run/nomad.sock".parse().unwrap();
-        views.configure(Settings { nomad: Some(Nomad { endpoint, token_file: None }) });
+        let nomad = Some(Nomad { endpoint, token_file: None });
+        views.configure(Settings { nomad, webhook_hosts: Vec::new() });
         assert!(views.current().watch.is_none());
     }
 }

@@ -8,9 +8,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::Entry;
+use super::{Entry, Time};
 use crate::{
-    cluster::{AllocId, Check, JobKey, JobVersion, Marks, RaftIndex, RunId, Sight, VersionRecord},
+    cluster::{AllocId, Check, JobKey, JobVersion, Marks, RaftIndex, RunId, Sight, TreeName, VersionRecord},
     condition::Attested,
     plan::Blueprint,
 };
@@ -65,6 +65,8 @@ pub enum Action {
     Watch(BTreeSet<JobKey>),
     /// Do this for a step, and report it as [`Event::Acted`]. A step has at most one act under way.
     Act(String, Act),
+    /// Tell the addresses of the tree's `webhook` blocks how the run ended. Nothing waits for that.
+    Notify(Box<Notice>),
     /// The run is over.
     Finish(Outcome),
 }
@@ -162,6 +164,29 @@ pub struct Submission {
     pub create_index: RaftIndex,
     /// Its version.
     pub version: JobVersion,
+}
+
+/// How a run of a tree ended, for those outside who want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The tree.
+    pub tree: TreeName,
+    /// The run; `None` when nothing was begun.
+    pub run: Option<RunId>,
+    /// The task, as users name it: `job/group/task`.
+    pub task: String,
+    /// Its allocation.
+    pub alloc: AllocId,
+    /// Whether everything was as it should be.
+    pub is_good: bool,
+    /// What came of it.
+    pub message: String,
+    /// When it began.
+    pub began: Time,
+    /// When it ended.
+    pub ended: Time,
+    /// Each step and the word of its state, in the order of the plan.
+    pub steps: Vec<(String, &'static str)>,
 }
 
 /// How a run ended.

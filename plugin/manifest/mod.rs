@@ -23,6 +23,7 @@ pub mod schema;
 mod tree;
 mod value;
 mod wait;
+mod webhook;
 
 use std::collections::BTreeMap;
 
@@ -32,6 +33,7 @@ use serde::{Deserialize, Serialize};
 pub use tree::{Hook, JobNode, Launch, Moment, Ready, Tree};
 pub use value::{AtLeast, OnBlocked, OnFailure, OnHookFailure, OnTimeout, Retain, Until};
 pub use wait::{Subject, Wait};
+pub use webhook::Webhook;
 
 /// A task's whole configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

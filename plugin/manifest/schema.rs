@@ -95,7 +95,23 @@ pub const MANIFEST: Body = Body {
             meaning: "a batch job that runs when anything has failed",
             body: HOOK,
         },
+        Block {
+            name: "webhook",
+            label: Some("name"),
+            meaning: "an address that is told how the run ended",
+            body: WEBHOOK,
+        },
     ],
+};
+
+const WEBHOOK: Body = Body {
+    attributes: &[
+        text("url", "where JSON is posted: http://HOST[:PORT]/PATH; required"),
+        attribute("headers", Kind::TextMap, "more headers of the request"),
+        attribute("on", Kind::TextList, "success, failure; both if absent"),
+        text("timeout", "how long one of five tries may take; 10s if absent"),
+    ],
+    blocks: &[],
 };
 
 const WAIT: Body = Body {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{AtLeast, OnBlocked, OnFailure, OnHookFailure, Retain, Until};
+use super::{AtLeast, OnBlocked, OnFailure, OnHookFailure, Retain, Until, Webhook};
 use crate::cluster::{JobId, Namespace};
 
 /// What a manifest with `job` or `hook` blocks describes. One without jobs is a hook task.
@@ -22,6 +22,8 @@ pub struct Tree {
     pub jobs: BTreeMap<String, JobNode>,
     /// All hooks by label, those of the jobs and the others: labels are unique in the whole task.
     pub hooks: BTreeMap<String, Hook>,
+    /// The `webhook` blocks by label.
+    pub webhooks: BTreeMap<String, Webhook>,
 }
 
 impl Tree {

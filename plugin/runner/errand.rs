@@ -14,7 +14,7 @@ use crate::{
     cluster::{AllocId, RunId, TreeName},
     engine::{Action, Entry, Event, Trouble},
     jobspec::Prepared,
-    manifest::Manifest,
+    manifest::{Manifest, Webhook},
     plan::Blueprint,
     watch::Viewer,
 };
@@ -78,6 +78,11 @@ impl Errand {
             retry_at: None,
             is_hindered: false,
         })
+    }
+
+    /// The addresses that are told how the run ended.
+    pub(super) fn webhooks(&self) -> impl Iterator<Item = (&String, &Webhook)> {
+        self.manifest.tree.iter().flat_map(|tree| &tree.webhooks)
     }
 
     /// The tree's name.

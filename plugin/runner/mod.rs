@@ -20,6 +20,7 @@ mod commands;
 mod errand;
 mod memory;
 mod outlook;
+mod webhook;
 
 use std::{
     collections::BTreeMap,
@@ -183,6 +184,7 @@ pub fn start(
         checks,
         errand,
         clock,
+        tasks: tasks.clone(),
         stop,
     };
     let ended = Ended { tell: Some(end), clock };
@@ -226,6 +228,7 @@ struct Run<O> {
     checks: Option<mpsc::Receiver<Vec<Check>>>,
     errand: Option<Box<Errand>>,
     clock: Clock,
+    tasks: TaskTracker,
     stop: CancellationToken,
 }
 
@@ -241,9 +244,8 @@ impl<O: Outlook> Run<O> {
             };
             let ending = self.tell(actions);
             if ending.is_some() {
-                if let Some(errand) = &mut self.errand {
-                    // If it cannot be written, the next process ends the run again, which repeats nothing.
-                    Box::pin(errand.flush()).await;
+                if self.errand.is_some() {
+                    Box::pin(self.wind_up()).await;
                 }
                 return ending;
             }
@@ -302,7 +304,11 @@ impl<O: Outlook> Run<O> {
                     info!(ending = ?outcome, "run ended");
                     ending = Some(outcome);
                 }
-                Action::Remember(_) | Action::Prepare | Action::Watch(_) | Action::Act(..) => {
+                Action::Remember(_)
+                | Action::Prepare
+                | Action::Watch(_)
+                | Action::Act(..)
+                | Action::Notify(_) => {
                     if let Some(errand) = &mut self.errand {
                         errand.add(action);
                     }
@@ -321,10 +327,36 @@ impl<O: Outlook> Run<O> {
                 Action::Prepare => errand.prepare(),
                 Action::Watch(jobs) => self.outlook.also(jobs),
                 Action::Act(name, act) => errand.act(name, act),
-                Action::Remember(_) | Action::Announce(_) | Action::Log(_) | Action::Finish(_) => {}
+                Action::Remember(_)
+                | Action::Announce(_)
+                | Action::Log(_)
+                | Action::Notify(_)
+                | Action::Finish(_) => {}
             }
         }
         hindered
+    }
+
+    /// Writes down how it ended, and has those told who want to know.
+    async fn wind_up(&mut self) {
+        let Some(errand) = &mut self.errand else { return };
+        // If it cannot be written, the next process ends the run again, which repeats nothing.
+        let (actions, _) = errand.flush().await;
+        for action in actions {
+            let Action::Notify(notice) = action else { continue };
+            let body = webhook::body(&notice);
+            for (name, webhook) in errand.webhooks().filter(|(_, webhook)| webhook.wants(notice.is_good)) {
+                let (name, webhook, body) = (name.clone(), webhook.clone(), body.clone());
+                let (notices, stop) = (Arc::clone(&self.notices), self.stop.clone());
+                self.tasks.spawn(async move {
+                    let told = webhook::send(&name, &webhook, &body);
+                    let told = stop.run_until_cancelled_owned(told).await;
+                    notices.log(
+                        &told.unwrap_or_else(|| format!("webhook {name}: dtree stopped before it was told")),
+                    );
+                });
+            }
+        }
     }
 }
 

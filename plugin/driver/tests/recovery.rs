@@ -179,6 +179,7 @@ fn third_handle() -> Handle {
             "post_stop": {"archive": {"jobspec": "local/archive.nomad.hcl"}},
         }},
         "after_success": {"tell": {"dispatch": "chat"}},
+        "webhook": {"chat": {"url": "http://chat.example:8080/hooks/x", "headers": {"X-Key": "y"}, "on": ["failure"]}},
         "after_failure": {"alarm": {"dispatch": "pager", "retries": 3}},
     });
     handle_of(&config, &[("redis", 1_795_158_842_042)])
@@ -253,7 +254,7 @@ fn a_handle_without_one_of_its_keys_is_refused() {
     for bytes in [FIRST_BYTES, SECOND_BYTES, THIRD_BYTES] {
         let state: Value = rmp_serde::from_slice(bytes).unwrap();
         // What the user named may be absent: a wait, a job, a hook, a variable, a key of the meta.
-        let names = ["waits", "deadlines", "jobs", "hooks", "vars", "meta"];
+        let names = ["waits", "deadlines", "jobs", "hooks", "webhooks", "headers", "vars", "meta"];
         let keys: Vec<String> = keys(&state)
             .into_iter()
             .filter(|path| !path.rsplit('/').nth(1).is_some_and(|map| names.contains(&map)))

@@ -116,7 +116,7 @@ proptest! {
                     Action::Finish(_) => ends += 1,
                     Action::Announce(_) => events += 1,
                     Action::Log(_) => {}
-                    Action::Remember(_) | Action::Prepare | Action::Watch(_) | Action::Act(..) => {
+                    Action::Remember(_) | Action::Prepare | Action::Watch(_) | Action::Act(..) | Action::Notify(_) => {
                         prop_assert!(false, "a gate does nothing: {:?}", action);
                     }
                 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     cluster::Marks,
-    engine::{Action, NodeState, Outcome, Time},
+    engine::{Action, NodeState, Notice, Outcome, Time, spoken_task},
     manifest::Moment,
 };
 
@@ -108,6 +108,26 @@ impl Tree {
                 .blocks()
                 .and_then(|tree| tree.hooks.get(name))
                 .is_none_or(|hook| hook.moment != conclusion.moment())
+    }
+
+    /// What those outside are told of the ending, if anybody wants to know.
+    pub(super) fn notice(&self, now: Time, is_good: bool, message: &str) -> Option<Action> {
+        let webhooks = &self.blocks()?.webhooks;
+        let is_news = !is_good || self.has_changed_anything();
+        if !is_news || webhooks.values().all(|webhook| !webhook.wants(is_good)) {
+            return None;
+        }
+        Some(Action::Notify(Box::new(Notice {
+            tree: self.name.clone(),
+            run: self.run.clone(),
+            task: spoken_task(&self.scene.place),
+            alloc: self.scene.place.alloc.clone(),
+            is_good,
+            message: message.to_owned(),
+            began: self.began,
+            ended: now,
+            steps: self.in_order().map(|step| (step.name.clone(), step.state.word())).collect(),
+        })))
     }
 
     /// The names of the hooks of this moment, in their order.

@@ -119,6 +119,7 @@ impl Tree {
         let is_good = outcome == Outcome::Done;
         let ended = Entry::Ended { at: now, is_good, message: message.clone() };
         let mut actions = vec![Action::Remember(ended)];
+        actions.extend(self.notice(now, is_good, &message));
         actions.extend(self.close(outcome, message));
         actions
     }

@@ -189,7 +189,7 @@ impl Tree {
         Some(format!("the journal cannot be written, and nothing is begun before it can: {why}"))
     }
 
-    fn in_order(&self) -> impl Iterator<Item = &Step> {
+    pub(super) fn in_order(&self) -> impl Iterator<Item = &Step> {
         let hooks = self.blocks().into_iter().flat_map(|tree| tree.hooks.iter());
         let last = hooks.filter(|(_, hook)| !hook.moment.is_of_run()).map(|(name, _)| name);
         self.plan.order().iter().chain(last).filter_map(|name| self.steps.get(name))

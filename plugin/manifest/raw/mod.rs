@@ -4,6 +4,7 @@ mod block;
 mod hook;
 mod job;
 mod wait;
+mod webhook;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use self::{
     hook::Hook,
     job::Job,
     wait::Wait,
+    webhook::Webhook,
 };
 use super::{JobNode, Moment, OnFailure, Problem, Problems, Tree};
 
@@ -25,6 +27,7 @@ pub(super) struct Manifest {
     hook: Option<BTreeMap<String, Hook>>,
     after_success: Option<BTreeMap<String, Hook>>,
     after_failure: Option<BTreeMap<String, Hook>>,
+    webhook: Option<BTreeMap<String, Webhook>>,
     on_failure: Option<String>,
     max_parallel: Option<Number>,
     timeout: Option<String>,
@@ -46,7 +49,9 @@ impl Manifest {
         })
         .collect();
         one_name_each(&waits, &jobs, &hooks, problems);
+        let webhooks = self.webhook.unwrap_or_default();
         let of_trees = [
+            ("webhook", !webhooks.is_empty()),
             ("after_success", hooks.iter().any(|(moment, ..)| *moment == Moment::AfterSuccess)),
             ("after_failure", hooks.iter().any(|(moment, ..)| *moment == Moment::AfterFailure)),
             ("on_failure", self.on_failure.is_some()),
@@ -81,6 +86,7 @@ impl Manifest {
             timeout,
             jobs: BTreeMap::new(),
             hooks: BTreeMap::new(),
+            webhooks: BTreeMap::new(),
         };
         for (label, job) in jobs {
             let (job, hooks) = job.check(&label, problems);
@@ -93,6 +99,10 @@ impl Manifest {
             let block = Block::new(moment.place(&label, None), problems);
             let hook = hook.check(&label, None, moment, block);
             tree.hooks.entry(label).or_insert(hook);
+        }
+        for (label, webhook) in webhooks {
+            let webhook = webhook.check(Block::new(format!("webhook {label:?}"), problems));
+            tree.webhooks.insert(label, webhook);
         }
         super::Manifest { waits, tree: is_tree.then(|| Box::new(tree)) }
     }

@@ -66,6 +66,7 @@ fn a_bare_tree_has_the_defaults() {
             },
         )]
         .into(),
+        webhooks: [].into(),
     };
     assert_eq!(tree(&config), expected);
 }
@@ -258,4 +259,37 @@ fn a_key_of_once_must_tell_releases_apart() {
     assert_snapshot!(problems(&hook(" ")), @r#"hook "migrate": once is empty, so it would run once and never again, for whatever release (give it a key that changes when it must run again, like `once = "${NOMAD_META_release}"`, and see that it has a value)"#);
     assert_snapshot!(problems(&hook("${NOMAD_META_relaese}")), @r#"hook "migrate": once = "${NOMAD_META_relaese}" is no key: Nomad found no value for it (a name in `${…}` must be that of the task's environment or meta)"#);
     assert_snapshot!(problems(&hook(&"x".repeat(1025))), @r#"hook "migrate": once has 1025 bytes, and a key may have 1024"#);
+}
+
+#[test]
+fn a_webhook_is_read_and_its_address_never_told() {
+    let with = |webhook: serde_json::Value| json!({"job": {"api": {"jobspec": "local/api"}}, "webhook": {"chat": webhook}});
+    let chat = tree(&with(json!({"url": "http://chat:8080/s3cret?x", "on": ["failure"], "timeout": "3s"})));
+    let chat = &chat.webhooks["chat"];
+    assert_eq!((chat.host.as_str(), chat.wants(true), chat.wants(false)), ("chat:8080", false, true));
+    assert!(!format!("{chat:?}").contains("s3cret"), "{chat:?}");
+    let bad = [
+        json!({}),
+        json!({"url": "https://chat/s3cret"}),
+        json!({"url": "chat/s3cret", "on": [], "timeout": "2m"}),
+        json!({"url": "http:///s3cret", "on": ["faliure"]}),
+        json!({"url": "http://me:s3cret@chat/", "headers": {"a b": "x", "x": "s3cret\n"}}),
+    ];
+    let told: Vec<String> = bad.into_iter().map(|webhook| problems(&with(webhook))).collect();
+    assert!(!told.concat().contains("s3cret"), "{told:?}");
+    assert_snapshot!(told.join("\n"), @r#"
+    webhook "chat": has no url (write `url = "http://HOST/PATH"`)
+    webhook "chat": url begins with `https://`, which dtree does not speak yet; use `http://`, or a proxy on the client
+    3 problems:
+    webhook "chat": url is no address: it begins with `http://`
+    webhook "chat": on is empty, so it would never be sent
+    webhook "chat": timeout is more than 1m for one try
+    2 problems:
+    webhook "chat": url has no host that could be looked up
+    webhook "chat": on has "faliure", which is none of success, failure
+    3 problems:
+    webhook "chat": url has a user in it; write it as a header: `headers = { Authorization = "…" }`
+    webhook "chat": headers has "a b", of which HTTP can make no header
+    webhook "chat": headers has "x", of which HTTP can make no header
+    "#);
 }

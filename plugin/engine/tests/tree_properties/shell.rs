@@ -187,7 +187,7 @@ impl<'a> Shell<'a> {
                 None => {}
             }
             match action {
-                Action::Announce(_) => {}
+                Action::Announce(_) | Action::Notify(_) => {}
                 Action::Log(line) => self.tell(format!("    {line}")),
                 Action::Remember(entry) => self.remember(entry)?,
                 Action::Prepare => prepare = true,

@@ -128,6 +128,10 @@ impl Simulation {
                             events.insert(0, Event::Seen(job.clone(), Arc::new(self.world.sight(job))));
                         }
                     }
+                    Action::Notify(notice) => self.lines.push(format!(
+                        "    notify  {}: {} of run {:?}: {:?}",
+                        notice.tree, notice.is_good, notice.run, notice.steps
+                    )),
                     Action::Finish(outcome) => self.lines.push(format!(
                         "    finish  {}",
                         match outcome {

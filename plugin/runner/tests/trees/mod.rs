@@ -3,6 +3,7 @@
 mod errors;
 mod memory;
 mod runs;
+mod webhooks;
 
 use std::path::Path;
 
