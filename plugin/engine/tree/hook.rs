@@ -20,7 +20,7 @@ use super::{
     around::Around,
     attempt::{Output, Running},
     job::LOOKS_FIRST,
-    memory::{Ended, Memory, Try},
+    memory::{Ended, HookOutcome, Memory, Try},
     step::{Acting, Out},
 };
 use crate::{
@@ -71,6 +71,7 @@ enum Phase {
         attempt: Try,
         job: JobKey,
         why: String,
+        exit_code: Option<i32>,
         output: Output,
     },
     Ended(Ended),
@@ -94,8 +95,8 @@ impl HookStep {
             Some(Memory::Running { attempt, job, deadline }) => {
                 Phase::Running(Box::new(Running::again(now, hook, attempt, job, deadline)))
             }
-            Some(Memory::Failing { attempt, job, why }) => {
-                Phase::Failing { attempt, job, why, output: Output::Read }
+            Some(Memory::Failing { attempt, job, why, exit_code }) => {
+                Phase::Failing { attempt, job, why, exit_code, output: Output::Read }
             }
             Some(Memory::Ended(ended)) => Phase::Ended(ended),
             _ => Phase::Waiting,
@@ -150,7 +151,7 @@ impl HookStep {
                     if until <= now && !self.acting.is_under_way() {
                         let what = format!("it could not be launched within {}", Spoken(LAUNCH_LIMIT));
                         let why = self.acting.describe_end(&what);
-                        self.end(now, name, false, why, None, out);
+                        self.end(now, name, Ended::failed(why, HookOutcome::default()), out);
                         continue;
                     }
                     let dispatch = match self.hook.launch {
@@ -171,18 +172,21 @@ impl HookStep {
                     match running.judge(now, around) {
                         NodeState::Satisfied { how } => {
                             let (job, how) = (running.job.clone(), format!("{}: {how}", running.job.job));
-                            self.end(now, name, true, how, Some(job), out);
+                            let exit_code = running.exit_code(around);
+                            let outcome = HookOutcome { job: Some(job.clone()), exit_code };
+                            self.end(now, name, Ended { is_good: true, how, job: Some(job), outcome }, out);
                         }
                         NodeState::Failed { why } => {
                             let (attempt, job) = (running.attempt.clone(), running.job.clone());
-                            let output = running.output(around);
+                            let (output, exit_code) = (running.output(around), running.exit_code(around));
                             let memory = Memory::Failing {
                                 attempt: attempt.clone(),
                                 job: job.clone(),
                                 why: why.clone(),
+                                exit_code,
                             };
                             out.remember(now, name, memory);
-                            self.phase = Phase::Failing { attempt, job, why, output };
+                            self.phase = Phase::Failing { attempt, job, why, exit_code, output };
                         }
                         state => return state,
                     }
@@ -226,7 +230,9 @@ impl HookStep {
                 self.may_be_there = false;
                 self.phase = Phase::Launching(next);
             }
-            (Phase::Launching(_), Err(why)) => self.end(now, name, false, why, None, out),
+            (Phase::Launching(_), Err(why)) => {
+                self.end(now, name, Ended::failed(why, HookOutcome::default()), out);
+            }
             (Phase::Failing { why, output, .. }, result) if *output != Output::Read => {
                 *output = Output::Read;
                 match result {
@@ -281,7 +287,8 @@ impl HookStep {
             Err(NotNow::Waits) => return Some(self.waits(name, around)),
             Err(NotNow::NotNeeded(how)) => {
                 self.is_needless = true;
-                self.phase = Phase::Ended(Ended { is_good: true, how, job: None });
+                let outcome = HookOutcome::default();
+                self.phase = Phase::Ended(Ended { is_good: true, how, job: None, outcome });
                 return None;
             }
         };
@@ -342,7 +349,7 @@ impl HookStep {
 
     /// After a failure: first its output, then its job goes, then the next attempt or the end.
     fn wind_up(&mut self, now: Time, name: &str, out: &mut Out) -> Option<NodeState> {
-        let Phase::Failing { attempt, job, why, output } = &mut self.phase else { return None };
+        let Phase::Failing { attempt, job, why, output, .. } = &mut self.phase else { return None };
         if let Some(trouble) = self.acting.is_hopeless() {
             if *output == Output::Read {
                 out.log(format!("{name}: its job could not be retired: {trouble}"));
@@ -366,7 +373,8 @@ impl HookStep {
     }
 
     fn attempt_is_over(&mut self, now: Time, name: &str, out: &mut Out) {
-        let Phase::Failing { attempt, why, job, .. } = &self.phase else { return };
+        let Phase::Failing { attempt, why, job, exit_code, .. } = &self.phase else { return };
+        let outcome = HookOutcome { job: Some(job.clone()), exit_code: *exit_code };
         let (why, job) = (why.clone(), job.clone());
         if attempt.before < self.hook.retries {
             let next = Try {
@@ -388,17 +396,15 @@ impl HookStep {
                 0 => String::new(),
                 before => format!(", {} times", before + 1),
             };
-            self.end(now, name, false, format!("{}{times}: {why}", job.job), None, out);
+            self.end(now, name, Ended::failed(format!("{}{times}: {why}", job.job), outcome), out);
         }
     }
 
-    fn end(&mut self, now: Time, name: &str, is_good: bool, how: String, job: Option<JobKey>, out: &mut Out) {
-        let ended = match (is_good, self.hook.on_failure) {
-            (true, _) | (false, OnHookFailure::Fail) => Ended { is_good, how, job },
-            (false, OnHookFailure::Continue) => {
-                Ended { is_good: true, how: format!("failed (on_failure = continue): {how}"), job }
-            }
-        };
+    fn end(&mut self, now: Time, name: &str, mut ended: Ended, out: &mut Out) {
+        if !ended.is_good && self.hook.on_failure == OnHookFailure::Continue {
+            ended.is_good = true;
+            ended.how = format!("failed (on_failure = continue): {}", ended.how);
+        }
         out.remember(now, name, Memory::Ended(ended.clone()));
         self.acting.forget();
         self.phase = Phase::Ended(ended);
@@ -466,9 +472,12 @@ impl HookStep {
         matches!(self.phase, Phase::Launching(_) | Phase::Running(_) | Phase::Failing { .. })
     }
 
-    /// Whether it ran in this run, or of it is known from before.
-    pub(super) fn is_needless(&self) -> bool {
-        self.is_needless
+    /// What ran, once it has ended and if it ran.
+    pub(super) fn outcome(&self) -> Option<HookOutcome> {
+        match &self.phase {
+            Phase::Ended(ended) if !self.is_needless => Some(ended.outcome.clone()),
+            _ => None,
+        }
     }
 
     /// Whether something remains to be done for it although its state is final.

@@ -30,7 +30,7 @@ use std::{
     time::Duration,
 };
 
-pub use memory::{Cause, Due, Ended, Entry, Memory, Submitted, Try};
+pub use memory::{Cause, Due, Ended, Entry, HookOutcome, Memory, Submitted, Try};
 
 use self::{
     agenda::{Agenda, wakes},

@@ -104,7 +104,7 @@ impl Tree {
                     Some(Cause::Updated | Cause::Restarted | Cause::Adopted) => changed.push(&step.name),
                     None => unchanged += 1,
                 },
-                Work::Hook(hook) if !hook.is_needless() => hooks += 1,
+                Work::Hook(hook) if hook.outcome().is_some() => hooks += 1,
                 Work::Hook(_) | Work::Wait(_) | Work::Unprepared => {}
             }
         }

@@ -254,3 +254,25 @@ fn a_hook_may_dispatch_a_job_that_is_there_already() {
         finish  done
     ");
 }
+
+#[test]
+fn what_ran_for_a_hook_and_its_exit_code_are_remembered() {
+    let outcomes = |fate: Fate| {
+        let mut run = Simulation::of(&json!({"hook": {"seed": {"jobspec": "x", "retries": 1}}}));
+        run.fares("seed", fate).wait(1);
+        if fate == Fate::Bad {
+            run.fares("seed", fate).wait(1);
+        }
+        let ended = run.remembered.iter().find_map(|entry| match entry {
+            Entry::Step { memory: Memory::Ended(ended), .. } => Some(ended.outcome.clone()),
+            _ => None,
+        });
+        let outcome = ended.unwrap_or_else(|| panic!("{}", run.transcript()));
+        (
+            outcome.job.unwrap().job.as_str().ends_with(if fate == Fate::Bad { "-2" } else { "-1" }),
+            outcome.exit_code,
+        )
+    };
+    assert_eq!(outcomes(Fate::Good), (true, Some(0)));
+    assert_eq!(outcomes(Fate::Bad), (true, Some(3)));
+}
