@@ -86,7 +86,7 @@ impl Registered {
                     allocation.tasks.insert("main".to_owned(), sample::task(TaskPhase::Running));
                 }
                 Fate::Good if self.kind == JobType::Batch => {
-                    let ended = sample::task(crate::cluster::TaskPhase::Dead);
+                    let ended = sample::task(TaskPhase::Dead);
                     let ended = crate::cluster::TaskState { exit_code: Some(0), ..ended };
                     allocation.tasks.insert("main".to_owned(), ended);
                 }

@@ -1,6 +1,6 @@
 //! One attempt to run a hook, under way: how its job fares.
 
-use super::{FIRST_LOOK, around::Around, memory::Try};
+use super::{FIRST_LOOK, around::Around, memory::Try, step::Out};
 use crate::{
     cluster::{AllocId, Allocation, JobKey, JobSight, Sight, TaskPhase, TaskState},
     condition::{self, Verdict},
@@ -11,13 +11,26 @@ use crate::{
     manifest::{Hook, OnBlocked, OnTimeout, Subject, Until, Wait},
 };
 
-/// The output of a failed attempt.
+/// The output of an attempt that is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Output {
     /// Of this task.
     Of(AllocId, String),
     /// It was read, or there is none.
     Read,
+}
+
+/// How much of a failed hook's output is told in its report, in lines.
+const TOLD_LINES: usize = 3;
+
+/// Writes the end of a hook's output into the log, and gives its last words, if there are any.
+pub(super) fn tell_output(name: &str, text: &str, out: &mut Out) -> Option<String> {
+    for line in text.lines() {
+        out.log(format!("{name}: | {line}"));
+    }
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let told = lines.get(lines.len().saturating_sub(TOLD_LINES)..).unwrap_or_default();
+    (!told.is_empty()).then(|| told.join(" / "))
 }
 
 #[derive(Clone, Debug)]

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use super::{
     around::Around,
-    attempt::{Output, Running},
+    attempt::{Output, Running, tell_output},
     job::LOOKS_FIRST,
     memory::{Ended, HookOutcome, Memory, Try},
     step::{Acting, Out},
@@ -30,8 +30,8 @@ use crate::{
     plan::{self, Blueprint},
 };
 
-/// How much of a failed hook's output is told in its report, in lines.
-const TOLD_LINES: usize = 3;
+/// How often the output of a hook that ended well is asked for: nothing depends on it.
+const TELLING_TRIES: u32 = 3;
 /// How long launching may be tried in vain.
 const LAUNCH_LIMIT: Duration = Duration::from_mins(5);
 
@@ -50,6 +50,8 @@ pub(super) struct HookStep {
     may_be_there: bool,
     /// The stopped jobs of attempts that failed, where none is to stay.
     leftovers: Vec<JobKey>,
+    /// What is still to be told of a hook that ended well. Another process does not tell it.
+    output: Output,
 }
 
 /// Why a hook is not launched now.
@@ -111,6 +113,7 @@ impl HookStep {
             launch_until: None,
             may_be_there: true,
             leftovers: Vec::new(),
+            output: Output::Read,
         }
     }
 
@@ -173,6 +176,9 @@ impl HookStep {
                         NodeState::Satisfied { how } => {
                             let (job, how) = (running.job.clone(), format!("{}: {how}", running.job.job));
                             let exit_code = running.exit_code(around);
+                            if self.hook.moment == Moment::Alone {
+                                self.output = running.output(around);
+                            }
                             let outcome = HookOutcome { job: Some(job.clone()), exit_code };
                             self.end(now, name, Ended { is_good: true, how, job: Some(job), outcome }, out);
                         }
@@ -237,14 +243,8 @@ impl HookStep {
                 *output = Output::Read;
                 match result {
                     Ok(Report::Tail(text)) => {
-                        for line in text.lines() {
-                            out.log(format!("{name}: | {line}"));
-                        }
-                        let lines: Vec<&str> =
-                            text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-                        let told = lines.get(lines.len().saturating_sub(TOLD_LINES)..).unwrap_or_default();
-                        if !told.is_empty() {
-                            *why = format!("{why}; its last words: {}", told.join(" / "));
+                        if let Some(words) = tell_output(name, &text, out) {
+                            *why = format!("{why}; its last words: {words}");
                         }
                     }
                     Ok(_) => {}
@@ -256,6 +256,16 @@ impl HookStep {
                     out.log(format!("{name}: its job could not be retired: {trouble}"));
                 }
                 self.attempt_is_over(now, name, out);
+            }
+            (Phase::Ended(_), result) if self.output != Output::Read => {
+                self.output = Output::Read;
+                match result {
+                    Ok(Report::Tail(text)) => {
+                        tell_output(name, &text, out);
+                    }
+                    Ok(_) => {}
+                    Err(trouble) => out.log(format!("{name}: its output cannot be read: {trouble}")),
+                }
             }
             (Phase::Ended(ended), result) => {
                 if let Err(trouble) = result {
@@ -342,7 +352,8 @@ impl HookStep {
         around.blocked(name, |_| true).unwrap_or_else(|| NodeState::Blocked {
             why: match &self.hook.of {
                 Some(of) => format!("waits for {of}"),
-                None => LOOKS_FIRST.to_owned(),
+                None if around.has_jobs() => LOOKS_FIRST.to_owned(),
+                None => "is about to begin".to_owned(),
             },
         })
     }
@@ -414,7 +425,16 @@ impl HookStep {
     fn ended(&mut self, now: Time, name: &str, around: &Around<'_>, out: &mut Out) -> NodeState {
         let stands = self.result_stands(around);
         let Phase::Ended(ended) = &mut self.phase else { return NodeState::Blocked { why: String::new() } };
-        if let Some(key) = ended.job.clone().filter(|_| stands) {
+        if let (Output::Of(alloc, task), Some(key)) = (&self.output, &ended.outcome.job) {
+            if let Some(trouble) = self.acting.is_hopeless_after(TELLING_TRIES) {
+                out.log(format!("{name}: its output cannot be read: {trouble}"));
+                self.output = Output::Read;
+            } else {
+                let act = || Act::Tail { key: key.clone(), alloc: alloc.clone(), task: task.clone() };
+                out.actions.extend(self.acting.begin(now, name, act));
+            }
+        }
+        if let Some(key) = ended.job.clone().filter(|_| stands && self.output == Output::Read) {
             if let Some(trouble) = self.acting.is_hopeless() {
                 out.log(format!("{name}: its job could not be retired: {trouble}"));
                 ended.job = None;
@@ -487,7 +507,9 @@ impl HookStep {
                 Phase::Ended(ended) => {
                     let stands = self.result_stands(around);
                     let has_leftovers = ended.job.is_none() && !self.leftovers.is_empty();
-                    ended.job.is_some() && stands || has_leftovers && (stands || !ended.is_good)
+                    self.output != Output::Read
+                        || ended.job.is_some() && stands
+                        || has_leftovers && (stands || !ended.is_good)
                 }
                 Phase::Cancelled { job, .. } => job.is_some(),
                 Phase::Waiting | Phase::Launching(_) | Phase::Running(_) | Phase::Failing { .. } => false,
