@@ -90,9 +90,9 @@ impl LockId {
 }
 
 impl RunId {
-    /// The run that `tree` begins in `alloc` at `at`, in milliseconds: another instant is another run.
-    pub fn of(tree: &super::TreeName, alloc: &AllocId, at: u64) -> Self {
-        let mut hex = super::digest([tree.as_str(), alloc.as_str(), &at.to_string()]);
+    /// The run that `task` of `alloc` begins for `tree` at `at`, in milliseconds: another instant is another run.
+    pub fn of(tree: &super::TreeName, alloc: &AllocId, task: &str, at: u64) -> Self {
+        let mut hex = super::digest([tree.as_str(), alloc.as_str(), task, &at.to_string()]);
         hex.truncate(8);
         Self(hex)
     }
@@ -167,5 +167,28 @@ impl JobKey {
 impl fmt::Display for JobKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.job)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn another_tree_allocation_task_or_instant_is_another_run() {
+        let runs = [
+            ("default/shop", "a", "tree", 1),
+            ("default/shop", "a", "tree", 2),
+            ("default/shop", "a", "hook", 1),
+            ("default/shop", "b", "tree", 1),
+            ("other/shop", "a", "tree", 1),
+        ];
+        let ids: BTreeSet<RunId> = runs
+            .iter()
+            .map(|(tree, alloc, task, at)| RunId::of(&(*tree).into(), &(*alloc).into(), task, *at))
+            .collect();
+        assert_eq!(ids.len(), runs.len(), "{ids:?}");
     }
 }

@@ -40,6 +40,11 @@ impl Hands {
         Self { viewer, tree, blocks, alloc_dir, prepared: OnceLock::new() }
     }
 
+    /// The task in whose name it acts.
+    pub(super) fn task(&self) -> &str {
+        &self.viewer.task
+    }
+
     /// Takes what is prepared. Only once: a run submits what it began with.
     pub(super) fn take(&self, prepared: Prepared) {
         self.prepared.get_or_init(|| prepared);

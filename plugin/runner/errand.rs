@@ -128,7 +128,7 @@ impl Errand {
         blueprints: BTreeMap<String, Blueprint>,
     ) -> Result<(RunId, bool), memory::Error> {
         let mut beginning = Beginning::new(&self.manifest, blueprints)?;
-        let new = |at| RunId::of(&self.hands.tree, &self.alloc, at);
+        let new = |at| RunId::of(&self.hands.tree, &self.alloc, self.hands.task(), at);
         if let Some(before) = self.past.beginning.as_ref().filter(|before| beginning.is_as(before)) {
             let run = before.run.clone().unwrap_or_else(|| new(self.past.began_at()));
             self.memory.go_on();

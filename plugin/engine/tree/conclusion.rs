@@ -147,7 +147,7 @@ impl Tree {
     fn has_changed_anything(&self) -> bool {
         self.steps.values().any(|step| match &step.work {
             Work::Job(job) => job.cause().is_some(),
-            Work::Hook(hook) => !hook.is_needless(),
+            Work::Hook(hook) => hook.outcome().is_some(),
             Work::Unprepared | Work::Wait(_) => false,
         })
     }

@@ -32,7 +32,7 @@ use std::{
     time::Duration,
 };
 
-pub use memory::{Cause, Due, Ended, Entry, Memory, Submitted, Try};
+pub use memory::{Cause, Due, Ended, Entry, HookOutcome, Memory, Submitted, Try};
 
 use self::{
     agenda::{Agenda, wakes},
@@ -265,6 +265,11 @@ impl Tree {
                 }
                 Work::Job(_) | Work::Hook(_) | Work::Wait(_) | Work::Unprepared => true,
             })
+    }
+
+    /// Whether it has jobs, and not only hooks.
+    fn has_jobs(&self) -> bool {
+        self.blocks().is_some_and(|tree| !tree.jobs.is_empty())
     }
 
     fn is_set_up(&self) -> bool {
