@@ -6,7 +6,8 @@ use std::{
 };
 
 /// Every room, and the rooms it may use. The drawing in `docs/ARCHITECTURE.md` says the same.
-const ROOMS: [(&str, &[&str]); 13] = [
+const ROOMS: [(&str, &[&str]); 14] = [
+    ("beneath", &[]),
     ("cluster", &[]),
     ("manifest", &["cluster"]),
     ("condition", &["cluster", "manifest"]),
@@ -14,16 +15,19 @@ const ROOMS: [(&str, &[&str]); 13] = [
     ("engine", &["cluster", "manifest", "condition", "plan"]),
     ("show", &["engine"]),
     ("nomad", &["cluster"]),
-    ("jobspec", &["cluster", "manifest", "plan", "nomad"]),
-    ("record", &["cluster", "nomad"]),
-    ("watch", &["cluster", "nomad"]),
+    ("jobspec", &["beneath", "cluster", "manifest", "plan", "nomad"]),
+    ("record", &["beneath", "cluster", "nomad"]),
+    ("watch", &["beneath", "cluster", "nomad"]),
     (
         "runner",
         &["cluster", "manifest", "condition", "plan", "engine", "watch", "nomad", "jobspec", "record"],
     ),
     (
         "driver",
-        &["cluster", "manifest", "plan", "engine", "show", "watch", "nomad", "runner", "goplugin", "pb"],
+        &[
+            "beneath", "cluster", "manifest", "plan", "engine", "show", "watch", "nomad", "runner",
+            "goplugin", "pb",
+        ],
     ),
     ("goplugin", &["pb"]),
 ];

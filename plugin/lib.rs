@@ -26,6 +26,7 @@
 //!    cluster                   what Nomad shows, as plain data
 //! ```
 
+pub mod beneath;
 pub mod cluster;
 pub mod condition;
 pub mod driver;

@@ -18,11 +18,15 @@ use std::{
 use nix::{
     dir::Dir,
     errno::Errno,
-    fcntl::{OFlag, open, openat},
-    sys::stat::{Mode, SFlag, fstat},
+    fcntl::{OFlag, openat},
+    sys::stat::Mode,
 };
 
-use crate::{cluster::nearest, manifest::TaskPath};
+use crate::{
+    beneath::{self, Unfit},
+    cluster::nearest,
+    manifest::TaskPath,
+};
 
 /// How large a file may be: as large as the sources that Nomad keeps of a job.
 const MAX_SIZE: usize = 1 << 20;
@@ -78,36 +82,29 @@ impl TaskDir {
         let Some((name, directories)) = names.split_last() else {
             return Err(Unreadable::new("names no file"));
         };
-        let directory = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let mut at = open(&self.alloc_dir, directory, Mode::empty())
-            .map_err(|errno| unexpected(errno, &self.alloc_dir))?;
+        let mut at = beneath::root(&self.alloc_dir).map_err(|errno| unexpected(errno, &self.alloc_dir))?;
         let root = if is_shared { "alloc" } else { self.task.as_str() };
         for (n, name) in [root].iter().chain(directories).enumerate() {
-            at = openat(&at, *name, directory | OFlag::O_NOFOLLOW, Mode::empty()).map_err(|errno| {
+            at = beneath::directory(&at, *name).map_err(|errno| {
                 let before = directories.get(..n.saturating_sub(1)).unwrap_or_default();
                 missing(errno, &at, is_shared, before, name)
             })?;
         }
-        let flags =
-            OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-        let file = openat(&at, *name, flags, Mode::empty())
-            .map_err(|errno| missing(errno, &at, is_shared, directories, name))?;
-        text(file)
+        match beneath::file(&at, *name, OFlag::O_RDONLY, Mode::empty()) {
+            Ok(file) => text(file),
+            Err(Unfit::Errno(errno)) => Err(missing(errno, &at, is_shared, directories, name)),
+            Err(Unfit::NotRegular) => Err(Unreadable::new("is no regular file")),
+            Err(Unfit::SecondName) => {
+                Err(Unreadable::new("has a second name (a hard link), so it may be another's file"))
+            }
+        }
     }
 }
 
-/// The text of an open file, if it is one that can be trusted.
-fn text(file: OwnedFd) -> Result<String, Unreadable> {
-    let stat = fstat(&file).map_err(|errno| unexpected(errno, Path::new("")))?;
-    if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
-        return Err(Unreadable::new("is no regular file"));
-    }
-    if stat.st_nlink != 1 {
-        return Err(Unreadable::new("has a second name (a hard link), so it may be another's file"));
-    }
+/// The text of an open file.
+fn text(file: File) -> Result<String, Unreadable> {
     let mut bytes = Vec::new();
-    File::from(file)
-        .take(MAX_SIZE as u64 + 1)
+    file.take(MAX_SIZE as u64 + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| Unreadable::new(format!("cannot be read: {error}")))?;
     if bytes.len() > MAX_SIZE {

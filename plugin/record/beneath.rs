@@ -17,24 +17,15 @@ use std::{
 
 use nix::{
     errno::Errno,
-    fcntl::{OFlag, open, openat, renameat},
-    sys::stat::{Mode, SFlag, fstat, mkdirat},
+    fcntl::{OFlag, renameat},
+    sys::stat::{Mode, fstat, mkdirat},
     unistd::{UnlinkatFlags, fsync, geteuid, unlinkat},
 };
 
+use crate::beneath::{self, Unfit, because};
+
 /// The directory in the task's own.
 const DIRECTORY: &str = "dtree";
-
-/// What opening one of the directories asks for.
-const AS_DIRECTORY: OFlag =
-    OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
-
-/// What opening a file to write asks for: not to wait for whoever holds the other end of a FIFO, either.
-const AS_FILE: OFlag = OFlag::O_RDWR
-    .union(OFlag::O_NOFOLLOW)
-    .union(OFlag::O_NONBLOCK)
-    .union(OFlag::O_NOCTTY)
-    .union(OFlag::O_CLOEXEC);
 
 /// The open directory.
 #[derive(Debug)]
@@ -49,16 +40,15 @@ impl Directory {
     ///
     /// When one of the directories before it is not there, or anything on the way is a link.
     pub(super) fn open(alloc_dir: &Path, task: &str) -> io::Result<Self> {
-        let mut at = open(alloc_dir, AS_DIRECTORY.difference(OFlag::O_NOFOLLOW), Mode::empty())
-            .map_err(|errno| because(errno, &alloc_dir.display().to_string()))?;
-        at = openat(&at, task, AS_DIRECTORY, Mode::empty()).map_err(|errno| because(errno, task))?;
+        let at =
+            beneath::root(alloc_dir).map_err(|errno| because(errno, &alloc_dir.display().to_string()))?;
+        let at = beneath::directory(&at, task).map_err(|errno| because(errno, task))?;
         match mkdirat(&at, DIRECTORY, Mode::S_IRWXU) {
             Ok(()) => fsync(&at).map_err(|errno| because(errno, DIRECTORY))?,
             Err(Errno::EEXIST) => {}
             Err(errno) => return Err(because(errno, DIRECTORY)),
         }
-        let fd =
-            openat(&at, DIRECTORY, AS_DIRECTORY, Mode::empty()).map_err(|errno| because(errno, DIRECTORY))?;
+        let fd = beneath::directory(&at, DIRECTORY).map_err(|errno| because(errno, DIRECTORY))?;
         let stat = fstat(&fd)?;
         let is_open = Mode::from_bits_truncate(stat.st_mode).intersects(Mode::S_IRWXG | Mode::S_IRWXO);
         if stat.st_uid != geteuid().as_raw() || is_open {
@@ -74,29 +64,18 @@ impl Directory {
     ///
     /// When what has this name is not a regular file without any other name.
     pub(super) fn file(&self, name: &str) -> io::Result<Option<File>> {
-        let fd = match openat(&self.fd, name, AS_FILE, Mode::empty()) {
-            Ok(fd) => fd,
-            Err(Errno::ENOENT) => return Ok(None),
-            Err(errno) => return Err(because(errno, name)),
-        };
-        let stat = fstat(&fd)?;
-        let refused = |why| Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name} {why}")));
-        if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
-            return refused("is not a regular file");
+        match beneath::file(&self.fd, name, OFlag::O_RDWR, Mode::empty()) {
+            Ok(file) => Ok(Some(file)),
+            Err(Unfit::Errno(Errno::ENOENT)) => Ok(None),
+            Err(unfit) => Err(unfit.of(name)),
         }
-        if stat.st_nlink != 1 {
-            return refused("has a second name");
-        }
-        Ok(Some(fd.into()))
     }
 
     /// Makes the file `name`, in the place of what may be left there of another attempt.
     pub(super) fn make(&self, name: &str) -> io::Result<File> {
         self.remove(name)?;
-        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
-        let fd = openat(&self.fd, name, AS_FILE | OFlag::O_CREAT | OFlag::O_EXCL, mode)
-            .map_err(|errno| because(errno, name))?;
-        Ok(fd.into())
+        let new = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL;
+        beneath::file(&self.fd, name, new, Mode::S_IRUSR | Mode::S_IWUSR).map_err(|unfit| unfit.of(name))
     }
 
     /// Removes the name `name`, if it is there.
@@ -116,10 +95,4 @@ impl Directory {
     pub(super) fn flush(&self) -> io::Result<()> {
         Ok(fsync(&self.fd)?)
     }
-}
-
-/// The reason, with the name it is about.
-fn because(errno: Errno, name: &str) -> io::Error {
-    let error = io::Error::from(errno);
-    io::Error::new(error.kind(), format!("{name}: {error}"))
 }

@@ -5,12 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::{
-    fcntl::{OFlag, open, openat},
-    sys::stat::{Mode, SFlag, fstat},
-};
+use nix::{fcntl::OFlag, sys::stat::Mode};
 
 use crate::{
+    beneath::{self, Unfit},
     cluster::JobKey,
     nomad::{Asker, Client, Endpoint, Error, Token},
 };
@@ -72,18 +70,16 @@ fn read_token(path: &Path) -> io::Result<Token> {
         Some((secrets.parent()?, secrets.file_name()?, path.file_name()?))
     };
     let (task, secrets, name) = names().ok_or(io::ErrorKind::NotFound)?;
-    let directory = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let task = open(task, directory, Mode::empty())?;
-    let secrets = openat(&task, secrets, directory | OFlag::O_NOFOLLOW, Mode::empty())?;
-    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let file = openat(&secrets, name, flags, Mode::empty())?;
-    let stat = fstat(&file)?;
-    let is_regular = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG;
-    if !is_regular || stat.st_nlink != 1 {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no regular file with a single name"));
-    }
+    let secrets = beneath::directory(&beneath::root(task)?, secrets)?;
+    let file = beneath::file(&secrets, name, OFlag::O_RDONLY, Mode::empty());
+    let file = file.map_err(|unfit| match unfit {
+        Unfit::Errno(errno) => errno.into(),
+        unfit @ (Unfit::NotRegular | Unfit::SecondName) => {
+            io::Error::new(io::ErrorKind::InvalidData, format!("it {unfit}"))
+        }
+    })?;
     let mut text = String::new();
-    std::fs::File::from(file).take(MAX_TOKEN).read_to_string(&mut text)?;
+    file.take(MAX_TOKEN).read_to_string(&mut text)?;
     Token::new(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it holds no token"))
 }
 
