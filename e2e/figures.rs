@@ -7,7 +7,7 @@
 #![expect(clippy::cast_precision_loss, reason = "figures for people have three digits")]
 #![expect(clippy::indexing_slicing, reason = "a JSON value without that key gives null, and no panic")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -16,7 +16,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use serde_json::Value;
+use dtree::manifest::Manifest;
+use dtree::plan::Plan;
+use serde_json::{Value, json};
 
 #[expect(dead_code, unused_imports, reason = "the stories and the demo use the rest")]
 mod harness;
@@ -30,6 +32,8 @@ const GATES: usize = 200;
 const RELEASES: usize = 40;
 /// Starts that are timed.
 const STARTS: usize = 40;
+/// Plans that are timed.
+const PLANS: usize = 20;
 const LIMIT: Duration = seconds(180);
 
 fn main() -> ExitCode {
@@ -45,10 +49,11 @@ fn main() -> ExitCode {
 fn figures() -> Result<(), String> {
     if std::env::args().nth(1).as_deref() == Some("makespan") {
         let mut cluster = Cluster::start(Options::default())?;
-        for row in makespan::rows(&cluster)? {
-            println!("{row}");
-        }
+        makespan::print_rows(&cluster, &std::env::args().nth(2).unwrap_or_default())?;
         return cluster.end().map_err(|remains| format!("it has left behind:\n{remains}"));
+    }
+    if std::env::args().nth(1).as_deref() == Some("plan") {
+        return print_plan();
     }
     let mut starts: Vec<f64> = (0..STARTS).map(|_| handshake()).collect::<Result<_, _>>()?;
     println!("| what | measured |\n|---|---|");
@@ -94,10 +99,37 @@ fn figures() -> Result<(), String> {
             cluster.api().delete(&path).map_err(|error| error.to_string())?;
         }
     }
-    for row in makespan::rows(&cluster)? {
-        println!("{row}");
-    }
+    makespan::print_rows(&cluster, "")?;
+    print_plan()?;
     cluster.end().map_err(|remains| format!("it has left behind:\n{remains}"))
+}
+
+/// How long a large plan takes to be compiled and ordered: layers of jobs, each of which needs three of the layer before.
+fn print_plan() -> Result<(), String> {
+    const JOBS: usize = 10_100;
+    const WIDTH: usize = 100;
+    let block = |i: usize| {
+        let three =
+            [i, i * 7 + 3, i * 11 + 5].map(|k| (i / WIDTH).checked_sub(1).map(|row| row * WIDTH + k % WIDTH));
+        let needs: BTreeSet<String> = three.into_iter().flatten().map(|i| format!("job-{i}")).collect();
+        let name = format!("job-{i}");
+        (name, json!({ "jobspec": "local/job.nomad.hcl", "depends_on": needs }))
+    };
+    let config = json!({ "job": (0..JOBS).map(block).collect::<serde_json::Map<_, _>>() });
+    let config = rmp_serde::to_vec(&config).map_err(|error| error.to_string())?;
+    let (manifest, problems) = Manifest::from_msgpack(&config);
+    let tree = manifest.tree.as_ref().ok_or_else(|| problems.to_string())?;
+    let n_edges: usize = tree.jobs.values().map(|job| job.depends_on.len()).sum();
+    let mut took = Vec::new();
+    for _ in 0..PLANS {
+        let (manifest, problems) = (manifest.clone(), problems.clone());
+        let began = Instant::now();
+        let plan = Plan::compile(manifest, problems).map_err(|problems| problems.to_string())?;
+        took.push(began.elapsed().as_secs_f64() * 1000.0);
+        assert_eq!(plan.order().len(), JOBS);
+    }
+    println!("| plan of {JOBS} jobs and {n_edges} edges: compiled and ordered | {} |", spread(&mut took));
+    Ok(())
 }
 
 /// `median, 95th percentile`, in milliseconds.

@@ -4,10 +4,14 @@
 //! Both bring up the same graphs of jobs that are healthy as soon as they run, on the same agent, in turns. The reference
 //! has its jobs parsed beforehand; the tree has its jobspecs parsed in the time that is measured. A tree is measured
 //! from the start of its task: before that it is Nomad that fetches the jobspecs.
+//!
+//! Neither is held back: as many jobs are brought up at a time as the graph allows, `max_parallel` of the tree is as many
+//! as there are jobs at most. The reference submits over [`LANES`] connections, more of which make Nomad no faster.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -16,10 +20,12 @@ use serde_json::{Value, json};
 use crate::harness::{Cluster, seconds, wait_for};
 use crate::unix_millis;
 
-/// How often each graph is brought up by either.
-const RUNS: usize = 5;
+/// How many jobs the reference submits at the same time.
+const LANES: usize = 8;
 const LIMIT: Duration = seconds(120);
 
+/// Where a job is told that is healthy, or why there will be none.
+type Tell = mpsc::Sender<Result<String, String>>;
 /// What each job needs, by name.
 type Graph = BTreeMap<String, Vec<String>>;
 
@@ -40,6 +46,12 @@ fn fan(n: usize) -> Graph {
     graph
 }
 
+/// A binary tree: one, two, four, and so on.
+fn binary(n: usize) -> Graph {
+    let parent = |i: usize| i.checked_sub(1).map(|i| name(i / 2));
+    (0..n).map(|i| (name(i), parent(i).into_iter().collect())).collect()
+}
+
 /// Layers of jobs, each of which needs three of the layer before.
 fn layered(n: usize, layers: usize) -> Graph {
     let width = n / layers;
@@ -57,6 +69,9 @@ fn hcl(id: &str) -> String {
     format!(
         r#"job "{id}" {{
   group "g" {{
+    ephemeral_disk {{
+      size = 10
+    }}
     update {{
       max_parallel      = 1000
       health_check      = "task_states"
@@ -78,7 +93,9 @@ fn hcl(id: &str) -> String {
         run_for = "1h"
       }}
       logs {{
-        disabled = true
+        disabled      = true
+        max_files     = 1
+        max_file_size = 1
       }}
       resources {{
         cpu    = 1
@@ -91,26 +108,34 @@ fn hcl(id: &str) -> String {
     )
 }
 
-/// The rows of the table: makespans in seconds, and their ratio.
-pub(crate) fn rows(cluster: &Cluster) -> Result<Vec<String>, String> {
-    let graphs =
-        [("chain of 5", chain(5)), ("fan of 20", fan(20)), ("100 jobs in 5 layers", layered(100, 5))];
-    let mut rows = Vec::new();
-    for (what, graph) in graphs {
+/// Prints the rows of the table: makespans in seconds, and their ratio. Only those graphs whose name contains `filter`.
+pub(crate) fn print_rows(cluster: &Cluster, filter: &str) -> Result<(), String> {
+    // What it is called, and how often each graph is brought up by either.
+    let graphs = [
+        ("chain of 5", 5, chain(5)),
+        ("fan of 20", 5, fan(20)),
+        ("binary tree of 31", 5, binary(31)),
+        ("100 jobs in 5 layers", 5, layered(100, 5)),
+        ("1000 jobs in 5 layers", 3, layered(1000, 5)),
+    ];
+    for (what, runs, graph) in graphs.into_iter().filter(|(what, ..)| what.contains(filter)) {
         let (mut ours, mut reference) = (Vec::new(), Vec::new());
-        for _ in 0..RUNS {
+        for _ in 0..runs {
             reference.push(by_reference(cluster, &graph)?);
             ours.push(by_tree(cluster, &graph)?);
         }
+        if std::env::var_os("DTREE_FIGURES_EACH").is_some() {
+            println!("{what}: reference {reference:.0?} ms, tree {ours:.0?} ms");
+        }
         let (ours, reference) = (median(&mut ours), median(&mut reference));
-        rows.push(format!(
-            "| tree, {what}: makespan | {:.2} s, {:.2} of the reference's {:.2} s (median of {RUNS}) |",
+        println!(
+            "| tree, {what}: makespan | {:.2} s, {:.2} of the reference's {:.2} s (median of {runs}) |",
             ours / 1000.0,
             ours / reference,
             reference / 1000.0
-        ));
+        );
     }
-    Ok(rows)
+    Ok(())
 }
 
 fn median(values: &mut [f64]) -> f64 {
@@ -124,33 +149,48 @@ fn by_reference(cluster: &Cluster, graph: &Graph) -> Result<f64, String> {
         .keys()
         .map(|id| Ok((id.as_str(), cluster.parse(&hcl(id), "")?)))
         .collect::<Result<_, String>>()?;
-    let mut healthy = healthy_jobs(cluster)?;
+    let (failed, healthy) = mpsc::channel();
+    tell_healthy(cluster, failed.clone())?;
     let mut open: BTreeMap<&str, BTreeSet<&str>> =
         graph.iter().map(|(id, needs)| (id.as_str(), needs.iter().map(String::as_str).collect())).collect();
+    let (submit, submissions) = mpsc::channel::<&str>();
+    let submissions = Mutex::new(submissions);
     let began = jiff::Timestamp::now().as_nanosecond() as f64 / 1e6;
-    let mut done: BTreeSet<String> = BTreeSet::new();
-    loop {
-        let ready: Vec<&str> = open.iter().filter(|(_, needs)| needs.is_empty()).map(|(id, _)| *id).collect();
-        thread::scope(|scope| {
-            // Four at a time, as a careful orchestrator would.
-            let lanes = ready.chunks(ready.len().div_ceil(4).max(1)).map(|lane| {
-                let jobs = &jobs;
-                scope.spawn(move || lane.iter().try_for_each(|id| cluster.register(&jobs[id])))
-            });
-            let lanes: Vec<_> = lanes.collect();
-            lanes.into_iter().try_for_each(|lane| lane.join().map_err(|_| "a lane panicked".to_owned())?)
-        })?;
-        open.retain(|id, _| !ready.contains(id));
-        if done.len() == graph.len() {
-            break;
-        }
-        let id = healthy()?;
-        if done.insert(id.clone()) {
-            for needs in open.values_mut() {
-                needs.remove(id.as_str());
+    thread::scope(|scope| {
+        let lane = || {
+            loop {
+                let next = submissions.lock().map_err(|_| "a lane panicked")?.recv();
+                let Ok(id) = next else { return Ok(()) };
+                // Who reads it has given up otherwise.
+                cluster
+                    .register(&jobs[id])
+                    .or_else(|problem| failed.send(Err(problem)).map_err(|_| "nobody listens"))?;
+            }
+        };
+        let lanes: Vec<_> = (0..LANES).map(|_| scope.spawn(lane)).collect();
+        let mut done: BTreeSet<String> = BTreeSet::new();
+        loop {
+            let ready: Vec<&str> =
+                open.iter().filter(|(_, needs)| needs.is_empty()).map(|(id, _)| *id).collect();
+            for id in ready {
+                open.remove(id);
+                submit.send(id).map_err(|_| "every lane has ended")?;
+            }
+            if done.len() == graph.len() {
+                break;
+            }
+            let id =
+                healthy.recv_timeout(LIMIT).map_err(|_| "the reference sees nothing healthy any more")??;
+            if graph.contains_key(&id) && done.insert(id.clone()) {
+                for needs in open.values_mut() {
+                    needs.remove(id.as_str());
+                }
             }
         }
-    }
+        drop(submit);
+        lanes.into_iter().try_for_each(|lane| lane.join().map_err(|_| "a lane panicked".to_owned())?)
+    })
+    .map_err(|error: String| error)?;
     let makespan = last_healthy(cluster, graph)? - began;
     clear(cluster, graph)?;
     Ok(makespan)
@@ -232,34 +272,60 @@ fn clear(cluster: &Cluster, graph: &Graph) -> Result<(), String> {
     })
 }
 
-/// The jobs that the event stream shows healthy, one after the other, some more than once.
-fn healthy_jobs(cluster: &Cluster) -> Result<impl FnMut() -> Result<String, String>, String> {
+/// The jobs that are seen healthy, some more than once: what a stream of events shows, which a thread of its own follows.
+/// Nomad lets go of a reader that is a hundred writes behind; then all allocations are read once, and a new stream goes on.
+fn tell_healthy(cluster: &Cluster, tell: Tell) -> Result<(), String> {
     let address = cluster.agents()[0].address();
+    let api = cluster.api().clone();
+    let (open, is_open) = mpsc::channel();
+    thread::spawn(move || {
+        loop {
+            let lines = match events(address) {
+                Ok(lines) => lines,
+                Err(problem) => return drop(open.send(Err(problem))),
+            };
+            let Ok(all) = api.get("/v1/allocations") else { return };
+            let is_wanted =
+                all.as_array().into_iter().flatten().try_for_each(|allocation| tell_of(allocation, &tell));
+            if is_wanted.is_none() {
+                return;
+            }
+            // Nobody listens any more after the first.
+            open.send(Ok(())).ok();
+            for line in lines.map_while(Result::ok) {
+                let Ok(frame) = serde_json::from_str::<Value>(&line) else { continue };
+                let mut events = frame["Events"].as_array().into_iter().flatten();
+                if events.try_for_each(|event| tell_of(&event["Payload"]["Allocation"], &tell)).is_none() {
+                    return;
+                }
+            }
+        }
+    });
+    is_open.recv_timeout(LIMIT).map_err(|_| "the reference has no stream")?
+}
+
+/// `None` when nobody wants to know any more.
+fn tell_of(allocation: &Value, tell: &Tell) -> Option<()> {
+    match allocation["JobID"].as_str() {
+        Some(id)
+            if allocation["DeploymentStatus"]["Healthy"] == true && allocation["DesiredStatus"] == "run" =>
+        {
+            tell.send(Ok(id.to_owned())).ok()
+        }
+        _ => Some(()),
+    }
+}
+
+/// The lines of an event stream about allocations.
+fn events(address: SocketAddr) -> Result<impl Iterator<Item = io::Result<String>>, String> {
     let mut stream = TcpStream::connect(address).map_err(|error| error.to_string())?;
     stream.set_read_timeout(Some(LIMIT)).map_err(|error| error.to_string())?;
     let request = "GET /v1/event/stream?topic=Allocation:*&index=9223372036854775807 HTTP/1.0\r\nHost: localhost\r\n\r\n";
     stream.write_all(request.as_bytes()).map_err(|error| error.to_string())?;
     let mut lines = BufReader::new(stream).lines();
-    let mut told: Vec<String> = Vec::new();
     // Nothing is missed once the first heartbeat is there.
     while lines.next().ok_or("no stream")?.map_err(|error| error.to_string())?.trim() != "{}" {}
-    Ok(move || {
-        loop {
-            if let Some(id) = told.pop() {
-                return Ok(id);
-            }
-            let line = lines.next().ok_or("the stream ended")?.map_err(|error| error.to_string())?;
-            let Ok(frame) = serde_json::from_str::<Value>(&line) else { continue };
-            for event in frame["Events"].as_array().into_iter().flatten() {
-                let allocation = &event["Payload"]["Allocation"];
-                if allocation["DeploymentStatus"]["Healthy"] == true
-                    && let Some(id) = allocation["JobID"].as_str()
-                {
-                    told.push(id.to_owned());
-                }
-            }
-        }
-    })
+    Ok(lines)
 }
 
 /// Serves the jobspecs of a graph as one archive, for Nomad's `artifact`.

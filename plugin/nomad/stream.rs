@@ -3,7 +3,13 @@
 //! A line is `{}` when nothing happened for half a minute, and first of all when the stream was accepted: a stream
 //! that was denied is answered with 200 as well, but ends, or stays silent, without that first `{}`.
 
-use std::{collections::BTreeSet, fmt, future::poll_fn, mem};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    fmt,
+    future::poll_fn,
+    mem,
+    task::{Context, Poll},
+};
 
 use bytes::{Buf as _, Bytes};
 use serde::de::Error as _;
@@ -18,6 +24,8 @@ use crate::cluster::{Allocation, Deployment, Evaluation, Job, JobId, Namespace, 
 
 /// A line of at most this many bytes may say nothing but that the stream lives.
 const HEARTBEAT_ROOM: usize = 16;
+/// How many bytes of a burst are taken from the connection before they are decoded.
+const AHEAD: usize = 8 << 20;
 
 /// The jobs a stream is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +101,10 @@ pub struct EventStream {
     /// What has arrived of the next line, without a line end.
     begun: Chunks,
     /// What has arrived after that.
-    rest: Bytes,
+    rest: VecDeque<Bytes>,
+    /// How many bytes these are.
+    n_rest: usize,
+    has_ended: bool,
 }
 
 impl fmt::Debug for EventStream {
@@ -104,7 +115,16 @@ impl fmt::Debug for EventStream {
 
 impl EventStream {
     pub(super) fn new(address: String, wanted: String, namespace: Namespace, opened: Opened) -> Self {
-        Self { address, wanted, namespace, opened, begun: Chunks::default(), rest: Bytes::new() }
+        Self {
+            address,
+            wanted,
+            namespace,
+            opened,
+            begun: Chunks::default(),
+            rest: VecDeque::new(),
+            n_rest: 0,
+            has_ended: false,
+        }
     }
 
     /// The next line, with only those updates whose job is `wanted`; `None` at the end of the stream.
@@ -119,6 +139,7 @@ impl EventStream {
         wanted: &(dyn Fn(&JobId) -> bool + Send + Sync),
     ) -> Result<Option<Beat>, Error> {
         loop {
+            poll_fn(|context| Poll::Ready(self.read_ahead(context))).await?;
             if let Some(line) = self.take_line() {
                 if let Some(beat) = self.decode(line, wanted)? {
                     return Ok(Some(beat));
@@ -128,26 +149,58 @@ impl EventStream {
             if self.begun.len() > MAX_BODY {
                 return Err(Error::TooLong { wanted: self.wanted.clone(), limit: MAX_BODY });
             }
-            match poll_fn(|context| self.opened.poll_data(context)).await {
-                Some(Ok(chunk)) => self.rest = chunk,
-                Some(Err(error)) => {
-                    let source = std::io::Error::other(error);
-                    return Err(Error::Unreachable { address: self.address.clone(), source });
-                }
-                None => return Ok(None),
+            if self.has_ended {
+                return Ok(None);
             }
+            let data = poll_fn(|context| self.opened.poll_data(context)).await;
+            self.arrived(data)?;
         }
+    }
+
+    /// Takes what has arrived, up to a limit, before any of it is decoded: Nomad lets go of a reader that is a hundred
+    /// writes behind, and decoding may take longer than a burst of writes.
+    fn read_ahead(&mut self, context: &mut Context<'_>) -> Result<(), Error> {
+        while self.n_rest < AHEAD
+            && !self.has_ended
+            && let Poll::Ready(data) = self.opened.poll_data(context)
+        {
+            self.arrived(data)?;
+        }
+        Ok(())
+    }
+
+    fn arrived(&mut self, data: Option<Result<Bytes, hyper::Error>>) -> Result<(), Error> {
+        match data {
+            Some(Ok(chunk)) => {
+                self.n_rest += chunk.len();
+                self.rest.push_back(chunk);
+            }
+            Some(Err(error)) => {
+                let source = std::io::Error::other(error);
+                return Err(Error::Unreachable { address: self.address.clone(), source });
+            }
+            None => self.has_ended = true,
+        }
+        Ok(())
     }
 
     /// The next whole line without its end, if it has arrived.
     fn take_line(&mut self) -> Option<Chunks> {
-        let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') else {
-            self.begun.push(mem::take(&mut self.rest));
-            return None;
-        };
-        self.begun.push(self.rest.split_to(end));
-        self.rest.advance(1);
-        Some(mem::take(&mut self.begun))
+        while let Some(mut chunk) = self.rest.pop_front() {
+            self.n_rest -= chunk.len();
+            let Some(end) = chunk.iter().position(|byte| *byte == b'\n') else {
+                self.begun.push(chunk);
+                continue;
+            };
+            self.begun.push(chunk.split_to(end));
+            chunk.advance(1);
+            if !chunk.is_empty() {
+                self.n_rest += chunk.len();
+                self.rest.push_front(chunk);
+            }
+            return Some(mem::take(&mut self.begun));
+        }
+        None
     }
 
     /// What `line` says; `None` when it says nothing at all.

@@ -99,18 +99,19 @@ impl Plan {
 fn needs(manifest: &Manifest) -> BTreeMap<String, Vec<String>> {
     let mut needs: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let tree = manifest.tree.as_deref();
+    let around = Around::of(tree);
     for (name, wait) in &manifest.waits {
-        needs.insert(name.clone(), expand(manifest, &wait.depends_on));
+        needs.insert(name.clone(), around.expand(manifest, &wait.depends_on));
     }
     for (name, job) in tree.iter().flat_map(|tree| &tree.jobs) {
-        let mut all = expand(manifest, &job.depends_on);
-        all.extend(hooks(tree, name, Moment::Pre).map(str::to_owned));
+        let mut all = around.expand(manifest, &job.depends_on);
+        all.extend(around.hooks(name, Moment::Pre).map(str::to_owned));
         needs.insert(name.clone(), all);
     }
     for (name, hook) in tree.iter().flat_map(|tree| &tree.hooks) {
         let own_job = hook.of.as_ref().and_then(|of| tree?.jobs.get(of));
         let mut all = match hook.moment {
-            Moment::Pre => own_job.map_or_else(Vec::new, |job| expand(manifest, &job.depends_on)),
+            Moment::Pre => own_job.map_or_else(Vec::new, |job| around.expand(manifest, &job.depends_on)),
             Moment::Post => hook.of.iter().cloned().collect(),
             Moment::Alone => Vec::new(),
             Moment::PreStop | Moment::PostStop | Moment::AfterSuccess | Moment::AfterFailure => {
@@ -123,7 +124,7 @@ fn needs(manifest: &Manifest) -> BTreeMap<String, Vec<String>> {
         let (own, others): (Vec<_>, Vec<_>) =
             hook.depends_on.iter().cloned().partition(|needed| hook.of.as_ref() == Some(needed));
         all.extend(own);
-        all.extend(expand(manifest, &others));
+        all.extend(around.expand(manifest, &others));
         needs.insert(name.clone(), all);
     }
     for all in needs.values_mut() {
@@ -133,24 +134,35 @@ fn needs(manifest: &Manifest) -> BTreeMap<String, Vec<String>> {
     needs
 }
 
-/// `names` that are blocks, each job with its post hooks.
-fn expand(manifest: &Manifest, names: &[String]) -> Vec<String> {
-    let tree = manifest.tree.as_deref();
-    let known = names.iter().filter(|name| is_block(manifest, name));
-    known
-        .flat_map(|name| {
-            let posts = hooks(tree, name, Moment::Post).map(str::to_owned);
-            [name.clone()].into_iter().chain(posts)
-        })
-        .collect()
-}
+/// The hooks of each job, by its name.
+struct Around<'a>(BTreeMap<&'a str, Vec<(&'a str, Moment)>>);
 
-/// The hooks of one job and moment.
-fn hooks<'a>(tree: Option<&'a Tree>, job: &'a str, moment: Moment) -> impl Iterator<Item = &'a str> {
-    tree.into_iter()
-        .flat_map(|tree| &tree.hooks)
-        .filter(move |(_, hook)| hook.of.as_deref() == Some(job) && hook.moment == moment)
-        .map(|(name, _)| name.as_str())
+impl<'a> Around<'a> {
+    fn of(tree: Option<&'a Tree>) -> Self {
+        let mut hooks: BTreeMap<&str, Vec<(&str, Moment)>> = BTreeMap::new();
+        for (name, hook) in tree.into_iter().flat_map(|tree| &tree.hooks) {
+            if let Some(of) = &hook.of {
+                hooks.entry(of).or_default().push((name, hook.moment));
+            }
+        }
+        Self(hooks)
+    }
+
+    /// The hooks of one job and moment, in the order of their names.
+    fn hooks(&self, job: &str, moment: Moment) -> impl Iterator<Item = &'a str> {
+        let hooks = self.0.get(job).into_iter().flatten();
+        hooks.filter(move |(_, at)| *at == moment).map(|(name, _)| *name)
+    }
+
+    /// `names` that are blocks, each job with its post hooks.
+    fn expand(&self, manifest: &Manifest, names: &[String]) -> Vec<String> {
+        let mut all = Vec::with_capacity(names.len());
+        for name in names.iter().filter(|name| is_block(manifest, name)) {
+            all.push(name.clone());
+            all.extend(self.hooks(name, Moment::Post).map(str::to_owned));
+        }
+        all
+    }
 }
 
 /// Whether it is a block that is a step of a run.

@@ -9,6 +9,8 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::OnceLock};
 
+use tokio::sync::Semaphore;
+
 use crate::{
     cluster::{JobKey, Marks, Namespace, RaftIndex, TreeName},
     condition::{self, Attested, Claim},
@@ -21,6 +23,8 @@ use crate::{
 
 /// How much of a failed task's output is read, in bytes.
 const TAIL: u64 = 4 << 10;
+/// How many acts are under way at a time. More make Nomad no faster, but a burst of writes makes it drop event streams.
+const AT_A_TIME: usize = 8;
 /// How many lines of it are told.
 const TAIL_LINES: usize = 20;
 
@@ -33,11 +37,12 @@ pub(super) struct Hands {
     alloc_dir: PathBuf,
     /// What is submitted, once it is prepared.
     prepared: OnceLock<Prepared>,
+    places: Semaphore,
 }
 
 impl Hands {
     pub(super) fn new(viewer: Viewer, tree: TreeName, blocks: Option<Box<Tree>>, alloc_dir: PathBuf) -> Self {
-        Self { viewer, tree, blocks, alloc_dir, prepared: OnceLock::new() }
+        Self { viewer, tree, blocks, alloc_dir, prepared: OnceLock::new(), places: Semaphore::new(AT_A_TIME) }
     }
 
     /// The task in whose name it acts.
@@ -80,6 +85,8 @@ impl Hands {
 
     /// Does `act` for step `name`.
     pub(super) async fn perform(&self, name: &str, act: Act) -> Result<Report, Trouble> {
+        // The semaphore is never closed; without a place it would only be faster.
+        let _place = self.places.acquire().await.ok();
         let client = self.viewer.client().map_err(|error| read_trouble(&error))?;
         match act {
             Act::Recall { key } => self.recall(&client, &key).await,

@@ -55,6 +55,10 @@ use crate::{
 /// How often the checks of the own allocation are asked for, where a wait needs them. Nomad runs no check more often.
 const CHECK_PERIOD: Duration = Duration::from_secs(1);
 
+/// How many things that have happened already a tree takes in before it writes down what must be remembered of them:
+/// each write waits for the disk.
+const AT_ONCE: usize = 64;
+
 /// What a run needs to begin, or to go on.
 #[derive(Debug)]
 pub struct Order {
@@ -236,6 +240,7 @@ impl<O: Outlook> Run<O> {
     /// Until it ends, or the process stops: then `None`.
     async fn until_it_ends(mut self) -> Option<Ending> {
         let mut event = Event::Started;
+        let mut n_gathered = 0;
         loop {
             let now = self.clock.now();
             let (actions, timeout) = {
@@ -250,6 +255,15 @@ impl<O: Outlook> Run<O> {
                 return ending;
             }
             // In boxes of their own, here and below: a gate has none of this, and its run is to stay small.
+            if self.errand.is_some()
+                && n_gathered < AT_ONCE
+                && let Some(next) = Box::pin(self.waiting()).await
+            {
+                n_gathered += 1;
+                event = next;
+                continue;
+            }
+            n_gathered = 0;
             if self.errand.is_some()
                 && let Some(hindered) = Box::pin(self.carry_out()).await
             {
@@ -285,6 +299,21 @@ impl<O: Outlook> Run<O> {
                 () = sleep_until(timeout.unwrap_or_else(|| self.clock.instant(now))), if timeout.is_some() => Event::Tick,
                 else => return None,
             };
+        }
+    }
+
+    /// Something that has happened already, if there is any: what must be remembered of several such things is written
+    /// down together, and only then is done what follows.
+    async fn waiting(&mut self) -> Option<Event> {
+        tokio::select! {
+            biased;
+            Some((job, sight)) = self.outlook.next() => Some(Event::Seen(job, sight)),
+            done = next_done(&mut self.errand, &self.stop) => match (done, &mut self.errand) {
+                (Done::Acted(event), _) => Some(event),
+                (Done::Prepared(result), Some(errand)) => Some(errand.prepared(result).await),
+                (Done::Prepared(_), None) => None,
+            },
+            () = std::future::ready(()) => None,
         }
     }
 

@@ -24,6 +24,9 @@ pub(crate) struct Pace {
     pub(crate) grace: Duration,
     /// How long a stream must have lasted for its loss to be answered without delay.
     pub(crate) steady: Duration,
+    /// How long it must have lasted for the next one not to wait longer than the one before: Nomad ends a stream that it
+    /// cannot write as fast as a burst of writes comes, and that is when a view must not be blind for long.
+    pub(crate) brief: Duration,
     /// Bounds of the wait between two attempts to connect.
     pub(crate) backoff: (Duration, Duration),
     /// The wait between two attempts after a denial. Policies take effect at once.
@@ -55,6 +58,7 @@ impl Default for Pace {
             fresh: s(5),
             grace: s(2),
             steady: s(10),
+            brief: s(1),
             backoff: (ms(200), s(10)),
             denied: s(10),
             gather: (ms(20), s(1)),

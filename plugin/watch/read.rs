@@ -5,10 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
 use crate::{
-    cluster::{Allocation, Deployment, Evaluation, Job, JobId, Namespace, RaftIndex, nearest},
+    cluster::{Allocation, Deployment, Evaluation, Job, JobId, JobKey, Namespace, RaftIndex, nearest},
     nomad::{Client, Error, JobStub, Read},
 };
+
+/// How many jobs are looked up one by one without asking first which of them there are.
+const FEW: usize = 16;
+/// How many jobs are looked up at a time.
+const AT_A_TIME: usize = 8;
 
 /// A list, sorted by job.
 type ByJob<T> = Read<BTreeMap<JobId, Vec<T>>>;
@@ -38,7 +45,7 @@ pub(super) struct Reading {
     pub(super) similar: BTreeMap<JobId, Option<JobId>>,
 }
 
-/// Reads what `scope` names: at most four requests, and one more for each job that has changed.
+/// Reads what `scope` names: at most five requests, and one more for each job that is there and has changed.
 pub(super) async fn read(client: &Client, namespace: &Namespace, scope: &Scope) -> Result<Reading, Error> {
     let jobs = || scope.jobs.keys();
     let mut reading = Reading::default();
@@ -54,9 +61,13 @@ pub(super) async fn read(client: &Client, namespace: &Namespace, scope: &Scope) 
     if scope.has_absent {
         all = Some(client.jobs(namespace).await?);
     }
+    let n_unknown = scope.jobs.values().filter(|known| known.is_none()).count();
     let stubs = match &all {
         Some(all) => Some(all.clone()),
-        None if scope.jobs.values().any(Option::is_some) => Some(client.stubs(namespace, jobs()).await?),
+        // Most of many that were never read may be absent, which the list tells of all at once.
+        None if n_unknown > FEW || n_unknown < scope.jobs.len() => {
+            Some(client.stubs(namespace, jobs()).await?)
+        }
         None => None,
     };
     reading.stubs = stubs.map(|stubs| Read {
@@ -68,19 +79,19 @@ pub(super) async fn read(client: &Client, namespace: &Namespace, scope: &Scope) 
             .collect(),
         index: stubs.index,
     });
-    for (job, known) in &scope.jobs {
-        let is_known = match &reading.stubs {
-            None => false,
-            Some(stubs) => match stubs.value.get(job) {
-                None => true,
-                Some(stub) => *known == Some((stub.create_index, stub.job_modify_index)),
-            },
-        };
-        if !is_known {
-            let key = crate::cluster::JobKey { namespace: namespace.clone(), job: job.clone() };
-            reading.full.insert(job.clone(), client.look_up(&key).await?);
-        }
-    }
+    let is_news = |(job, known): &(&JobId, &Option<(RaftIndex, RaftIndex)>)| match &reading.stubs {
+        None => true,
+        Some(stubs) => stubs
+            .value
+            .get(*job)
+            .is_some_and(|stub| **known != Some((stub.create_index, stub.job_modify_index))),
+    };
+    let look_ups = scope.jobs.iter().filter(is_news).map(async |(job, _)| {
+        let key = JobKey { namespace: namespace.clone(), job: job.clone() };
+        Ok::<_, Error>((key.job.clone(), client.look_up(&key).await?))
+    });
+    let look_ups: Vec<_> = look_ups.collect();
+    reading.full = stream::iter(look_ups).buffer_unordered(AT_A_TIME).try_collect().await?;
 
     let is_absent = |job: &JobId| match (reading.full.get(job), &reading.stubs) {
         (Some(full), _) => full.value.is_none(),
@@ -88,7 +99,8 @@ pub(super) async fn read(client: &Client, namespace: &Namespace, scope: &Scope) 
         (None, None) => false,
     };
     let absent: BTreeSet<&JobId> = jobs().filter(|job| is_absent(job)).collect();
-    if !absent.is_empty() {
+    // Among many it is no slip of the finger, and to compare all names with all takes long.
+    if !absent.is_empty() && absent.len() <= FEW {
         let all = match all {
             Some(all) => all,
             None => client.jobs(namespace).await?,

@@ -92,6 +92,9 @@ pub(super) struct Tree {
     /// Why nothing can be written down.
     hindered: Option<String>,
     announcer: Announcer,
+    /// How many steps take one of the places of `max_parallel`, without the one that is being brought up to date.
+    /// Counted anew whenever steps are brought up to date, and of no meaning in between.
+    n_busy: usize,
     /// How often a step has come into another state.
     n_changes: u64,
     ending: Option<String>,
@@ -154,6 +157,7 @@ impl Tree {
             halt: None,
             hindered: None,
             announcer: Announcer::new(now),
+            n_busy: 0,
             n_changes: 0,
             ending: None,
         }
@@ -306,16 +310,20 @@ impl Tree {
             // Before anything else takes the place that has become free.
             agenda.add(self.steps.values());
         } else if is_free {
-            agenda.add(self.blocked());
+            agenda.add(self.waiting_for_room());
         }
         // Also without a change of state: a result that stands, a rollout that is known.
         let woken = self.wakes.get(name).into_iter().flatten();
         agenda.add(woken.filter_map(|name| self.steps.get(name)));
     }
 
-    /// The steps that may be waiting for room.
-    fn blocked(&self) -> impl Iterator<Item = &Step> {
-        self.steps.values().filter(|step| matches!(step.state, NodeState::Blocked { .. }))
+    /// The steps that may be waiting for room: those that have all they need.
+    fn waiting_for_room(&self) -> impl Iterator<Item = &Step> {
+        let is_satisfied = |name: &String| self.steps.get(name).is_some_and(|step| step.state.is_satisfied());
+        self.steps.values().filter(move |step| {
+            matches!(step.state, NodeState::Blocked { .. })
+                && self.plan.needs(&step.name).iter().all(is_satisfied)
+        })
     }
 
     /// Brings steps up to date until nothing changes any more.
@@ -323,12 +331,14 @@ impl Tree {
         if !self.is_set_up() {
             return;
         }
+        self.n_busy = self.steps.values().filter(|step| step.is_busy()).count();
         while let Some(name) = agenda.next() {
             if self.is_frozen(&name) {
                 continue;
             }
             let Some(mut step) = self.steps.remove(&name) else { continue };
             let was_busy = step.is_busy();
+            self.n_busy -= usize::from(was_busy);
             let around = Around {
                 tree: self,
                 scene: &self.scene,
@@ -352,13 +362,14 @@ impl Tree {
                 out.log(format!("{name}: {}: {}", step.state.word(), step.state.detail()));
             }
             let has_failed = has_changed && matches!(step.state, NodeState::Failed { .. });
+            self.n_busy += usize::from(step.is_busy());
             self.steps.insert(name.clone(), step);
             if has_failed && self.halt_after(&name) {
                 agenda.add(self.steps.values());
                 continue;
             }
             if is_free {
-                agenda.add(self.blocked());
+                agenda.add(self.waiting_for_room());
             }
             if has_changed || is_free {
                 let woken = self.wakes.get(&name).into_iter().flatten();

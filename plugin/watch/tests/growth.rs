@@ -103,13 +103,33 @@ async fn a_hundred_jobs_at_once_cost_one_look_and_one_more_costs_no_stream() {
     }
     let paths = stage.paths();
     let n_lists = paths.iter().filter(|path| !path.starts_with("/v1/job/")).count();
-    assert_eq!((paths.len(), n_lists), (104, 4), "{paths:?}");
+    assert_eq!((paths.len(), n_lists), (105, 5), "{paths:?}");
     // A job that is not there yet, such as one that a tree is about to register.
     subscription.also(jobs("shop", &["hook"]));
     sees(&mut subscription, of("shop", "hook", absent)).await;
     stage.fake.transact(|write| write.register(fake::job("shop", "hook")));
     sees(&mut subscription, of("shop", "hook", present)).await;
     assert!(!stage.paths().contains(&"/v1/event/stream".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_jobs_that_are_not_there_are_not_looked_up_one_by_one() {
+    let stage = stage();
+    let mut subscription = stage.subscribe("tree", None, &["db"]);
+    sees(&mut subscription, present).await;
+    stage.paths();
+    let mut left: BTreeSet<JobKey> =
+        (0..100).map(|n| JobKey::new("shop", format!("job-{n}").as_str())).collect();
+    subscription.also(left.clone());
+    while !left.is_empty() {
+        let (key, sight) = subscription.next().await.unwrap();
+        if absent(&key, &sight).is_some() {
+            left.remove(&key);
+        }
+    }
+    let paths = stage.paths();
+    assert!(paths.iter().all(|path| !path.starts_with("/v1/job/")), "{paths:?}");
+    assert_eq!(paths.len(), 5, "{paths:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -272,7 +272,7 @@ impl View {
         self.versions_at = None;
         let is_denied = error.is_denied();
         let up = self.up.take();
-        let was_steady = up.as_ref().is_some_and(|up| now.duration_since(up.since) >= self.pace.steady);
+        let lived = up.as_ref().map_or(Duration::ZERO, |up| now.duration_since(up.since));
         if let Some(up) = &up {
             self.lost_at = Some(now);
             self.via = up.via;
@@ -280,9 +280,11 @@ impl View {
         }
         let wait = if is_denied {
             self.pace.denied
-        } else if was_steady {
+        } else if lived >= self.pace.steady {
             self.attempts = self.pace.attempts();
             Duration::ZERO
+        } else if lived >= self.pace.brief {
+            self.pace.backoff.0
         } else {
             self.attempts.next().unwrap_or(self.pace.backoff.1)
         };
