@@ -10,7 +10,7 @@ const RUN: &str = "run";
 /// `runs`, the oldest first, with `entry` in the place of an earlier one about its run, or behind all. At most `most`
 /// of them, and only as many as there is room for.
 pub(super) fn with(mut runs: Vec<Value>, entry: Value, most: usize) -> Vec<Value> {
-    match runs.iter_mut().find(|run| run[RUN] == entry[RUN]) {
+    match runs.iter_mut().find(|run| run.get(RUN) == entry.get(RUN)) {
         Some(run) => *run = entry,
         None => runs.push(entry),
     }

@@ -149,16 +149,29 @@ impl Keeper {
 
     /// Begins a run: what an earlier one remembered is forgotten.
     pub async fn begin(&mut self, client: &Client, run: RunId, began_with: String) -> Result<(), Refusal> {
-        let header = Header { run: Some((run, began_with)), ..self.header.clone() };
+        // With the first chunk announced.
+        let n_chunks = self.header.n_chunks.max(1);
+        let header = Header { run: Some((run, began_with)), n_chunks, ..self.header.clone() };
         self.put_header(client, header).await?;
         self.ledger.clear();
         Ok(())
     }
 
-    /// Writes notes, in one write if they fit into a chunk. What could not be written is written with the next ones;
-    /// until then what stands is all up to one of them.
+    /// Takes notes in and writes them.
+    #[cfg(test)]
     pub async fn append(&mut self, client: &Client, notes: Vec<Note>) -> Result<(), Refusal> {
+        self.stage(notes);
+        self.write(client).await
+    }
+
+    /// Takes notes in, to be written together.
+    pub fn stage(&mut self, notes: Vec<Note>) {
         self.ledger.stage(notes);
+    }
+
+    /// Writes what was taken in: in one write if it fits into a chunk. What could not be written is written the next
+    /// time; until then what stands is all up to one of the notes.
+    pub async fn write(&mut self, client: &Client) -> Result<(), Refusal> {
         match self.write_out(client).await {
             Err(Refusal::Meddled(_)) => self.reclaim(client).await,
             result => result,

@@ -18,6 +18,8 @@ mod acts;
 mod clock;
 mod commands;
 mod errand;
+mod journal;
+mod lease;
 mod memory;
 mod outlook;
 mod webhook;
@@ -38,12 +40,11 @@ use tracing::{Instrument, info, info_span, warn};
 use self::{
     clock::Clock,
     commands::{Command, Commands},
-    errand::Done,
 };
 pub use self::{
     clock::wall_clock,
     errand::Errand,
-    memory::Error as MemoryError,
+    journal::Error as MemoryError,
     outlook::{Checker, Outlook, OwnChecks},
 };
 use crate::{
@@ -54,10 +55,6 @@ use crate::{
 
 /// How often the checks of the own allocation are asked for, where a wait needs them. Nomad runs no check more often.
 const CHECK_PERIOD: Duration = Duration::from_secs(1);
-
-/// How many things that have happened already a tree takes in before it writes down what must be remembered of them:
-/// each write waits for the disk.
-const AT_ONCE: usize = 64;
 
 /// What a run needs to begin, or to go on.
 #[derive(Debug)]
@@ -169,7 +166,7 @@ pub fn start(
     let span = info_span!("task", alloc_id = %place.alloc, task = %place.task);
     let engine = match &errand {
         None => Engine::gate(plan, place, &deadlines, clock.now()),
-        Some(errand) => Engine::tree(plan, place, errand.tree().clone(), errand.entries(), clock.now()),
+        Some(errand) => Engine::tree(plan, place, errand.tree().clone(), clock.now()),
     };
     let wants_checks = engine.wants_checks();
     let engine = Arc::new(Mutex::new(engine));
@@ -239,37 +236,22 @@ struct Run<O> {
 impl<O: Outlook> Run<O> {
     /// Until it ends, or the process stops: then `None`.
     async fn until_it_ends(mut self) -> Option<Ending> {
-        let mut event = Event::Started;
-        let mut n_gathered = 0;
+        let mut event = Some(Event::Started);
         loop {
             let now = self.clock.now();
             let (actions, timeout) = {
                 let mut engine = locked(&self.engine);
-                (engine.step(now, event), engine.next_timeout())
+                let actions = event.map(|event| engine.step(now, event)).unwrap_or_default();
+                (actions, engine.next_timeout())
             };
-            let ending = self.tell(actions);
-            if ending.is_some() {
+            if let Some(ending) = self.tell(actions) {
+                // In boxes of their own, here and below: a gate has none of this, and its run is to stay small.
                 if self.errand.is_some() {
-                    Box::pin(self.wind_up()).await;
+                    Box::pin(self.wind_up(&ending)).await;
                 }
-                return ending;
+                return Some(ending);
             }
-            // In boxes of their own, here and below: a gate has none of this, and its run is to stay small.
-            if self.errand.is_some()
-                && n_gathered < AT_ONCE
-                && let Some(next) = Box::pin(self.waiting()).await
-            {
-                n_gathered += 1;
-                event = next;
-                continue;
-            }
-            n_gathered = 0;
-            if self.errand.is_some()
-                && let Some(hindered) = Box::pin(self.carry_out()).await
-            {
-                event = hindered;
-                continue;
-            }
+            self.carry_out();
 
             let timeout = timeout.map(|at| self.clock.instant(at));
             let retry_at = self.errand.as_ref().and_then(|errand| errand.retry_at());
@@ -277,43 +259,24 @@ impl<O: Outlook> Run<O> {
                 biased;
                 () = self.stop.cancelled() => return None,
                 command = self.commands.next() => match command {
-                    Command::Stop => Event::Stopped,
+                    Command::Stop => Some(Event::Stopped),
                     Command::Open(reason) => {
                         warn!(reason, "gate opened by hand");
-                        Event::Opened { reason }
+                        Some(Event::Opened { reason })
                     }
                     Command::LookAgain => {
                         self.notices.log("looks at the cluster anew");
                         self.outlook.look_again();
-                        Event::Tick
+                        Some(Event::Tick)
                     }
                 },
-                Some((job, sight)) = self.outlook.next() => Event::Seen(job, sight),
-                Some(checks) = next_checks(&mut self.checks) => Event::Checked(checks),
-                done = next_done(&mut self.errand, &self.stop) => match (done, &mut self.errand) {
-                    (Done::Acted(event), _) => event,
-                    (Done::Prepared(result), Some(errand)) => Box::pin(errand.prepared(result)).await,
-                    (Done::Prepared(_), None) => Event::Tick,
-                },
-                () = sleep_until(retry_at.unwrap_or_else(|| self.clock.instant(now))), if retry_at.is_some() => Event::Tick,
-                () = sleep_until(timeout.unwrap_or_else(|| self.clock.instant(now))), if timeout.is_some() => Event::Tick,
+                Some((job, sight)) = self.outlook.next() => Some(Event::Seen(job, sight)),
+                Some(checks) = next_checks(&mut self.checks) => Some(Event::Checked(checks)),
+                event = next_done(&mut self.errand, &self.stop) => event,
+                () = sleep_until(retry_at.unwrap_or_else(|| self.clock.instant(now))), if retry_at.is_some() => None,
+                () = sleep_until(timeout.unwrap_or_else(|| self.clock.instant(now))), if timeout.is_some() => Some(Event::Tick),
                 else => return None,
             };
-        }
-    }
-
-    /// Something that has happened already, if there is any: what must be remembered of several such things is written
-    /// down together, and only then is done what follows.
-    async fn waiting(&mut self) -> Option<Event> {
-        tokio::select! {
-            biased;
-            Some((job, sight)) = self.outlook.next() => Some(Event::Seen(job, sight)),
-            done = next_done(&mut self.errand, &self.stop) => match (done, &mut self.errand) {
-                (Done::Acted(event), _) => Some(event),
-                (Done::Prepared(result), Some(errand)) => Some(errand.prepared(result).await),
-                (Done::Prepared(_), None) => None,
-            },
-            () = std::future::ready(()) => None,
         }
     }
 
@@ -333,7 +296,8 @@ impl<O: Outlook> Run<O> {
                     info!(ending = ?outcome, "run ended");
                     ending = Some(outcome);
                 }
-                Action::Remember(_)
+                Action::Lead
+                | Action::Remember(_)
                 | Action::Prepare
                 | Action::Watch(_)
                 | Action::Act(..)
@@ -348,11 +312,11 @@ impl<O: Outlook> Run<O> {
     }
 
     /// Does what is to be done, once what must be remembered is written down.
-    async fn carry_out(&mut self) -> Option<Event> {
-        let errand = self.errand.as_mut()?;
-        let (actions, hindered) = errand.flush().await;
-        for action in actions {
+    fn carry_out(&mut self) {
+        let Some(errand) = &mut self.errand else { return };
+        for action in errand.flush() {
             match action {
+                Action::Lead => errand.lead(),
                 Action::Prepare => errand.prepare(),
                 Action::Watch(jobs) => self.outlook.also(jobs),
                 Action::Act(name, act) => errand.act(name, act),
@@ -363,15 +327,12 @@ impl<O: Outlook> Run<O> {
                 | Action::Finish(_) => {}
             }
         }
-        hindered
     }
 
     /// Writes down how it ended, and has those told who want to know.
-    async fn wind_up(&mut self) {
+    async fn wind_up(&mut self, ending: &Ending) {
         let Some(errand) = &mut self.errand else { return };
-        // If it cannot be written, the next process ends the run again, which repeats nothing.
-        let (actions, _) = errand.flush().await;
-        for action in actions {
+        for action in errand.close(ending).await {
             let Action::Notify(notice) = action else { continue };
             let body = webhook::body(&notice);
             for (name, webhook) in errand.webhooks().filter(|(_, webhook)| webhook.wants(notice.is_good)) {
@@ -394,7 +355,7 @@ fn locked(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
     engine.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn next_done(errand: &mut Option<Box<Errand>>, stop: &CancellationToken) -> Done {
+async fn next_done(errand: &mut Option<Box<Errand>>, stop: &CancellationToken) -> Option<Event> {
     match errand {
         Some(errand) => Box::pin(errand.next(stop)).await,
         None => std::future::pending().await,

@@ -73,7 +73,8 @@ impl Simulation {
             self.lines.push(match action {
                 Action::Announce(message) => format!("    event   {message}"),
                 Action::Log(line) => format!("    log     {line}"),
-                Action::Remember(_)
+                Action::Lead
+                | Action::Remember(_)
                 | Action::Prepare
                 | Action::Watch(_)
                 | Action::Act(..)

@@ -116,7 +116,12 @@ proptest! {
                     Action::Finish(_) => ends += 1,
                     Action::Announce(_) => events += 1,
                     Action::Log(_) => {}
-                    Action::Remember(_) | Action::Prepare | Action::Watch(_) | Action::Act(..) | Action::Notify(_) => {
+                    Action::Lead
+                    | Action::Remember(_)
+                    | Action::Prepare
+                    | Action::Watch(_)
+                    | Action::Act(..)
+                    | Action::Notify(_) => {
                         prop_assert!(false, "a gate does nothing: {:?}", action);
                     }
                 }

@@ -168,12 +168,12 @@ impl Tree {
         });
         let of_hooks = match self.phase {
             super::Phase::Stopping(_) => Some("its hooks were stopped"),
-            super::Phase::Preparing(..) | super::Phase::Running | super::Phase::Concluding
-                if has_hooks && !self.has_jobs() =>
-            {
-                Some("what it has launched runs on")
+            super::Phase::Leading(..)
+            | super::Phase::Preparing(..)
+            | super::Phase::Running
+            | super::Phase::Concluding => {
+                (has_hooks && !self.has_jobs()).then_some("what it has launched runs on")
             }
-            super::Phase::Preparing(..) | super::Phase::Running | super::Phase::Concluding => None,
         };
         let of_jobs = self.has_jobs().then_some("the jobs are left as they are");
         let left: Vec<&str> = of_hooks.into_iter().chain(of_jobs).collect();
@@ -185,17 +185,17 @@ impl Tree {
     fn notes(&self) -> Vec<String> {
         let hindered = self.hindered_note().into_iter();
         let trouble = match &self.phase {
-            super::Phase::Preparing(acting, _) => acting.trouble.clone(),
+            super::Phase::Leading(acting, _) | super::Phase::Preparing(acting, _) => acting.trouble.clone(),
             super::Phase::Running | super::Phase::Concluding | super::Phase::Stopping(_) => None,
         };
         let halt = self.halt.iter().map(|halt| format!("nothing new is begun: {}", halt.why));
-        hindered.chain(trouble).chain(halt).collect()
+        self.lead_note.clone().into_iter().chain(hindered).chain(trouble).chain(halt).collect()
     }
 
     /// Why nothing can be written down, if that is so.
     pub(super) fn hindered_note(&self) -> Option<String> {
         let why = self.hindered.as_ref()?;
-        Some(format!("the journal cannot be written, and nothing is begun before it can: {why}"))
+        Some(format!("the run's record cannot be written, and nothing is begun before it can: {why}"))
     }
 
     pub(super) fn in_order(&self) -> impl Iterator<Item = &Step> {
