@@ -25,5 +25,6 @@ mod tree_drains;
 mod tree_failure;
 mod tree_hooks;
 mod tree_journal;
+mod tree_record;
 mod tree_recovery;
 mod trees;
