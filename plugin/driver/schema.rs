@@ -149,6 +149,7 @@ mod tests {
           namespace = string
           on_failure = string
           once = string
+          outputs = map of string
           payload = string
           retain = string
           retries = number
@@ -163,12 +164,14 @@ mod tests {
           namespace = string
           on_failure = string
           once = string
+          outputs = map of string
           payload = string
           retain = string
           retries = number
           timeout = string
           vars = map of string
         }
+        context = map of string
         hook <name> {
           depends_on = list(string)
           dispatch = string
@@ -177,6 +180,7 @@ mod tests {
           namespace = string
           on_failure = string
           once = string
+          outputs = map of string
           payload = string
           retain = string
           retries = number
@@ -189,6 +193,7 @@ mod tests {
           exclusive = string
           jobspec = string
           namespace = string
+          outputs = map of string
           post <name> {
             depends_on = list(string)
             dispatch = string
@@ -197,6 +202,7 @@ mod tests {
             namespace = string
             on_failure = string
             once = string
+            outputs = map of string
             payload = string
             retain = string
             retries = number
@@ -211,6 +217,7 @@ mod tests {
             namespace = string
             on_failure = string
             once = string
+            outputs = map of string
             payload = string
             retain = string
             retries = number
@@ -225,6 +232,7 @@ mod tests {
             namespace = string
             on_failure = string
             once = string
+            outputs = map of string
             payload = string
             retain = string
             retries = number
@@ -239,6 +247,7 @@ mod tests {
             namespace = string
             on_failure = string
             once = string
+            outputs = map of string
             payload = string
             retain = string
             retries = number
