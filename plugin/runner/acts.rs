@@ -14,7 +14,7 @@ use crate::{
     condition::{self, Attested, Claim},
     engine::{Act, Report, Submission, Trouble},
     jobspec::{self, Prepared, Spec, TaskDir},
-    manifest::{Hook, Launch, Moment, Tree},
+    manifest::{Moment, Tree},
     nomad::{self, Client, LogStream},
     watch::Viewer,
 };
@@ -162,8 +162,7 @@ impl Hands {
                 }),
             };
         }
-        let hook = self.hook(name)?;
-        let job = self.spec(name)?.marked_as(&key.job, &hook.meta, marks).ok_or_else(|| lost(name))?;
+        let job = self.spec(name)?.marked_as(&key.job, marks).ok_or_else(|| lost(name))?;
         client.register(key, &job, RaftIndex(0)).await.map_err(|error| write_trouble(&error))?;
         Ok(Report::Launched(key.clone()))
     }
@@ -175,13 +174,9 @@ impl Hands {
         token: &JobKey,
         parent: &JobKey,
     ) -> Result<Report, Trouble> {
-        let hook = self.hook(name)?;
-        let payload = match &hook.launch {
-            Launch::Dispatch { payload, .. } => payload.as_bytes(),
-            Launch::Jobspec { .. } => &[],
-        };
+        let spec = self.spec(name)?;
         let child = client
-            .dispatch(parent, &hook.meta, payload, token.job.as_str())
+            .dispatch(parent, &spec.meta, spec.payload.as_bytes(), token.job.as_str())
             .await
             .map_err(|error| write_trouble(&error))?;
         let job = client.job(&child).await.map_err(|error| read_trouble(&error))?;
@@ -214,10 +209,6 @@ impl Hands {
 
     fn spec(&self, name: &str) -> Result<&Spec, Trouble> {
         self.prepared.get().and_then(|prepared| prepared.get(name)).ok_or_else(|| lost(name))
-    }
-
-    fn hook(&self, name: &str) -> Result<&Hook, Trouble> {
-        self.blocks.as_ref().and_then(|blocks| blocks.hooks.get(name)).ok_or_else(|| lost(name))
     }
 }
 
