@@ -33,7 +33,7 @@ pub use self::{
     node::NodeState,
     status::{NodeStatus, Status},
     time::Time,
-    tree::{Cause, Due, Ended, Entry, Memory, Submitted, Try},
+    tree::{Cause, Due, Ended, Entry, HookOutcome, Memory, Submitted, Try},
 };
 use self::{gate::Gate, tree::Tree};
 use crate::{

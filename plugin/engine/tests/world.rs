@@ -85,6 +85,11 @@ impl Registered {
                     allocation.is_healthy = None;
                     allocation.tasks.insert("main".to_owned(), sample::task(TaskPhase::Running));
                 }
+                Fate::Good if self.kind == JobType::Batch => {
+                    let ended = sample::task(TaskPhase::Dead);
+                    let ended = crate::cluster::TaskState { exit_code: Some(0), ..ended };
+                    allocation.tasks.insert("main".to_owned(), ended);
+                }
                 Fate::Good => {}
                 Fate::Bad => {
                     allocation.status = AllocStatus::Failed;

@@ -15,6 +15,11 @@ pub(super) struct Around<'a> {
 }
 
 impl Around<'_> {
+    /// Whether the run is that of a tree with jobs, and not only of hooks.
+    pub(super) fn has_jobs(&self) -> bool {
+        self.tree.has_jobs()
+    }
+
     /// The job step of this name.
     pub(super) fn job(&self, name: &str) -> Option<&JobStep> {
         match &self.tree.steps.get(name)?.work {

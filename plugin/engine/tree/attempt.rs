@@ -1,8 +1,8 @@
 //! One attempt to run a hook, under way: how its job fares.
 
-use super::{FIRST_LOOK, around::Around, memory::Try};
+use super::{FIRST_LOOK, around::Around, memory::Try, step::Out};
 use crate::{
-    cluster::{AllocId, JobKey, Sight, TaskPhase},
+    cluster::{AllocId, Allocation, JobKey, JobSight, Sight, TaskPhase, TaskState},
     condition::{self, Verdict},
     engine::{
         NodeState, Time,
@@ -11,13 +11,26 @@ use crate::{
     manifest::{Hook, OnBlocked, OnTimeout, Subject, Until, Wait},
 };
 
-/// The output of a failed attempt.
+/// The output of an attempt that is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Output {
     /// Of this task.
     Of(AllocId, String),
     /// It was read, or there is none.
     Read,
+}
+
+/// How much of a failed hook's output is told in its report, in lines.
+const TOLD_LINES: usize = 3;
+
+/// Writes the end of a hook's output into the log, and gives its last words, if there are any.
+pub(super) fn tell_output(name: &str, text: &str, out: &mut Out) -> Option<String> {
+    for line in text.lines() {
+        out.log(format!("{name}: | {line}"));
+    }
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let told = lines.get(lines.len().saturating_sub(TOLD_LINES)..).unwrap_or_default();
+    (!told.is_empty()).then(|| told.join(" / "))
 }
 
 #[derive(Clone, Debug)]
@@ -84,19 +97,38 @@ impl Running {
         self.node.state.clone()
     }
 
-    /// The task whose output tells why the attempt failed: one that failed, or else one that runs still.
+    /// The task whose output tells how the attempt went.
     pub(super) fn output(&self, around: &Around<'_>) -> Output {
         let sight = around.scene.sight_of(&self.job);
         let Sight::Present(present) = sight.as_ref() else { return Output::Read };
-        let newest = present.allocations.values().max_by_key(|allocation| {
-            (allocation.tasks.values().any(|task| task.has_failed), allocation.create_index)
-        });
-        let task = newest.and_then(|allocation| {
-            let failed = allocation.tasks.iter().find(|(_, task)| task.has_failed);
-            let running = || allocation.tasks.iter().find(|(_, task)| task.phase == TaskPhase::Running);
-            let (task, _) = failed.or_else(running).or_else(|| allocation.tasks.first_key_value())?;
-            Some((allocation.id.clone(), task.clone()))
-        });
-        task.map_or(Output::Read, |(alloc, task)| Output::Of(alloc, task))
+        telling(present)
+            .map_or(Output::Read, |(allocation, task, _)| Output::Of(allocation.id.clone(), task.clone()))
     }
+
+    /// The exit code of that task, if it has ended.
+    pub(super) fn exit_code(&self, around: &Around<'_>) -> Option<i32> {
+        let sight = around.scene.sight_of(&self.job);
+        let Sight::Present(present) = sight.as_ref() else { return None };
+        telling(present).filter(|(_, _, state)| state.phase == TaskPhase::Dead)?.2.exit_code
+    }
+}
+
+/// The task that tells how a hook's job fares, of its newest allocation or of one that failed: a task that failed, or
+/// else one that runs still, or else a main one.
+fn telling(present: &JobSight) -> Option<(&Allocation, &String, &TaskState)> {
+    let newest = present.allocations.values().max_by_key(|allocation| {
+        (allocation.tasks.values().any(|task| task.has_failed), allocation.create_index)
+    })?;
+    let group = present.job.groups.get(&newest.group);
+    let is_main = |name: &String| {
+        group.and_then(|group| group.tasks.get(name)).is_some_and(|task| task.lifecycle.is_none())
+    };
+    let first = |is_it: &dyn Fn(&String, &TaskState) -> bool| {
+        newest.tasks.iter().find(|(name, state)| is_it(name, state))
+    };
+    let (name, state) = first(&|_, state| state.has_failed)
+        .or_else(|| first(&|_, state| state.phase == TaskPhase::Running))
+        .or_else(|| first(&|name, _| is_main(name)))
+        .or_else(|| newest.tasks.first_key_value())?;
+    Some((newest, name, state))
 }

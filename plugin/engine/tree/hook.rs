@@ -18,9 +18,9 @@ use std::time::Duration;
 
 use super::{
     around::Around,
-    attempt::{Output, Running},
+    attempt::{Output, Running, tell_output},
     job::LOOKS_FIRST,
-    memory::{Ended, Memory, Try},
+    memory::{Ended, HookOutcome, Memory, Try},
     step::{Acting, Out},
 };
 use crate::{
@@ -30,8 +30,8 @@ use crate::{
     plan::{self, Blueprint},
 };
 
-/// How much of a failed hook's output is told in its report, in lines.
-const TOLD_LINES: usize = 3;
+/// How often the output of a hook that ended well is asked for: nothing depends on it.
+const TELLING_TRIES: u32 = 3;
 /// How long launching may be tried in vain.
 const LAUNCH_LIMIT: Duration = Duration::from_mins(5);
 
@@ -50,6 +50,8 @@ pub(super) struct HookStep {
     may_be_there: bool,
     /// The stopped jobs of attempts that failed, where none is to stay.
     leftovers: Vec<JobKey>,
+    /// What is still to be told of a hook that ended well. Another process does not tell it.
+    output: Output,
 }
 
 /// Why a hook is not launched now.
@@ -71,6 +73,7 @@ enum Phase {
         attempt: Try,
         job: JobKey,
         why: String,
+        exit_code: Option<i32>,
         output: Output,
     },
     Ended(Ended),
@@ -94,8 +97,8 @@ impl HookStep {
             Some(Memory::Running { attempt, job, deadline }) => {
                 Phase::Running(Box::new(Running::again(now, hook, attempt, job, deadline)))
             }
-            Some(Memory::Failing { attempt, job, why }) => {
-                Phase::Failing { attempt, job, why, output: Output::Read }
+            Some(Memory::Failing { attempt, job, why, exit_code }) => {
+                Phase::Failing { attempt, job, why, exit_code, output: Output::Read }
             }
             Some(Memory::Ended(ended)) => Phase::Ended(ended),
             _ => Phase::Waiting,
@@ -110,6 +113,7 @@ impl HookStep {
             launch_until: None,
             may_be_there: true,
             leftovers: Vec::new(),
+            output: Output::Read,
         }
     }
 
@@ -150,7 +154,7 @@ impl HookStep {
                     if until <= now && !self.acting.is_under_way() {
                         let what = format!("it could not be launched within {}", Spoken(LAUNCH_LIMIT));
                         let why = self.acting.describe_end(&what);
-                        self.end(now, name, false, why, None, out);
+                        self.end(now, name, Ended::failed(why, HookOutcome::default()), out);
                         continue;
                     }
                     let dispatch = match self.hook.launch {
@@ -171,18 +175,24 @@ impl HookStep {
                     match running.judge(now, around) {
                         NodeState::Satisfied { how } => {
                             let (job, how) = (running.job.clone(), format!("{}: {how}", running.job.job));
-                            self.end(now, name, true, how, Some(job), out);
+                            let exit_code = running.exit_code(around);
+                            if self.hook.moment == Moment::Alone {
+                                self.output = running.output(around);
+                            }
+                            let outcome = HookOutcome { job: Some(job.clone()), exit_code };
+                            self.end(now, name, Ended { is_good: true, how, job: Some(job), outcome }, out);
                         }
                         NodeState::Failed { why } => {
                             let (attempt, job) = (running.attempt.clone(), running.job.clone());
-                            let output = running.output(around);
+                            let (output, exit_code) = (running.output(around), running.exit_code(around));
                             let memory = Memory::Failing {
                                 attempt: attempt.clone(),
                                 job: job.clone(),
                                 why: why.clone(),
+                                exit_code,
                             };
                             out.remember(now, name, memory);
-                            self.phase = Phase::Failing { attempt, job, why, output };
+                            self.phase = Phase::Failing { attempt, job, why, exit_code, output };
                         }
                         state => return state,
                     }
@@ -226,19 +236,15 @@ impl HookStep {
                 self.may_be_there = false;
                 self.phase = Phase::Launching(next);
             }
-            (Phase::Launching(_), Err(why)) => self.end(now, name, false, why, None, out),
+            (Phase::Launching(_), Err(why)) => {
+                self.end(now, name, Ended::failed(why, HookOutcome::default()), out);
+            }
             (Phase::Failing { why, output, .. }, result) if *output != Output::Read => {
                 *output = Output::Read;
                 match result {
                     Ok(Report::Tail(text)) => {
-                        for line in text.lines() {
-                            out.log(format!("{name}: | {line}"));
-                        }
-                        let lines: Vec<&str> =
-                            text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-                        let told = lines.get(lines.len().saturating_sub(TOLD_LINES)..).unwrap_or_default();
-                        if !told.is_empty() {
-                            *why = format!("{why}; its last words: {}", told.join(" / "));
+                        if let Some(words) = tell_output(name, &text, out) {
+                            *why = format!("{why}; its last words: {words}");
                         }
                     }
                     Ok(_) => {}
@@ -250,6 +256,16 @@ impl HookStep {
                     out.log(format!("{name}: its job could not be retired: {trouble}"));
                 }
                 self.attempt_is_over(now, name, out);
+            }
+            (Phase::Ended(_), result) if self.output != Output::Read => {
+                self.output = Output::Read;
+                match result {
+                    Ok(Report::Tail(text)) => {
+                        tell_output(name, &text, out);
+                    }
+                    Ok(_) => {}
+                    Err(trouble) => out.log(format!("{name}: its output cannot be read: {trouble}")),
+                }
             }
             (Phase::Ended(ended), result) => {
                 if let Err(trouble) = result {
@@ -281,7 +297,8 @@ impl HookStep {
             Err(NotNow::Waits) => return Some(self.waits(name, around)),
             Err(NotNow::NotNeeded(how)) => {
                 self.is_needless = true;
-                self.phase = Phase::Ended(Ended { is_good: true, how, job: None });
+                let outcome = HookOutcome::default();
+                self.phase = Phase::Ended(Ended { is_good: true, how, job: None, outcome });
                 return None;
             }
         };
@@ -335,14 +352,15 @@ impl HookStep {
         around.blocked(name, |_| true).unwrap_or_else(|| NodeState::Blocked {
             why: match &self.hook.of {
                 Some(of) => format!("waits for {of}"),
-                None => LOOKS_FIRST.to_owned(),
+                None if around.has_jobs() => LOOKS_FIRST.to_owned(),
+                None => "is about to begin".to_owned(),
             },
         })
     }
 
     /// After a failure: first its output, then its job goes, then the next attempt or the end.
     fn wind_up(&mut self, now: Time, name: &str, out: &mut Out) -> Option<NodeState> {
-        let Phase::Failing { attempt, job, why, output } = &mut self.phase else { return None };
+        let Phase::Failing { attempt, job, why, output, .. } = &mut self.phase else { return None };
         if let Some(trouble) = self.acting.is_hopeless() {
             if *output == Output::Read {
                 out.log(format!("{name}: its job could not be retired: {trouble}"));
@@ -366,7 +384,8 @@ impl HookStep {
     }
 
     fn attempt_is_over(&mut self, now: Time, name: &str, out: &mut Out) {
-        let Phase::Failing { attempt, why, job, .. } = &self.phase else { return };
+        let Phase::Failing { attempt, why, job, exit_code, .. } = &self.phase else { return };
+        let outcome = HookOutcome { job: Some(job.clone()), exit_code: *exit_code };
         let (why, job) = (why.clone(), job.clone());
         if attempt.before < self.hook.retries {
             let next = Try {
@@ -388,17 +407,15 @@ impl HookStep {
                 0 => String::new(),
                 before => format!(", {} times", before + 1),
             };
-            self.end(now, name, false, format!("{}{times}: {why}", job.job), None, out);
+            self.end(now, name, Ended::failed(format!("{}{times}: {why}", job.job), outcome), out);
         }
     }
 
-    fn end(&mut self, now: Time, name: &str, is_good: bool, how: String, job: Option<JobKey>, out: &mut Out) {
-        let ended = match (is_good, self.hook.on_failure) {
-            (true, _) | (false, OnHookFailure::Fail) => Ended { is_good, how, job },
-            (false, OnHookFailure::Continue) => {
-                Ended { is_good: true, how: format!("failed (on_failure = continue): {how}"), job }
-            }
-        };
+    fn end(&mut self, now: Time, name: &str, mut ended: Ended, out: &mut Out) {
+        if !ended.is_good && self.hook.on_failure == OnHookFailure::Continue {
+            ended.is_good = true;
+            ended.how = format!("failed (on_failure = continue): {}", ended.how);
+        }
         out.remember(now, name, Memory::Ended(ended.clone()));
         self.acting.forget();
         self.phase = Phase::Ended(ended);
@@ -408,7 +425,16 @@ impl HookStep {
     fn ended(&mut self, now: Time, name: &str, around: &Around<'_>, out: &mut Out) -> NodeState {
         let stands = self.result_stands(around);
         let Phase::Ended(ended) = &mut self.phase else { return NodeState::Blocked { why: String::new() } };
-        if let Some(key) = ended.job.clone().filter(|_| stands) {
+        if let (Output::Of(alloc, task), Some(key)) = (&self.output, &ended.outcome.job) {
+            if let Some(trouble) = self.acting.is_hopeless_after(TELLING_TRIES) {
+                out.log(format!("{name}: its output cannot be read: {trouble}"));
+                self.output = Output::Read;
+            } else {
+                let act = || Act::Tail { key: key.clone(), alloc: alloc.clone(), task: task.clone() };
+                out.actions.extend(self.acting.begin(now, name, act));
+            }
+        }
+        if let Some(key) = ended.job.clone().filter(|_| stands && self.output == Output::Read) {
             if let Some(trouble) = self.acting.is_hopeless() {
                 out.log(format!("{name}: its job could not be retired: {trouble}"));
                 ended.job = None;
@@ -466,9 +492,12 @@ impl HookStep {
         matches!(self.phase, Phase::Launching(_) | Phase::Running(_) | Phase::Failing { .. })
     }
 
-    /// Whether it ran in this run, or of it is known from before.
-    pub(super) fn is_needless(&self) -> bool {
-        self.is_needless
+    /// What ran, once it has ended and if it ran.
+    pub(super) fn outcome(&self) -> Option<HookOutcome> {
+        match &self.phase {
+            Phase::Ended(ended) if !self.is_needless => Some(ended.outcome.clone()),
+            _ => None,
+        }
     }
 
     /// Whether something remains to be done for it although its state is final.
@@ -478,7 +507,9 @@ impl HookStep {
                 Phase::Ended(ended) => {
                     let stands = self.result_stands(around);
                     let has_leftovers = ended.job.is_none() && !self.leftovers.is_empty();
-                    ended.job.is_some() && stands || has_leftovers && (stands || !ended.is_good)
+                    self.output != Output::Read
+                        || ended.job.is_some() && stands
+                        || has_leftovers && (stands || !ended.is_good)
                 }
                 Phase::Cancelled { job, .. } => job.is_some(),
                 Phase::Waiting | Phase::Launching(_) | Phase::Running(_) | Phase::Failing { .. } => false,

@@ -87,6 +87,9 @@ pub enum Memory {
         job: JobKey,
         /// Why.
         why: String,
+        /// The exit code of its task, if it has ended.
+        #[serde(default)]
+        exit_code: Option<i32>,
     },
     /// A hook is over for this rollout.
     Ended(Ended),
@@ -166,4 +169,24 @@ pub struct Ended {
     pub how: String,
     /// Its job, if that must still be retired.
     pub job: Option<JobKey>,
+    /// What ran.
+    #[serde(default)]
+    pub outcome: HookOutcome,
+}
+
+impl Ended {
+    /// A hook that failed, and whose job needs no more care.
+    pub(super) fn failed(why: String, outcome: HookOutcome) -> Self {
+        Self { is_good: false, how: why, job: None, outcome }
+    }
+}
+
+/// What ran for a hook, as others may ask for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HookOutcome {
+    /// The job of its last attempt. `None` where nothing ran.
+    pub job: Option<JobKey>,
+    /// The exit code of that job's task: of a failed one, else of a main one. `None` where no task has ended by itself.
+    pub exit_code: Option<i32>,
 }

@@ -30,7 +30,7 @@ use std::{
     time::Duration,
 };
 
-pub use memory::{Cause, Due, Ended, Entry, Memory, Submitted, Try};
+pub use memory::{Cause, Due, Ended, Entry, HookOutcome, Memory, Submitted, Try};
 
 use self::{
     agenda::{Agenda, wakes},
@@ -44,7 +44,7 @@ use super::{
     scene::{Scene, asks_for_checks},
 };
 use crate::{
-    cluster::{JobKey, Place, Sight, TreeName},
+    cluster::{JobKey, Place, Sight, TreeName, digest},
     manifest,
     plan::Plan,
 };
@@ -247,9 +247,16 @@ impl Tree {
             })
     }
 
-    /// What tells this run from others of the same tree.
+    /// What tells this run from others of the same tree: also from those of the same instant in another allocation, or
+    /// in another task.
     fn run_name(&self) -> String {
-        self.began.unix_millis().to_string()
+        let Place { alloc, task, .. } = &self.scene.place;
+        digest([alloc.as_str(), task, &self.began.unix_millis().to_string()])
+    }
+
+    /// Whether it has jobs, and not only hooks.
+    fn has_jobs(&self) -> bool {
+        self.blocks().is_some_and(|tree| !tree.jobs.is_empty())
     }
 
     fn is_set_up(&self) -> bool {

@@ -104,7 +104,7 @@ impl Tree {
                     Some(Cause::Updated | Cause::Restarted | Cause::Adopted) => changed.push(&step.name),
                     None => unchanged += 1,
                 },
-                Work::Hook(hook) if !hook.is_needless() => hooks += 1,
+                Work::Hook(hook) if hook.outcome().is_some() => hooks += 1,
                 Work::Hook(_) | Work::Wait(_) | Work::Unprepared => {}
             }
         }
@@ -162,15 +162,22 @@ impl Tree {
 
     pub(super) fn stopped_message(&self, now: Time) -> String {
         let done = self.steps.values().filter(|step| step.state.is_satisfied()).count();
-        let hooks = match self.phase {
-            super::Phase::Stopping(_) => "its hooks were stopped, ",
-            super::Phase::Preparing(..) | super::Phase::Running => "",
+        let has_hooks = self.steps.values().any(|step| match &step.work {
+            Work::Hook(hook) => hook.is_busy(),
+            Work::Unprepared | Work::Wait(_) | Work::Job(_) => false,
+        });
+        let of_hooks = match self.phase {
+            super::Phase::Stopping(_) => Some("its hooks were stopped"),
+            super::Phase::Preparing(..) | super::Phase::Running if has_hooks && !self.has_jobs() => {
+                Some("what it has launched runs on")
+            }
+            super::Phase::Preparing(..) | super::Phase::Running => None,
         };
-        format!(
-            "stopped; {done} of {} satisfied after {}; {hooks}the jobs are left as they are",
-            self.steps.len(),
-            Spoken(now.since(self.began))
-        )
+        let of_jobs = self.has_jobs().then_some("the jobs are left as they are");
+        let left: Vec<&str> = of_hooks.into_iter().chain(of_jobs).collect();
+        let left = if left.is_empty() { String::new() } else { format!("; {}", left.join(", ")) };
+        let after = Spoken(now.since(self.began));
+        format!("stopped; {done} of {} satisfied after {after}{left}", self.steps.len())
     }
 
     fn notes(&self) -> Vec<String> {

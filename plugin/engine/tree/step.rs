@@ -101,7 +101,12 @@ impl Acting {
 
     /// Whether it was tried often enough; then it is forgotten.
     pub(super) fn is_hopeless(&mut self) -> Option<String> {
-        if self.tries < ENOUGH || self.is_under_way {
+        self.is_hopeless_after(ENOUGH)
+    }
+
+    /// Whether it was tried so often; then it is forgotten.
+    pub(super) fn is_hopeless_after(&mut self, tries: u32) -> Option<String> {
+        if self.tries < tries || self.is_under_way {
             return None;
         }
         std::mem::take(self).trouble

@@ -254,3 +254,80 @@ fn a_hook_may_dispatch_a_job_that_is_there_already() {
         finish  done
     ");
 }
+
+#[test]
+fn what_ran_for_a_hook_and_its_exit_code_are_remembered() {
+    let outcomes = |fate: Fate| {
+        let mut run = Simulation::of(&json!({"hook": {"seed": {"jobspec": "x", "retries": 1}}}));
+        run.fares("seed", fate).wait(1);
+        if fate == Fate::Bad {
+            run.fares("seed", fate).wait(1);
+        }
+        let ended = run.remembered.iter().find_map(|entry| match entry {
+            Entry::Step { memory: Memory::Ended(ended), .. } => Some(ended.outcome.clone()),
+            _ => None,
+        });
+        let outcome = ended.unwrap_or_else(|| panic!("{}", run.transcript()));
+        (
+            outcome.job.unwrap().job.as_str().ends_with(if fate == Fate::Bad { "-2" } else { "-1" }),
+            outcome.exit_code,
+        )
+    };
+    assert_eq!(outcomes(Fate::Good), (true, Some(0)));
+    assert_eq!(outcomes(Fate::Bad), (true, Some(3)));
+}
+
+#[test]
+fn a_hook_task_tells_how_its_hook_went_and_what_it_said() {
+    let mut run = Simulation::of(&json!({"hook": {"seed": {"jobspec": "local/seed.nomad.hcl"}}}));
+    run.fares("seed", Fate::Good);
+    assert_snapshot!(run.transcript(), @"
+    0s: the run begins
+        log     seed: blocked: is about to begin
+        act     seed: launch seed-shop-5f5258e7-1
+        log     seed: working: is being launched
+        event   0 of 1 satisfied · seed: is being launched; gives up in 5m
+        log     seed: gated: looking at Nomad
+        log     seed: gated: 0 of 1 complete, 1 running
+    0s: seed is Good
+        act     seed: tail main
+        log     seed: satisfied: seed-shop-5f5258e7-1: 1 of 1 complete
+        log     seed: | connecting
+        log     seed: | psql: no route to host
+        act     seed: purge seed-shop-5f5258e7-1
+        log     done after 0s: 1 hook run
+        event   done after 0s: 1 hook run
+        finish  done
+    ");
+    let mut run = Simulation::of(&json!({"hook": {"seed": {"dispatch": "seed"}}}));
+    run.fares("seed", Fate::Bad).wait(1);
+    assert_snapshot!(run.ending(), @"failed after 0s: seed: wanted hook seed, dispatched, complete, but seed/dispatch-seed-shop-5f5258e7-1: it failed: allocation a110c000: task main exited with 3; its last words: connecting / psql: no route to host");
+    let mut run = Simulation::of(&json!({"hook": {"seed": {"jobspec": "x"}}}));
+    run.happens("Nomad stops the task", Event::Stopped);
+    assert_snapshot!(run.ending(), @"stopped; 0 of 1 satisfied after 0s; what it has launched runs on");
+}
+
+#[test]
+fn no_two_tasks_or_allocations_run_a_hook_under_one_name() {
+    let launched = |change: &dyn Fn(&mut Place)| {
+        let mut place = place();
+        change(&mut place);
+        let plan = tree_plan(&json!({"hook": {"seed": {"jobspec": "x"}}}));
+        let now = Time::from_unix_millis(1_000_000);
+        let mut engine = Engine::tree(plan.clone(), place, "default/shop".into(), Vec::new(), now);
+        engine.step(now, Event::Started);
+        let blueprints = blueprints(&plan, &BTreeSet::new());
+        let actions = engine.step(now, Event::Prepared { blueprints, is_same: false });
+        let launch = actions.into_iter().find_map(|action| match action {
+            Action::Act(_, Act::Launch { key, .. }) => Some(key.job.as_str().to_owned()),
+            _ => None,
+        });
+        launch.unwrap()
+    };
+    let names = BTreeSet::from([
+        launched(&|_| {}),
+        launched(&|place| place.alloc = "another".into()),
+        launched(&|place| place.task = "another".to_owned()),
+    ]);
+    assert_eq!(names.len(), 3, "{names:?}");
+}
