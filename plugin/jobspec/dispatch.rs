@@ -2,7 +2,14 @@
 
 use serde_json::json;
 
-use super::{Nomad, Spec, draft::Draft, filling::Filling, hash, outcome::Findings, spec};
+use super::{
+    Nomad, Spec,
+    draft::Draft,
+    filling::{Filling, refers},
+    hash,
+    outcome::Findings,
+    spec,
+};
 use crate::{
     cluster::{JobId, JobKey, JobType, nearest},
     manifest::{Hook, Launch, Problem, Tree},
@@ -99,20 +106,21 @@ pub(super) async fn dispatched<N: Nomad>(
 /// What a hook dispatches: the job `key` of this `kind`.
 pub(super) fn specified_dispatch(
     hook: &Hook,
-    payload: &str,
+    raw: &str,
     key: JobKey,
     kind: JobType,
     filling: &Filling<'_>,
 ) -> Spec {
-    let (meta, payload) = (filling.texts(&hook.meta), filling.text(payload));
-    let blueprint = Blueprint {
-        spec: hash::of_dispatch(&key.to_string(), &json!(meta), &payload),
-        key,
-        kind,
-        is_periodic: false,
-        is_parameterized: true,
-        progress_deadline: None,
+    let (meta, payload) = (filling.texts(&hook.meta), filling.text(raw));
+    let target = key.to_string();
+    // What stands in for a value would stand for any.
+    let spec = if refers(hook.meta.values().map(String::as_str).chain([raw])) {
+        hash::of_dispatch(&target, &json!(hook.meta), raw)
+    } else {
+        hash::of_dispatch(&target, &json!(meta), &payload)
     };
+    let blueprint =
+        Blueprint { spec, key, kind, is_periodic: false, is_parameterized: true, progress_deadline: None };
     Spec { blueprint, job: None, meta, payload, text: None }
 }
 

@@ -4,10 +4,17 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Nomad, TaskDir, filling::Filling, hash, hcl, hcl::Outline, outcome::Findings, said};
+use super::{
+    Nomad, TaskDir,
+    filling::{Filling, refers},
+    hash, hcl,
+    hcl::Outline,
+    outcome::Findings,
+    said,
+};
 use crate::{
     cluster::{JobKey, Namespace, nearest},
-    manifest::{Hook, JobNode, Launch, Part, Problem, Problems, Template, Tree},
+    manifest::{Hook, JobNode, Launch, Problem, Problems, Tree},
     nomad,
 };
 
@@ -23,7 +30,7 @@ pub(super) struct Source<'a> {
     pub(super) hook: Option<&'a Hook>,
     /// The path of its jobspec, as the author wrote it.
     pub(super) path: &'a str,
-    vars: &'a BTreeMap<String, String>,
+    pub(super) vars: &'a BTreeMap<String, String>,
     namespace: Option<&'a Namespace>,
 }
 
@@ -49,11 +56,7 @@ impl<'a> Source<'a> {
     /// Whether it takes values from other nodes.
     pub(super) fn refers(&self) -> bool {
         let meta = self.hook.into_iter().flat_map(|hook| hook.meta.values());
-        let templates = self.vars.values().chain(meta).filter_map(|text| Template::read(text).ok());
-        templates.flat_map(|template| template.parts).any(|part| match part {
-            Part::Value(reference) => !reference.is_context(),
-            Part::Text(_) => false,
-        })
+        refers(self.vars.values().chain(meta).map(String::as_str))
     }
 
     /// The block as the author wrote it.

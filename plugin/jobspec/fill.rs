@@ -1,4 +1,7 @@
 //! Fills values into what was prepared with stand-ins.
+//!
+//! The hash of a job follows from the values: with others it is changed. That of a hook does not: it stands in the name
+//! by which a hook is found that was launched before, and with another name it would be launched again.
 
 use super::{
     Nomad, Spec,
@@ -25,12 +28,12 @@ pub enum Unfilled {
     /// What the jobspec says now of itself, which was decided upon before. It repeats no value.
     Another(String),
     /// Nomad did not answer.
-    Nomad(nomad::Error),
+    Nomad(Box<nomad::Error>),
 }
 
 impl From<nomad::Error> for Unfilled {
     fn from(error: nomad::Error) -> Self {
-        Self::Nomad(error)
+        Self::Nomad(Box::new(error))
     }
 }
 
@@ -52,13 +55,9 @@ pub async fn fill<N: Nomad>(
     if let Some(hook) = tree.hooks.get(name)
         && let Launch::Dispatch { payload, .. } = &hook.launch
     {
-        let spec = specified_dispatch(
-            hook,
-            payload,
-            prepared.blueprint.key.clone(),
-            prepared.blueprint.kind,
-            &filling,
-        );
+        let (key, kind) = (prepared.blueprint.key.clone(), prepared.blueprint.kind);
+        let mut spec = specified_dispatch(hook, payload, key, kind, &filling);
+        spec.blueprint.spec = prepared.blueprint.spec.clone();
         return match spec.payload.len() {
             0..=MAX_PAYLOAD => Ok(spec),
             length => {
@@ -83,7 +82,12 @@ pub async fn fill<N: Nomad>(
     }
     let problems = findings.into_problems(own);
     match spec {
-        Some(spec) if problems.is_empty() => same(&prepared.blueprint, spec),
+        Some(mut spec) if problems.is_empty() => {
+            if source.hook.is_some() {
+                spec.blueprint.spec = prepared.blueprint.spec.clone();
+            }
+            same(&prepared.blueprint, spec)
+        }
         _ => Err(Unfilled::Problems(problems)),
     }
 }

@@ -38,6 +38,12 @@ pub(super) enum Given {
     Expression(String),
 }
 
+/// Whether any of `texts` takes a value from another node.
+pub(super) fn refers<'a>(texts: impl Iterator<Item = &'a str>) -> bool {
+    let mut templates = texts.filter_map(|text| Template::read(text).ok());
+    templates.any(|template| template.references().any(|reference| !reference.is_context()))
+}
+
 impl Filling<'_> {
     /// `text` with everything filled in.
     pub(super) fn text(&self, text: &str) -> String {

@@ -159,7 +159,10 @@ pub(super) fn specified(draft: &Draft<'_>, filling: &Filling<'_>, problems: &mut
         Some(hook) => {
             fit_for_a_hook(source, kind, is_periodic, is_parameterized, problems);
             let meta = filling.texts(&hook.meta);
-            (hash::of_hook(job, &json!(meta)), meta)
+            // What stands in for a value would stand for any.
+            let told =
+                if source.refers() { json!({ "vars": source.vars, "meta": hook.meta }) } else { json!(meta) };
+            (hash::of_hook(job, &told), meta)
         }
     };
     let blueprint = Blueprint {

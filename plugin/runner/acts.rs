@@ -7,12 +7,13 @@
 //! * An answer that does not come is not an answer: the engine tries again, and the act looks again.
 //! * Everything is asked and written with the task's own token.
 
-use std::{path::PathBuf, sync::OnceLock};
+use std::{collections::BTreeMap, path::PathBuf, sync::OnceLock};
 
+use super::fill::Filled;
 use crate::{
     cluster::{JobKey, Marks, Namespace, RaftIndex, TreeName},
     condition::{self, Attested, Claim},
-    engine::{Act, Report, Submission, Trouble},
+    engine::{Act, HookOutcome, Report, Submission, Trouble},
     jobspec::{self, Prepared, Spec, TaskDir},
     manifest::{Moment, Tree},
     nomad::{self, Cas, Client, LogStream},
@@ -27,17 +28,19 @@ const TAIL_LINES: usize = 20;
 /// A tree's way to Nomad and to its jobspecs.
 #[derive(Debug)]
 pub(super) struct Hands {
-    viewer: Viewer,
+    pub(super) viewer: Viewer,
     pub(super) tree: TreeName,
-    blocks: Option<Box<Tree>>,
+    pub(super) blocks: Option<Box<Tree>>,
     alloc_dir: PathBuf,
     /// What is submitted, once it is prepared.
     prepared: OnceLock<Prepared>,
+    /// And where that takes values from others, when these are filled in.
+    pub(super) filled: Filled,
 }
 
 impl Hands {
     pub(super) fn new(viewer: Viewer, tree: TreeName, blocks: Option<Box<Tree>>, alloc_dir: PathBuf) -> Self {
-        Self { viewer, tree, blocks, alloc_dir, prepared: OnceLock::new() }
+        Self { viewer, tree, blocks, alloc_dir, prepared: OnceLock::new(), filled: Filled::default() }
     }
 
     /// Takes what is prepared. Only once: a run submits what it began with.
@@ -55,7 +58,11 @@ impl Hands {
             jobspec::Error::Problems(problems) => Trouble { why: problems.to_string(), is_transient: false },
             jobspec::Error::Nomad(error) => read_trouble(&error),
         });
-        match (prepared, self.prove_record(&client, blocks).await) {
+        let proven = match self.prove_record(&client, blocks).await {
+            Ok(()) => self.prove_outputs(&client, blocks).await,
+            Err(trouble) => Err(trouble),
+        };
+        match (prepared, proven) {
             (Ok(prepared), Ok(())) => Ok(prepared),
             (Err(problems), Err(denied)) if !problems.is_transient && !denied.is_transient => {
                 Err(Trouble { why: format!("{}\n{}", problems.why, denied.why), is_transient: false })
@@ -75,9 +82,18 @@ impl Hands {
 
     /// Does `act` for step `name`.
     pub(super) async fn perform(&self, name: &str, act: Act) -> Result<Report, Trouble> {
+        match self.act(name, act).await {
+            Ok(Report::Tail(text)) => Ok(Report::Tail(self.filled.hide(text))),
+            Ok(report) => Ok(report),
+            Err(trouble) => Err(Trouble { why: self.filled.hide(trouble.why), ..trouble }),
+        }
+    }
+
+    async fn act(&self, name: &str, act: Act) -> Result<Report, Trouble> {
         let client = self.viewer.client().map_err(|error| read_trouble(&error))?;
         match act {
             Act::Recall { key } => self.recall(&client, &key).await,
+            Act::Fill { wanted, known } => self.fill(&client, name, &wanted, known).await,
             Act::Submit { key, marks, may_adopt } => {
                 self.submit(&client, name, &key, &marks, may_adopt).await
             }
@@ -89,7 +105,7 @@ impl Hands {
                 client.deregister(&key, purge).await.map_err(|error| write_trouble(&error))?;
                 Ok(Report::Done)
             }
-            Act::Attest { key, done } => self.attest(&client, &key, &done).await,
+            Act::Attest { key, done, hooks } => self.attest(&client, &key, &done, &hooks).await,
             Act::Tail { key, alloc, task } => {
                 let mut text = String::new();
                 for stream in [LogStream::Stdout, LogStream::Stderr] {
@@ -188,15 +204,24 @@ impl Hands {
         let (namespace, path) = self.record_of(key);
         let items = client.variable(&namespace, &path).await.map_err(|error| read_trouble(&error))?;
         // What is not understood attests nothing.
-        let done = items.and_then(|items| serde_json::from_str::<Attested>(items.items.get(DONE)?).ok());
-        Ok(Report::Recalled { versions, done })
+        let items = items.map(|variable| variable.items).unwrap_or_default();
+        let done = items.get(DONE).and_then(|text| serde_json::from_str::<Attested>(text).ok());
+        let hooks = items.get(HOOKS).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        Ok(Report::Recalled { versions, done, hooks })
     }
 
-    async fn attest(&self, client: &Client, key: &JobKey, done: &Attested) -> Result<Report, Trouble> {
+    async fn attest(
+        &self,
+        client: &Client,
+        key: &JobKey,
+        done: &Attested,
+        hooks: &BTreeMap<String, HookOutcome>,
+    ) -> Result<Report, Trouble> {
         let (namespace, path) = self.record_of(key);
-        let text = serde_json::to_string(done)
-            .map_err(|error| Trouble { why: error.to_string(), is_transient: false })?;
-        let items = [("tree", self.tree.to_string()), ("job", key.to_string()), (DONE, text)];
+        let unwritten = |error: serde_json::Error| Trouble { why: error.to_string(), is_transient: false };
+        let done = serde_json::to_string(done).map_err(unwritten)?;
+        let hooks = serde_json::to_string(hooks).map_err(unwritten)?;
+        let items = [("tree", self.tree.to_string()), ("job", key.to_string()), (DONE, done), (HOOKS, hooks)];
         let items = items.map(|(name, value)| (name.to_owned(), value)).into();
         client
             .put_variable(&namespace, &path, &items, Cas::Any)
@@ -210,20 +235,31 @@ impl Hands {
         (self.viewer.job.namespace.clone(), crate::record::path_of_job(&self.tree, key))
     }
 
-    fn spec(&self, name: &str) -> Result<&Spec, Trouble> {
+    /// What the node `name` submits.
+    fn spec(&self, name: &str) -> Result<Spec, Trouble> {
+        match self.filled.spec(name) {
+            Some(spec) => Ok(spec),
+            None => self.prepared(name).cloned(),
+        }
+    }
+
+    /// What the node `name` was prepared as.
+    pub(super) fn prepared(&self, name: &str) -> Result<&Spec, Trouble> {
         self.prepared.get().and_then(|prepared| prepared.get(name)).ok_or_else(|| lost(name))
     }
 }
 
 /// The item of a record that says what is done.
 const DONE: &str = "done";
+/// The item that says what the post hooks came to. One of its own: a dtree that does not know it reads the other.
+const HOOKS: &str = "hooks";
 
 fn submitted(job: &crate::cluster::Job) -> Report {
     Report::Submitted(Submission { create_index: job.create_index, version: job.version })
 }
 
 /// Something that was prepared is not there: a mistake in dtree.
-fn lost(name: &str) -> Trouble {
+pub(super) fn lost(name: &str) -> Trouble {
     Trouble {
         why: format!("dtree has lost the jobspec of {name}; this is a mistake in dtree"),
         is_transient: false,
@@ -231,7 +267,7 @@ fn lost(name: &str) -> Trouble {
 }
 
 /// A question that was not answered.
-fn read_trouble(error: &nomad::Error) -> Trouble {
+pub(super) fn read_trouble(error: &nomad::Error) -> Trouble {
     Trouble { why: told(error), is_transient: error.is_transient() }
 }
 

@@ -16,6 +16,7 @@ mod agenda;
 mod around;
 mod attempt;
 mod ending;
+mod fill;
 mod held;
 mod hook;
 mod job;

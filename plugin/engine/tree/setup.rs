@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Entry, Phase, Tree,
+    fill::Fill,
     hook::HookStep,
     job::JobStep,
     step::{Out, Work},
@@ -40,6 +41,7 @@ impl Tree {
         let Some(tree) = self.plan.manifest().tree.clone() else { return };
         self.phase = Phase::Running;
         let mut jobs = BTreeSet::new();
+        let fill = |name: &str| Fill::new(self.plan.references(name));
         for (name, step) in &mut self.steps {
             let memory = self.remembered.remove(name);
             if let Some((at, _)) = &memory {
@@ -59,9 +61,10 @@ impl Tree {
                 let marks = marks(&blueprint);
                 if let Some(node) = tree.jobs.get(name) {
                     shown.insert(blueprint.key.clone());
-                    step.work = Work::Job(Box::new(JobStep::new(now, node, blueprint, marks, memory)));
+                    step.work =
+                        Work::Job(Box::new(JobStep::new(now, node, blueprint, marks, fill(name), memory)));
                 } else if let Some(hook) = tree.hooks.get(name) {
-                    let hook = HookStep::new(now, hook, blueprint, marks, memory);
+                    let hook = HookStep::new(now, hook, blueprint, marks, fill(name), memory);
                     shown.extend(hook.running().cloned());
                     step.work = Work::Hook(Box::new(hook));
                 }

@@ -166,7 +166,7 @@ async fn a_value_that_is_an_expression_by_itself_is_taken_as_one() {
 }
 
 #[tokio::test]
-async fn the_hash_follows_from_the_values() {
+async fn a_hook_is_filled_in_and_keeps_its_name() {
     let seed = json!({"ID": "seed", "Type": "batch"});
     let tool = json!({"ID": "tool", "Type": "batch", "ParameterizedJob": {}});
     let stage = stage().jobspec("local/seed.hcl", &seed).jobspec("local/tool.hcl", &tool);
@@ -190,8 +190,9 @@ async fn the_hash_follows_from_the_values() {
         let (first, again, other) = (filled("1").await, filled("1").await, filled("2").await);
         assert_eq!(first, again);
         assert_eq!(first.meta["at"], "1");
-        assert_ne!(first.blueprint.spec, other.blueprint.spec);
-        assert_ne!(first.blueprint.spec, prepared[name].blueprint.spec);
+        assert_ne!(first, other);
+        assert_eq!(first.blueprint.spec, other.blueprint.spec, "by which it is found");
+        assert_eq!(first.blueprint.spec, prepared[name].blueprint.spec);
         if name == "run" {
             assert_eq!(first.payload, "at 1, $(x)");
         }

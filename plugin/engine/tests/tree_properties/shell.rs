@@ -83,7 +83,9 @@ impl<'a> Shell<'a> {
                     version: submission.version,
                     spec,
                 };
-                self.world.perform(&name, &Act::Attest { key: key.clone(), done }).unwrap();
+                self.world
+                    .perform(&name, &Act::Attest { key: key.clone(), done, hooks: BTreeMap::new() })
+                    .unwrap();
                 if node.is_changed {
                     self.changed.insert(name);
                 }
