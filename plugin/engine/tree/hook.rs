@@ -142,12 +142,7 @@ impl HookStep {
                         // A child of a dispatch has a name that only Nomad's answer tells; the next run finds it.
                         let is_known = matches!(self.hook.launch, Launch::Jobspec { .. });
                         if !is_known && self.may_be_there {
-                            out.log(format!(
-                                "{name}: it may have been dispatched without an answer, and then it runs on; \
-                                 look with `nomad job status {}{}`",
-                                scene::in_namespace(&self.blueprint.key),
-                                self.blueprint.key.job
-                            ));
+                            out.log(self.may_run_on(name));
                         }
                         self.acting.forget();
                         self.phase =
@@ -226,6 +221,16 @@ impl HookStep {
                 }
             }
         }
+    }
+
+    /// What is said of a dispatch whose answer is not known.
+    fn may_run_on(&self, name: &str) -> String {
+        let JobKey { job, .. } = &self.blueprint.key;
+        let namespace = scene::in_namespace(&self.blueprint.key);
+        format!(
+            "{name}: it may have been dispatched without an answer, and then it runs on; look with `nomad job status \
+             {namespace}{job}`"
+        )
     }
 
     /// Takes what came of the step's act.

@@ -2,6 +2,7 @@
 
 mod errors;
 mod memory;
+mod outputs;
 mod runs;
 
 use std::path::Path;
