@@ -210,9 +210,13 @@ fn an_output_that_cannot_be_had_is_told_before_anything_is_written() {
     let story = CLUSTER.story();
     let [db, api, web] = ["db", "api", "web"].map(|name| story.id(name));
     let object = "variable \"o\" {\n type = object({ a = string })\n}\n";
-    let outputs = "outputs = { a = \"service:no-such:port\", b = \"meta:relaese\", c = \"meta:release\" }";
+    let outputs = format!(
+        "outputs = {{ a = \"service:no-such:port\", b = \"meta:relaese\", c = \"meta:release\", d = \"service:{db}:port\" }}"
+    );
+    // Without a provider a service is Consul's.
+    let job = database(&db).hcl().replace("provider = \"nomad\"", "");
     let tree = Tree::new(&story.id("tree"))
-        .node(Node::of(&database(&db)).named("db").with(outputs))
+        .node(Node::of_text("db", &job).with(&outputs))
         .node(
             Node::of_text(&api, &format!("{object}{}", Job::service(&api).hcl()))
                 .with("vars = { o = \"$(db.c)\" }"),
