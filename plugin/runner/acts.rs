@@ -143,7 +143,7 @@ impl Hands {
             job = jobspec::with_counts_of(job, found);
         }
         let as_seen = found.map_or(RaftIndex(0), |job| job.job_modify_index);
-        client.register(key, &job, as_seen).await.map_err(|error| write_trouble(&error))?;
+        client.register(key, &job, as_seen).await.map_err(|error| self.refused(name, &error))?;
         let registered = client.job(key).await.map_err(|error| read_trouble(&error))?;
         match registered {
             Some(job) if condition::claim(Some(&job), marks, false) == Claim::Unchanged => {
@@ -179,7 +179,7 @@ impl Hands {
             };
         }
         let job = self.spec(name)?.marked_as(&key.job, marks).ok_or_else(|| lost(name))?;
-        client.register(key, &job, RaftIndex(0)).await.map_err(|error| write_trouble(&error))?;
+        client.register(key, &job, RaftIndex(0)).await.map_err(|error| self.refused(name, &error))?;
         Ok(Report::Launched(key.clone()))
     }
 
@@ -194,7 +194,7 @@ impl Hands {
         let child = client
             .dispatch(parent, &spec.meta, spec.payload.as_bytes(), token.job.as_str())
             .await
-            .map_err(|error| write_trouble(&error))?;
+            .map_err(|error| self.refused(name, &error))?;
         let job = client.job(&child).await.map_err(|error| read_trouble(&error))?;
         if job.is_some_and(|job| job.is_stopped) { Ok(Report::Spent) } else { Ok(Report::Launched(child)) }
     }
@@ -233,6 +233,20 @@ impl Hands {
     /// Where it is written down what has become of a job: in the tree's own namespace.
     fn record_of(&self, key: &JobKey) -> (Namespace, String) {
         (self.viewer.job.namespace.clone(), crate::record::path_of_job(&self.tree, key))
+    }
+
+    /// A write of what the node `name` submits that may not have been carried out.
+    fn refused(&self, name: &str, error: &nomad::Error) -> Trouble {
+        match error {
+            nomad::Error::Refused { wanted, status, .. } if self.filled.has_secrets(name) => Trouble {
+                why: format!(
+                    "Nomad answered {status} when asked to {wanted}; what it says is not repeated, because it may hold \
+                     the items of variables"
+                ),
+                is_transient: error.is_unsettled(),
+            },
+            error => write_trouble(error),
+        }
     }
 
     /// What the node `name` submits.

@@ -20,6 +20,8 @@ use crate::{
     nomad::{self, Client},
 };
 
+/// How long a line of a secret must be to be hidden by itself, in bytes.
+const WORTH_HIDING: usize = 6;
 /// What is put in the place of a secret.
 const HIDDEN: &str = "(hidden)";
 
@@ -30,7 +32,9 @@ pub(super) struct Filled(Mutex<Inner>);
 #[derive(Default)]
 struct Inner {
     specs: BTreeMap<String, Spec>,
-    /// The items of variables among the values.
+    /// The nodes into which items of variables are filled.
+    with_secrets: BTreeSet<String>,
+    /// These items, whole and by their lines.
     secrets: BTreeSet<String>,
 }
 
@@ -48,6 +52,18 @@ impl Filled {
     /// What the node `name` submits, once it is filled in.
     pub(super) fn spec(&self, name: &str) -> Option<Spec> {
         self.inner().specs.get(name).cloned()
+    }
+
+    /// Whether what Nomad says of the node `name` may hold a secret.
+    pub(super) fn has_secrets(&self, name: &str) -> bool {
+        self.inner().with_secrets.contains(name)
+    }
+
+    fn keep_secret(&self, name: &str, value: &str) {
+        let mut inner = self.inner();
+        inner.with_secrets.insert(name.to_owned());
+        let lines = value.lines().filter(|line| line.len() >= WORTH_HIDING).map(str::to_owned);
+        inner.secrets.extend(lines.chain([value.to_owned()]));
     }
 
     /// `text` without secrets.
@@ -80,7 +96,6 @@ impl Hands {
     ) -> Result<Report, Trouble> {
         let blocks = self.blocks.as_deref().ok_or_else(|| lost(name))?;
         let mut values = known;
-        let mut has_secrets = false;
         for reference in wanted {
             let source = source(blocks, reference).ok_or_else(|| lost(name))?;
             let value = self
@@ -88,15 +103,14 @@ impl Hands {
                 .await
                 .map_err(|trouble| Trouble { why: format!("{reference}: {}", trouble.why), ..trouble })?;
             if matches!(source, Source::Variable { .. }) {
-                has_secrets = true;
-                self.filled.inner().secrets.insert(value.clone());
+                self.filled.keep_secret(name, &value);
             }
             values.insert(reference.clone(), value);
         }
         let prepared = self.prepared(name)?;
         let spec = jobspec::fill(client, &self.viewer.job, blocks, name, prepared, &values).await;
         let spec = spec.map_err(|unfilled| match unfilled {
-            Unfilled::Problems(_) if has_secrets => never(
+            Unfilled::Problems(_) if self.filled.has_secrets(name) => never(
                 "Nomad refuses it with all references filled in; what it says is not repeated, because it may \
                  hold the items of variables: look whether they fit what their variables take"
                     .to_owned(),

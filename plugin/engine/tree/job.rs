@@ -267,6 +267,9 @@ impl JobStep {
 
     /// Takes what the job says of itself with all filled in.
     fn filled(&mut self, blueprint: Blueprint) {
+        if !matches!(self.phase, Phase::Waiting { .. } | Phase::Due(_) | Phase::Submitting { .. }) {
+            return;
+        }
         let is_another = blueprint.spec != self.marks.spec;
         self.fill.done();
         self.marks.spec = blueprint.spec.clone();

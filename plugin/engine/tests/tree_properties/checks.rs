@@ -137,9 +137,10 @@ impl Shell<'_> {
                 let key = match blueprints.get(needed) {
                     Some(blueprint) => {
                         let marks = self.world.jobs.get(&blueprint.key).and_then(|job| job.marks());
+                        let wanted = self.filled(needed).unwrap_or_else(|| blueprint.spec.clone());
                         prop_assert_eq!(
                             marks.map(|marks| &marks.spec),
-                            Some(&blueprint.spec),
+                            Some(&wanted),
                             "{} begins before {}",
                             name,
                             needed

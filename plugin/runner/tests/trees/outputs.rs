@@ -160,7 +160,7 @@ async fn what_nomad_says_of_a_secret_is_not_repeated() {
     stage.appears("setup-").await;
     stage.fake.answer_next_write("/v1/jobs", Answer::Text(400, format!("env {SECRET} is odd")));
     stage.ends("setup-", 0).await;
-    insta::assert_snapshot!(run.fails().await, @"failed after 0s: api: wanted job api ready, but Nomad answered 400 when asked to register job `api`: env (hidden) is odd; start the tree's task again, and it is submitted anew · ready: postgres");
+    insta::assert_snapshot!(run.fails().await, @"failed after 0s: api: wanted job api ready, but Nomad answered 400 when asked to register job `api`; what it says is not repeated, because it may hold the items of variables; start the tree's task again, and it is submitted anew · ready: postgres");
     assert!(!stage.traces(&run).contains(SECRET));
 }
 
