@@ -25,6 +25,7 @@ mod tree_drains;
 mod tree_failure;
 mod tree_hooks;
 mod tree_journal;
+mod tree_outputs;
 mod tree_record;
 mod tree_recovery;
 mod trees;

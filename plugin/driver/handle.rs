@@ -14,7 +14,7 @@
 //! |---|---|---|
 //! | 1 | waits and their deadlines | `fixtures/handle-v1.msgpack` |
 //! | 2 | a tree of jobs too | `fixtures/handle-v2.msgpack` |
-//! | 3 | hooks that belong to no job too | `fixtures/handle-v3.msgpack` |
+//! | 3 | hooks that belong to no job, outputs and context too | `fixtures/handle-v3.msgpack` |
 //!
 //! A change of the format needs a new version number, and the old ones stay readable for as long as an agent of their
 //! time may be updated.
@@ -121,12 +121,26 @@ impl TryFrom<SecondHandle> for Handle {
     type Error = Error;
 
     fn try_from(SecondHandle { _version: _, mut manifest, deadlines }: SecondHandle) -> Result<Self, Error> {
-        if let Some(tree) = manifest.pointer_mut("/tree").and_then(Value::as_object_mut) {
-            tree.insert("webhooks".to_owned(), Value::Object(Map::new()));
+        let nothing = || Value::Object(Map::new());
+        if let Some(tree) = manifest.get_mut("tree").and_then(Value::as_object_mut) {
+            tree.insert("context".to_owned(), nothing());
+            tree.insert("webhooks".to_owned(), nothing());
+        }
+        let jobs = manifest.pointer_mut("/tree/jobs").and_then(Value::as_object_mut);
+        for job in jobs.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut) {
+            job.insert("outputs".to_owned(), nothing());
+            job.get_mut("vars").into_iter().for_each(escape);
         }
         let hooks = manifest.pointer_mut("/tree/hooks").and_then(Value::as_object_mut);
         for hook in hooks.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut) {
             hook.insert("once".to_owned(), Value::Null);
+            hook.insert("outputs".to_owned(), nothing());
+            hook.get_mut("meta").into_iter().for_each(escape);
+            let launch = hook.get_mut("launch").and_then(Value::as_object_mut);
+            for launch in launch.into_iter().flat_map(Map::values_mut) {
+                launch.get_mut("vars").into_iter().for_each(escape);
+                launch.get_mut("payload").into_iter().for_each(escape);
+            }
         }
         let read: Manifest = serde_json::from_value(manifest.clone()).map_err(Error::Manifest)?;
         // As in `exactly`.
@@ -134,6 +148,15 @@ impl TryFrom<SecondHandle> for Handle {
             return Err(Error::Contradiction("its version would have been written in another way"));
         }
         Ok(Self::new(read, deadlines))
+    }
+}
+
+/// In older versions `$(` was a text like any other.
+fn escape(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = text.replace("$(", "$$("),
+        Value::Object(fields) => fields.values_mut().for_each(escape),
+        _ => {}
     }
 }
 

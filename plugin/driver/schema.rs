@@ -150,6 +150,7 @@ mod tests {
           namespace = string
           on_failure = string
           once = string
+          outputs = map of string
           payload = string
           retain = string
           retries = number
@@ -164,12 +165,14 @@ mod tests {
           namespace = string
           on_failure = string
           once = string
+          outputs = map of string
           payload = string
           retain = string
           retries = number
           timeout = string
           vars = map of string
         }
+        context = map of string
         hook <name> {
           depends_on = list(string)
           dispatch = string
@@ -178,6 +181,7 @@ mod tests {
           namespace = string
           on_failure = string
           once = string
+          outputs = map of string
           payload = string
           retain = string
           retries = number
@@ -190,6 +194,7 @@ mod tests {
           exclusive = string
           jobspec = string
           namespace = string
+          outputs = map of string
           post <name> {
             depends_on = list(string)
             dispatch = string
@@ -198,6 +203,7 @@ mod tests {
             namespace = string
             on_failure = string
             once = string
+            outputs = map of string
             payload = string
             retain = string
             retries = number
@@ -212,6 +218,7 @@ mod tests {
             namespace = string
             on_failure = string
             once = string
+            outputs = map of string
             payload = string
             retain = string
             retries = number
@@ -226,6 +233,7 @@ mod tests {
             namespace = string
             on_failure = string
             once = string
+            outputs = map of string
             payload = string
             retain = string
             retries = number
@@ -240,6 +248,7 @@ mod tests {
             namespace = string
             on_failure = string
             once = string
+            outputs = map of string
             payload = string
             retain = string
             retries = number

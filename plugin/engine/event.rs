@@ -8,10 +8,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Time};
+use super::{Entry, HookOutcome, Time};
 use crate::{
     cluster::{AllocId, Check, JobKey, JobVersion, Marks, RaftIndex, RunId, Sight, TreeName, VersionRecord},
     condition::Attested,
+    manifest::Reference,
     plan::Blueprint,
 };
 
@@ -85,6 +86,14 @@ pub enum Act {
         /// The job.
         key: JobKey,
     },
+    /// Read what the step takes from others, fill it in, and keep what it submits: [`Report::Filled`]. No value is told
+    /// to anybody.
+    Fill {
+        /// The outputs to be read.
+        wanted: BTreeSet<Reference>,
+        /// What is known already.
+        known: BTreeMap<Reference, String>,
+    },
     /// Register the step's job unless it is registered like this: [`Report::Submitted`].
     Submit {
         /// The job.
@@ -119,6 +128,8 @@ pub enum Act {
         key: JobKey,
         /// Since which registration.
         done: Attested,
+        /// What its post hooks came to.
+        hooks: BTreeMap<String, HookOutcome>,
     },
     /// Read the end of a failed task's output: [`Report::Tail`].
     Tail {
@@ -140,7 +151,11 @@ pub enum Report {
         versions: Vec<VersionRecord>,
         /// What was attested last.
         done: Option<Attested>,
+        /// What its post hooks came to then.
+        hooks: BTreeMap<String, HookOutcome>,
     },
+    /// What the step submits is filled in, and says this of itself.
+    Filled(Box<Blueprint>),
     /// The job is registered like this.
     Submitted(Submission),
     /// The hook runs, or ran, as this job.

@@ -2,9 +2,16 @@
 
 use serde_json::json;
 
-use super::{Nomad, Spec, draft::Draft, hash, outcome::Findings, spec};
+use super::{
+    Nomad, Spec,
+    draft::Draft,
+    filling::{Filling, refers},
+    hash,
+    outcome::Findings,
+    spec,
+};
 use crate::{
-    cluster::{JobId, JobKey, nearest},
+    cluster::{JobId, JobKey, JobType, nearest},
     manifest::{Hook, Launch, Problem, Tree},
     nomad,
     plan::Blueprint,
@@ -43,6 +50,7 @@ pub(super) async fn dispatched<N: Nomad>(
     nomad: &N,
     target: Target<'_>,
     drafts: &[Draft<'_>],
+    filling: &Filling<'_>,
 ) -> Result<(Option<(String, Spec)>, Findings), nomad::Error> {
     let mut findings = Findings::default();
     let Target { name, hook, key, payload } = target;
@@ -92,15 +100,28 @@ pub(super) async fn dispatched<N: Nomad>(
         }
         Some((kind, true, false)) => kind,
     };
-    let blueprint = Blueprint {
-        spec: hash::of_dispatch(&key.to_string(), &json!(hook.meta), payload),
-        key,
-        kind,
-        is_periodic: false,
-        is_parameterized: true,
-        progress_deadline: None,
+    Ok((Some((name.to_owned(), specified_dispatch(hook, payload, key, kind, filling))), findings))
+}
+
+/// What a hook dispatches: the job `key` of this `kind`.
+pub(super) fn specified_dispatch(
+    hook: &Hook,
+    raw: &str,
+    key: JobKey,
+    kind: JobType,
+    filling: &Filling<'_>,
+) -> Spec {
+    let (meta, payload) = (filling.texts(&hook.meta), filling.text(raw));
+    let target = key.to_string();
+    // What stands in for a value would stand for any.
+    let spec = if refers(hook.meta.values().map(String::as_str).chain([raw])) {
+        hash::of_dispatch(&target, &json!(hook.meta), raw)
+    } else {
+        hash::of_dispatch(&target, &json!(meta), &payload)
     };
-    Ok((Some((name.to_owned(), Spec { blueprint, job: None })), findings))
+    let blueprint =
+        Blueprint { spec, key, kind, is_periodic: false, is_parameterized: true, progress_deadline: None };
+    Spec { blueprint, job: None, meta, payload, text: None }
 }
 
 fn near_or_register(job: &JobId, near: Option<&str>) -> String {

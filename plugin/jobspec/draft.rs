@@ -4,7 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Nomad, TaskDir, hash, hcl, hcl::Outline, outcome::Findings, said};
+use super::{
+    Nomad, TaskDir,
+    filling::{Filling, refers},
+    hash, hcl,
+    hcl::Outline,
+    outcome::Findings,
+    said,
+};
 use crate::{
     cluster::{JobKey, Namespace, nearest},
     manifest::{Hook, JobNode, Launch, Problem, Problems, Tree},
@@ -23,7 +30,7 @@ pub(super) struct Source<'a> {
     pub(super) hook: Option<&'a Hook>,
     /// The path of its jobspec, as the author wrote it.
     pub(super) path: &'a str,
-    vars: &'a BTreeMap<String, String>,
+    pub(super) vars: &'a BTreeMap<String, String>,
     namespace: Option<&'a Namespace>,
 }
 
@@ -46,6 +53,12 @@ impl<'a> Source<'a> {
         jobs.chain(hooks).collect()
     }
 
+    /// Whether it takes values from other nodes.
+    pub(super) fn refers(&self) -> bool {
+        let meta = self.hook.into_iter().flat_map(|hook| hook.meta.values());
+        refers(self.vars.values().chain(meta).map(String::as_str))
+    }
+
     /// The block as the author wrote it.
     pub(super) fn place(&self) -> String {
         match self.hook {
@@ -64,6 +77,8 @@ pub(super) struct Draft<'a> {
     pub(super) key: JobKey,
     /// The job, with its namespace and without what Nomad's servers set.
     pub(super) job: Value,
+    /// What it was read from.
+    pub(super) text: String,
 }
 
 /// Reads and parses one jobspec; what is wrong with it becomes a finding.
@@ -76,21 +91,38 @@ pub(super) async fn draft<'a, N: Nomad>(
     dir: &TaskDir,
     own: &JobKey,
     source: Source<'a>,
+    filling: &Filling<'_>,
 ) -> Result<(Option<Draft<'a>>, Findings), nomad::Error> {
-    let mut findings = Findings::default();
-    let place = source.place();
-    let Source { path, vars, .. } = source;
-    let text = match dir.read(path) {
-        Ok(text) => text,
+    match dir.read(source.path) {
+        Ok(text) => understood(nomad, own, source, text, filling).await,
         Err(unreadable) => {
-            let problem = Problem::new(place, format!("jobspec = {path:?} {}", unreadable.why));
+            let mut findings = Findings::default();
+            let text = format!("jobspec = {:?} {}", source.path, unreadable.why);
+            let problem = Problem::new(source.place(), text);
             findings.problems.push(match unreadable.help {
                 Some(help) => problem.with_help(help),
                 None => problem,
             });
-            return Ok((None, findings));
+            Ok((None, findings))
         }
-    };
+    }
+}
+
+/// Parses one jobspec's `text`; what is wrong with it becomes a finding.
+///
+/// # Errors
+///
+/// When Nomad did not answer.
+pub(super) async fn understood<'a, N: Nomad>(
+    nomad: &N,
+    own: &JobKey,
+    source: Source<'a>,
+    text: String,
+    filling: &Filling<'_>,
+) -> Result<(Option<Draft<'a>>, Findings), nomad::Error> {
+    let mut findings = Findings::default();
+    let place = source.place();
+    let Source { path, vars, .. } = source;
     let (job, says_default) = if text.trim_start().starts_with('{') {
         if !vars.is_empty() {
             findings.problems.push(
@@ -103,7 +135,13 @@ pub(super) async fn draft<'a, N: Nomad>(
         let outline = Outline::read(&text);
         unknown_vars(&place, path, vars, outline.as_ref(), &mut findings.problems);
         let asked_in = source.namespace.unwrap_or(&own.namespace);
-        let variables = hcl::variables(vars, outline.as_ref());
+        let (variables, impossible) = hcl::variables(vars, outline.as_ref(), filling);
+        if !impossible.is_empty() {
+            for (name, why) in impossible {
+                findings.problems.push(Problem::new(place.clone(), format!("vars: {name} {why}")));
+            }
+            return Ok((None, findings));
+        }
         let job = match nomad.parse(asked_in, &text, &variables).await {
             Ok(Ok(job)) => Some(job),
             Ok(Err(said)) => {
@@ -119,8 +157,8 @@ pub(super) async fn draft<'a, N: Nomad>(
         // Nomad may write "default" where the text says nothing.
         (job, outline.is_none_or(|outline| outline.names_namespace))
     };
-    let job = job.and_then(|job| settle(source, own, job, says_default, &mut findings.problems));
-    Ok((job, findings))
+    let settled = job.and_then(|job| settle(source, own, job, says_default, &mut findings.problems));
+    Ok((settled.map(|(key, job)| Draft { source, key, job, text }), findings))
 }
 
 /// The job in a file of Nomad's API.
@@ -164,13 +202,13 @@ fn unknown_vars(
 }
 
 /// The job with its namespace and without what only Nomad's servers say, and without nulls: as it is kept in memory.
-fn settle<'a>(
-    source: Source<'a>,
+fn settle(
+    source: Source<'_>,
     own: &JobKey,
     job: Value,
     says_default: bool,
     problems: &mut Problems,
-) -> Option<Draft<'a>> {
+) -> Option<(JobKey, Value)> {
     let Value::Object(mut fields) = job else {
         problems.push(Problem::new(source.place(), format!("{} is no job", source.path)));
         return None;
@@ -202,5 +240,5 @@ fn settle<'a>(
     fields.insert("Namespace".to_owned(), Value::String(namespace.to_string()));
     let mut job = Value::Object(fields);
     hash::drop_nulls(&mut job);
-    Some(Draft { source, key: JobKey::new(namespace, id), job })
+    Some((JobKey::new(namespace, id), job))
 }

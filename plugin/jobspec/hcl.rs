@@ -21,6 +21,8 @@ use hcl_edit::{
     structure::{Attribute, Body},
 };
 
+use super::filling::{Filling, Given};
+
 /// What a variable takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Takes {
@@ -30,11 +32,34 @@ pub(super) enum Takes {
     Expression,
 }
 
+/// What a variable's value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Number,
+    Bool,
+    /// A list or a set.
+    List,
+    /// A map, whose keys are the author's.
+    Map,
+    /// An object or a tuple, whose parts are fixed.
+    Object,
+    Any,
+}
+
+/// A variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Variable {
+    pub(super) takes: Takes,
+    pub(super) kind: Kind,
+    pub(super) has_default: bool,
+}
+
 /// What is known of a jobspec.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Outline {
     /// Its variables by name.
-    pub(super) variables: BTreeMap<String, Takes>,
+    pub(super) variables: BTreeMap<String, Variable>,
     /// Whether its job names a namespace.
     pub(super) names_namespace: bool,
 }
@@ -48,12 +73,12 @@ impl Outline {
             match block.ident.as_str() {
                 "variable" => {
                     if let Some(name) = block.labels.first() {
-                        outline.variables.insert(name.as_str().to_owned(), takes(&block.body));
+                        outline.variables.insert(name.as_str().to_owned(), variable(&block.body));
                     }
                 }
                 "variables" => {
                     for attribute in block.body.attributes() {
-                        outline.variables.insert(attribute.key.to_string(), takes_like(&attribute.value));
+                        outline.variables.insert(attribute.key.to_string(), like(&attribute.value));
                     }
                 }
                 "job" => outline.names_namespace |= block.body.has_attribute("namespace"),
@@ -64,31 +89,57 @@ impl Outline {
     }
 }
 
-fn takes(variable: &Body) -> Takes {
-    let value = |key| variable.get_attribute(key).map(|attribute: &Attribute| &attribute.value);
-    match (value("type"), value("default")) {
-        (Some(Expression::Variable(kind)), _) if matches!(kind.as_str(), "string" | "number") => Takes::Text,
-        (Some(_), _) => Takes::Expression,
-        (None, Some(default)) => takes_like(default),
-        (None, None) => Takes::Text,
+fn variable(body: &Body) -> Variable {
+    let value = |key| body.get_attribute(key).map(|attribute: &Attribute| &attribute.value);
+    let default = value("default");
+    let of_type = |kind| Variable { takes: takes(kind), kind, has_default: default.is_some() };
+    match (value("type"), default) {
+        (Some(kind), _) => of_type(kind_of_type(kind)),
+        (None, Some(default)) => like(default),
+        (None, None) => of_type(Kind::Text),
     }
 }
 
-/// What a variable takes that has `default` and no type.
-fn takes_like(default: &Expression) -> Takes {
-    match default {
+fn takes(kind: Kind) -> Takes {
+    match kind {
+        Kind::Text | Kind::Number => Takes::Text,
+        Kind::Bool | Kind::List | Kind::Map | Kind::Object | Kind::Any => Takes::Expression,
+    }
+}
+
+/// What a type says: `string`, `list(string)`.
+fn kind_of_type(kind: &Expression) -> Kind {
+    let name = match kind {
+        Expression::Variable(name) => name.as_str(),
+        Expression::FuncCall(call) => call.name.name.as_str(),
+        _ => "",
+    };
+    match name {
+        "string" => Kind::Text,
+        "number" => Kind::Number,
+        "bool" => Kind::Bool,
+        "list" | "set" => Kind::List,
+        "map" => Kind::Map,
+        "object" | "tuple" => Kind::Object,
+        _ => Kind::Any,
+    }
+}
+
+/// A variable that has `default` and no type.
+fn like(default: &Expression) -> Variable {
+    let kind = match default {
+        Expression::Number(_) | Expression::UnaryOp(_) => Kind::Number,
         Expression::Null(_)
-        | Expression::Number(_)
-        | Expression::UnaryOp(_)
         | Expression::String(_)
         | Expression::StringTemplate(_)
-        | Expression::HeredocTemplate(_) => Takes::Text,
-        _ => Takes::Expression,
-    }
+        | Expression::HeredocTemplate(_) => Kind::Text,
+        _ => Kind::Any,
+    };
+    Variable { takes: takes(kind), kind, has_default: true }
 }
 
 /// Whether `text` is a value that means itself: no name, no call.
-fn is_literal(text: &str) -> bool {
+pub(super) fn is_literal(text: &str) -> bool {
     fn means_itself(expression: &Expression) -> bool {
         match expression {
             Expression::Null(_) | Expression::Bool(_) | Expression::Number(_) | Expression::String(_) => true,
@@ -100,27 +151,38 @@ fn is_literal(text: &str) -> bool {
     text.trim().parse().is_ok_and(|expression: Expression| means_itself(&expression))
 }
 
-/// The lines that bring `vars` to Nomad's parser. Values for unknown variables are left out.
-pub(super) fn variables(vars: &BTreeMap<String, String>, outline: Option<&Outline>) -> String {
-    let mut lines = String::new();
+/// The lines that bring `vars` to Nomad's parser, with all filled in, and the variables for which that cannot be, with the
+/// reason. Values for unknown variables are left out.
+pub(super) fn variables(
+    vars: &BTreeMap<String, String>,
+    outline: Option<&Outline>,
+    filling: &Filling<'_>,
+) -> (String, Vec<(String, String)>) {
+    let (mut lines, mut impossible) = (String::new(), Vec::new());
     for (name, value) in vars {
-        let takes = match outline {
-            Some(outline) => outline.variables.get(name).copied(),
-            None if is_literal(value) => Some(Takes::Expression),
-            None => Some(Takes::Text),
+        let variable = match outline {
+            Some(outline) => match outline.variables.get(name) {
+                Some(variable) => Some(variable),
+                None => continue,
+            },
+            None => None,
         };
         // Writing to a string cannot fail.
-        let _written = match takes {
-            Some(Takes::Text) => writeln!(lines, "{name} = {}", quoted(value)),
-            Some(Takes::Expression) => writeln!(lines, "{name} = ({value}\n)"),
-            None => Ok(()),
+        let _written = match filling.given(value, variable) {
+            Ok(Given::Text(text)) => writeln!(lines, "{name} = {}", quoted(&text)),
+            Ok(Given::Expression(expression)) => writeln!(lines, "{name} = ({expression}\n)"),
+            Ok(Given::Default) => Ok(()),
+            Err(why) => {
+                impossible.push((name.clone(), why));
+                Ok(())
+            }
         };
     }
-    lines
+    (lines, impossible)
 }
 
 /// `text` as an HCL string that means exactly it.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     let mut letters = text.chars().peekable();
@@ -183,10 +245,17 @@ EOT
         vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
+    fn lines(vars: &BTreeMap<String, String>, outline: Option<&Outline>) -> String {
+        let tree = crate::jobspec::tests::tree(&serde_json::json!({"a": {"jobspec": "x"}}));
+        let (lines, impossible) = variables(vars, outline, &Filling { tree: &tree, values: None });
+        assert!(impossible.is_empty(), "{impossible:?}");
+        lines
+    }
+
     #[test]
     fn variables_are_found_with_what_they_take() {
         let outline = Outline::read(TEXT).unwrap();
-        let texts = outline.variables.iter().filter(|(_, takes)| **takes == Takes::Text);
+        let texts = outline.variables.iter().filter(|(_, variable)| variable.takes == Takes::Text);
         let texts: Vec<&str> = texts.map(|(name, _)| name.as_str()).collect();
         assert_eq!(texts, ["image", "like_number", "like_text", "n", "none", "old", "plain"]);
         assert_eq!(outline.variables.len(), 11);
@@ -211,7 +280,7 @@ EOT
             ("zones", "[\"a\",\n \"b\"]"),
             ("unknown", "x"),
         ]);
-        assert_snapshot!(variables(&given, Some(&outline)), @r#"
+        assert_snapshot!(lines(&given, Some(&outline)), @r#"
         flag = (true
         )
         image = "nginx:$${tag} \"%%{x}\" \\ \n $5 100%"
@@ -234,7 +303,7 @@ EOT
             ("f", "1.5"),
             ("g", ""),
         ]);
-        assert_snapshot!(variables(&given, None), @r#"
+        assert_snapshot!(lines(&given, None), @r#"
         a = ([1, 2]
         )
         b = "nginx"

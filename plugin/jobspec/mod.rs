@@ -9,16 +9,21 @@
 //! * All problems of all nodes are told at once. A tree with problems prepares nothing.
 //! * Nothing is written into Nomad: every question here only reads.
 //! * A file is read beneath the task's directory following no link ([`TaskDir`]).
+//! * What takes values from other nodes is prepared with stand-ins, and again when there are values ([`fill`]). Whose
+//!   job it is does not depend on them.
 //! * Equal specifications have equal hashes, also when a later Nomad shows more fields ([`Spec`]).
 //!
 //! What order the nodes have is `plan/`'s business.
 
 mod dispatch;
 mod draft;
+mod fill;
+mod filling;
 mod hash;
 mod hcl;
 mod namespaces;
 mod outcome;
+mod outputs;
 mod prepare;
 mod said;
 mod spec;
@@ -30,6 +35,8 @@ use std::future::Future;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+pub use fill::{Unfilled, fill};
+pub use filling::Values;
 pub use prepare::{MAX_NODES, prepare};
 pub use spec::{Prepared, Spec, with_counts_of};
 pub use task_dir::{TaskDir, Unreadable};

@@ -14,9 +14,11 @@ use super::{
     Error, Nomad, Prepared, Spec, TaskDir,
     dispatch::{dispatched, targets},
     draft::{Draft, Source, draft},
-    each, hash, namespaces,
+    each,
+    filling::Filling,
+    hash, namespaces,
     outcome::Findings,
-    spec,
+    outputs, spec,
 };
 use crate::{
     cluster::{JobKey, JobType},
@@ -27,6 +29,9 @@ use crate::{
 
 /// How many nodes a tree may have: jobs and hooks.
 pub const MAX_NODES: usize = 1000;
+
+/// What may be wrong with a jobspec that takes values from other nodes, when Nomad complains of it.
+const STAND_INS: &str = "until its references are filled in, something else stands there: the default of the variable, if it has one";
 
 /// Reads, parses and checks all that `tree` submits, for a task of the job `own` with the files of `dir`.
 ///
@@ -50,10 +55,11 @@ pub async fn prepare<N: Nomad>(
         );
         return Err(Error::Problems(problems));
     }
+    let filling = Filling { tree, values: None };
     let mut findings = Findings::default();
     let mut drafts = Vec::new();
     for (draft, found) in
-        each(Source::all(tree).into_iter().map(|source| draft(nomad, dir, own, source))).await?
+        each(Source::all(tree).into_iter().map(|source| draft(nomad, dir, own, source, &filling))).await?
     {
         drafts.extend(draft);
         findings.append(found);
@@ -64,14 +70,15 @@ pub async fn prepare<N: Nomad>(
         findings.append(found);
     }
     across(own, &drafts, &mut findings.problems);
+    outputs::check(tree, &drafts, &mut findings.problems);
     let mut prepared = Prepared::new();
     for draft in &drafts {
-        if let Some(spec) = specified(draft, &mut findings.problems) {
+        if let Some(spec) = specified(draft, &filling, &mut findings.problems) {
             prepared.insert(draft.source.name.to_owned(), spec);
         }
     }
     let targets = targets(own, tree).into_iter().filter(|target| !bad.contains(&target.key.namespace));
-    for (spec, found) in each(targets.map(|target| dispatched(nomad, target, &drafts))).await? {
+    for (spec, found) in each(targets.map(|target| dispatched(nomad, target, &drafts, &filling))).await? {
         prepared.extend(spec);
         findings.append(found);
     }
@@ -80,14 +87,19 @@ pub async fn prepare<N: Nomad>(
 }
 
 /// What Nomad has against one job.
-async fn validated<N: Nomad>(nomad: &N, draft: &Draft<'_>) -> Result<Findings, nomad::Error> {
+pub(super) async fn validated<N: Nomad>(nomad: &N, draft: &Draft<'_>) -> Result<Findings, nomad::Error> {
     let mut findings = Findings::default();
     let place = draft.source.place();
     match nomad.validate(&draft.key.namespace, &draft.job).await {
         Ok(complaints) => {
             for complaint in complaints {
                 let text = format!("{}: {}", draft.source.path, complaint.trim());
-                findings.problems.push(Problem::new(place.clone(), text));
+                let problem = Problem::new(place.clone(), text);
+                findings.problems.push(if draft.source.refers() {
+                    problem.with_help(STAND_INS)
+                } else {
+                    problem
+                });
             }
         }
         Err(denied) if denied.is_denied() => findings.deny(&draft.key.namespace, [place], denied),
@@ -128,8 +140,8 @@ fn across(own: &JobKey, drafts: &[Draft<'_>], problems: &mut Problems) {
 }
 
 /// What planning knows of one job; `None` when it is of no use there.
-fn specified(draft: &Draft<'_>, problems: &mut Problems) -> Option<Spec> {
-    let Draft { source, key, job } = draft;
+pub(super) fn specified(draft: &Draft<'_>, filling: &Filling<'_>, problems: &mut Problems) -> Option<Spec> {
+    let Draft { source, key, job, text } = draft;
     let Some(kind) = spec::kind(job) else {
         problems.push(Problem::new(
             source.place(),
@@ -142,11 +154,15 @@ fn specified(draft: &Draft<'_>, problems: &mut Problems) -> Option<Spec> {
         return None;
     };
     let (is_periodic, is_parameterized) = (spec::has(job, "Periodic"), spec::has(job, "ParameterizedJob"));
-    let hash = match source.hook {
-        None => hash::of_job(job),
+    let (hash, meta) = match source.hook {
+        None => (hash::of_job(job), BTreeMap::new()),
         Some(hook) => {
             fit_for_a_hook(source, kind, is_periodic, is_parameterized, problems);
-            hash::of_hook(job, &json!(hook.meta))
+            let meta = filling.texts(&hook.meta);
+            // What stands in for a value would stand for any.
+            let told =
+                if source.refers() { json!({ "vars": source.vars, "meta": hook.meta }) } else { json!(meta) };
+            (hash::of_hook(job, &told), meta)
         }
     };
     let blueprint = Blueprint {
@@ -157,7 +173,8 @@ fn specified(draft: &Draft<'_>, problems: &mut Problems) -> Option<Spec> {
         spec: hash,
         progress_deadline: spec::progress_deadline(job, kind),
     };
-    Some(Spec { blueprint, job: Some(job.clone()) })
+    let text = source.refers().then(|| text.clone());
+    Some(Spec { blueprint, job: Some(job.clone()), meta, payload: String::new(), text })
 }
 
 /// Refuses a hook that would never end, or never begin.

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -17,13 +16,18 @@ const DEFAULT_PROGRESS_DEADLINE: Duration = Duration::from_mins(10);
 pub type Prepared = BTreeMap<String, Spec>;
 
 /// What one node submits or dispatches. Not in the journal: it may hold secrets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
     /// What planning asks for.
     pub blueprint: Blueprint,
     /// The job in the form of Nomad's API, with its namespace, before it is marked; `None` for a hook that dispatches.
     pub job: Option<Value>,
+    /// Of a hook: what it adds to the meta of the job that runs.
+    pub meta: BTreeMap<String, String>,
+    /// Of a hook that dispatches: what is dispatched with the job.
+    pub payload: String,
+    /// The text of its jobspec, if it takes values from other nodes.
+    pub(super) text: Option<String>,
 }
 
 impl Spec {
@@ -34,8 +38,8 @@ impl Spec {
         Some(job)
     }
 
-    /// The job of a hook as it is registered: under the ID `id` and with its own name, with the hook's `meta` over its
-    /// own, and with `marks`. `None` for a hook that dispatches.
+    /// The job of a hook as it is registered: under the ID `id` and with its own name, with `meta` over its own, and with
+    /// `marks`. `None` for a hook that dispatches.
     pub fn marked_as(&self, id: &JobId, meta: &BTreeMap<String, String>, marks: &Marks) -> Option<Value> {
         let mut job = self.job.clone()?;
         let own = job.as_object_mut()?;

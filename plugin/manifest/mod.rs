@@ -16,10 +16,12 @@
 //! from it. Names that point to other blocks are checked by `plan/`, which knows the graph.
 
 pub(crate) mod millis;
+mod output;
 mod path;
 mod problem;
 mod raw;
 pub mod schema;
+mod template;
 mod tree;
 mod value;
 mod wait;
@@ -27,9 +29,11 @@ mod webhook;
 
 use std::collections::BTreeMap;
 
+pub use output::{ServicePart, Source};
 pub use path::TaskPath;
 pub use problem::{Problem, Problems};
 use serde::{Deserialize, Serialize};
+pub use template::{CONTEXT, Part, Reference, Template};
 pub use tree::{Hook, JobNode, Launch, Moment, Ready, Tree};
 pub use value::{AtLeast, OnBlocked, OnFailure, OnHookFailure, OnTimeout, Retain, Until};
 pub use wait::{Subject, Wait};

@@ -68,6 +68,7 @@ pub const MANIFEST: Body = Body {
             "how many nodes are worked on at the same time; 10 if absent",
         ),
         text("timeout", "how long the whole run may take; as long as its nodes if absent"),
+        attribute("context", Kind::TextMap, "values for $(context.key)"),
     ],
     blocks: &[
         Block { name: "wait", label: Some("name"), meaning: "something that must be so", body: WAIT },
@@ -143,6 +144,7 @@ const JOB: Body = Body {
         ),
         text("exclusive", "jobs with the same word are never updated at the same time"),
         attribute("adopt", Kind::Bool, "take over a job that no tree has submitted"),
+        attribute("outputs", Kind::TextMap, "what other blocks can take from it, as $(name.output)"),
     ],
     blocks: &[
         Block { name: "ready", label: None, meaning: "when it counts as ready", body: READY },
@@ -203,6 +205,11 @@ const HOOK: Body = Body {
         text("on_failure", "fail or continue"),
         text("retain", "failed, all or none: which of its finished jobs stay registered"),
         text("once", "of a hook block: a key for which it runs at most once; each time if absent"),
+        attribute(
+            "outputs",
+            Kind::TextMap,
+            "of a hook block or a post hook: what other blocks can take from it, as $(name.output)",
+        ),
     ],
     blocks: &[],
 };

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{AtLeast, OnBlocked, OnFailure, OnHookFailure, Retain, Until, Webhook};
+use super::{AtLeast, OnBlocked, OnFailure, OnHookFailure, Retain, Source, Until, Webhook};
 use crate::cluster::{JobId, Namespace};
 
 /// What a manifest with `job` or `hook` blocks describes. One without jobs is a hook task.
@@ -24,6 +24,8 @@ pub struct Tree {
     pub hooks: BTreeMap<String, Hook>,
     /// The `webhook` blocks by label.
     pub webhooks: BTreeMap<String, Webhook>,
+    /// Values for `$(context.key)`.
+    pub context: BTreeMap<String, String>,
 }
 
 impl Tree {
@@ -51,9 +53,19 @@ pub struct JobNode {
     pub exclusive: Option<String>,
     /// Whether a job that nobody's tree has submitted is taken over.
     pub adopt: bool,
+    /// What other blocks can take from it, beside [`JobNode::OUTPUTS`].
+    pub outputs: BTreeMap<String, Source>,
 }
 
 impl JobNode {
+    /// The outputs that every job has.
+    pub const OUTPUTS: &[&str] = &["id", "namespace"];
+
+    /// The attributes in which references may stand: what each is called in messages, and its text.
+    pub fn texts(&self) -> impl Iterator<Item = (String, &str)> {
+        named("vars", &self.vars)
+    }
+
     /// The block of the node `name` as the author wrote it, for messages.
     pub fn place(name: &str) -> String {
         format!("job {name:?}")
@@ -107,9 +119,31 @@ pub struct Hook {
     pub on_failure: OnHookFailure,
     /// Which of its finished jobs are kept.
     pub retain: Retain,
+    /// What other blocks can take from it, beside [`Hook::OUTPUTS`].
+    pub outputs: BTreeMap<String, Source>,
+}
+
+/// The texts of the attribute `attribute`, which takes several.
+fn named<'a>(
+    attribute: &'a str,
+    texts: &'a BTreeMap<String, String>,
+) -> impl Iterator<Item = (String, &'a str)> {
+    texts.iter().map(move |(name, text)| (format!("{attribute}: {name}"), text.as_str()))
 }
 
 impl Hook {
+    /// The outputs that every hook has of which there are any: [`Moment::has_outputs`].
+    pub const OUTPUTS: &[&str] = &["exit_code", "id"];
+
+    /// The attributes in which references may stand: what each is called in messages, and its text.
+    pub fn texts(&self) -> impl Iterator<Item = (String, &str)> {
+        let (vars, payload) = match &self.launch {
+            Launch::Jobspec { vars, .. } => (Some(vars), None),
+            Launch::Dispatch { payload, .. } => (None, Some(("payload".to_owned(), payload.as_str()))),
+        };
+        vars.into_iter().flat_map(|vars| named("vars", vars)).chain(named("meta", &self.meta)).chain(payload)
+    }
+
     /// [`Hook::timeout`] where the user gives none.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
 
@@ -162,6 +196,12 @@ impl Moment {
             Self::AfterSuccess => "after_success",
             Self::AfterFailure => "after_failure",
         }
+    }
+
+    /// Whether such a hook has outputs. One before its job does not run where the job is unchanged, and others run
+    /// when nobody asks any more.
+    pub fn has_outputs(self) -> bool {
+        matches!(self, Self::Post | Self::Alone)
     }
 
     /// Whether it is a step of bringing a tree up: it has a place among the nodes.

@@ -25,6 +25,7 @@ mod error;
 #[cfg(test)]
 pub(crate) mod fake;
 mod query;
+mod services;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ mod writes;
 pub use client::{Asker, Client, JobStub, Read};
 pub use endpoint::{Endpoint, Token};
 pub use error::{Capability, Error};
+pub use services::Instance;
 pub use stream::{Beat, EventStream, Topics, Transaction, Update};
 pub use variables::{Cas, Lock, Variable, VariableStub};
 pub use writes::LogStream;

@@ -64,6 +64,26 @@ pub(super) struct Parameterized {
     pub(super) meta_optional: Vec<String>,
 }
 
+/// What a job says of itself to others.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct JobMeta {
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) meta: BTreeMap<String, String>,
+}
+
+/// A service that an allocation has registered in Nomad.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Registration {
+    #[serde(rename = "JobID")]
+    pub(super) job_id: String,
+    #[serde(rename = "AllocID")]
+    pub(super) alloc_id: String,
+    pub(super) address: String,
+    pub(super) port: u16,
+}
+
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum JobType {

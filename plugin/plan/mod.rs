@@ -14,10 +14,12 @@
 //!
 //! * A compiled plan has no cycle, no dangling name and no self-reference: all of these are problems, reported
 //!   together with the ones the manifest already has.
+//! * Whoever refers to an output depends on the block that has it, as if `depends_on` named it.
 //! * [`Plan::order`] is topological and the same in every run.
 
 mod blueprint;
 mod naming;
+mod references;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +32,7 @@ use petgraph::{
 
 use crate::{
     cluster::{JobKey, Place, nearest},
-    manifest::{Hook, Manifest, Moment, Problem, Problems, Tree},
+    manifest::{Hook, JobNode, Manifest, Moment, Problem, Problems, Reference, Tree},
 };
 
 /// A manifest that can be carried out, and the order of its steps.
@@ -51,13 +53,18 @@ impl Plan {
     /// or on each other in a circle.
     pub fn compile(manifest: Manifest, mut problems: Problems) -> Result<Self, Problems> {
         dangling(&manifest, &mut problems);
+        references::check(&manifest, &mut problems);
         let needs = needs(&manifest);
         let graph = graph(&needs);
         let what = if manifest.tree.is_some() { "blocks" } else { "waits" };
         for cycle in cycles(&graph) {
             problems.push(
                 Problem::new("config", format!("these {what} depend on each other: {}", cycle.join(" → ")))
-                    .with_help("take one of the depends_on away"),
+                    .with_help(if manifest.tree.is_some() {
+                        "take one of the depends_on or one of the references away"
+                    } else {
+                        "take one of the depends_on away"
+                    }),
             );
         }
         match toposort(&graph, None) {
@@ -88,6 +95,16 @@ impl Plan {
         self.needs.get(name).map_or(&[], Vec::as_slice)
     }
 
+    /// What the texts of step `name` take from other blocks, each once. Values of the context are none of it.
+    pub fn references(&self, name: &str) -> BTreeSet<Reference> {
+        let Some(tree) = &self.manifest.tree else { return BTreeSet::new() };
+        match (tree.jobs.get(name), tree.hooks.get(name)) {
+            (Some(job), _) => references::of(job.texts()),
+            (None, Some(hook)) => references::of(hook.texts()),
+            (None, None) => BTreeSet::new(),
+        }
+    }
+
     /// The jobs to look at for a task at `place`: its own, and those that are waited for.
     pub fn subjects(&self, place: &Place) -> BTreeSet<JobKey> {
         let awaited = self.manifest.waits.values().filter_map(|wait| wait.subject.job(place));
@@ -104,14 +121,16 @@ fn needs(manifest: &Manifest) -> BTreeMap<String, Vec<String>> {
         needs.insert(name.clone(), around.expand(manifest, &wait.depends_on));
     }
     for (name, job) in tree.iter().flat_map(|tree| &tree.jobs) {
-        let mut all = around.expand(manifest, &job.depends_on);
+        let mut all = around.expand(manifest, &before_job(tree, name, job));
         all.extend(around.hooks(name, Moment::Pre).map(str::to_owned));
         needs.insert(name.clone(), all);
     }
     for (name, hook) in tree.iter().flat_map(|tree| &tree.hooks) {
-        let own_job = hook.of.as_ref().and_then(|of| tree?.jobs.get(of));
+        let own_job = hook.of.as_ref().and_then(|of| tree?.jobs.get_key_value(of));
         let mut all = match hook.moment {
-            Moment::Pre => own_job.map_or_else(Vec::new, |job| around.expand(manifest, &job.depends_on)),
+            Moment::Pre => {
+                own_job.map_or_else(Vec::new, |(of, job)| around.expand(manifest, &before_job(tree, of, job)))
+            }
             Moment::Post => hook.of.iter().cloned().collect(),
             Moment::Alone => Vec::new(),
             Moment::PreStop | Moment::PostStop | Moment::AfterSuccess | Moment::AfterFailure => {
@@ -121,8 +140,8 @@ fn needs(manifest: &Manifest) -> BTreeMap<String, Vec<String>> {
             }
         };
         // A hook that names its own job means the job, and not the hooks around it.
-        let (own, others): (Vec<_>, Vec<_>) =
-            hook.depends_on.iter().cloned().partition(|needed| hook.of.as_ref() == Some(needed));
+        let named = hook.depends_on.iter().cloned().chain(references::nodes(tree, name, hook.texts()));
+        let (own, others): (Vec<_>, Vec<_>) = named.partition(|needed| hook.of.as_ref() == Some(needed));
         all.extend(own);
         all.extend(around.expand(manifest, &others));
         needs.insert(name.clone(), all);
@@ -132,6 +151,11 @@ fn needs(manifest: &Manifest) -> BTreeMap<String, Vec<String>> {
         all.dedup();
     }
     needs
+}
+
+/// The blocks that a job depends on: those it names, and those whose outputs it takes.
+fn before_job(tree: Option<&Tree>, name: &str, job: &JobNode) -> Vec<String> {
+    job.depends_on.iter().cloned().chain(references::nodes(tree, name, job.texts())).collect()
 }
 
 /// The hooks of each job, by its name.

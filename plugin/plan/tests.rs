@@ -104,7 +104,7 @@ fn steps_of_another_order_are_nothing_to_depend_on() {
     post_stop "a" of job "db": depends_on names "drain", which runs at another time (pre_stop, post_stop, after_success and after_failure have an order of their own: each kind for itself)
     pre_stop "drain" of job "db": depends_on names "db", which runs at another time (pre_stop, post_stop, after_success and after_failure have an order of their own: each kind for itself)
     after_success "tell": depends_on names "alarm", which runs at another time (pre_stop, post_stop, after_success and after_failure have an order of their own: each kind for itself)
-    config: these blocks depend on each other: a → b → a (take one of the depends_on away)
+    config: these blocks depend on each other: a → b → a (take one of the depends_on or one of the references away)
     "#);
 }
 
@@ -123,4 +123,93 @@ fn a_task_looks_at_its_own_job_and_at_those_it_waits_for() {
     };
     let subjects: Vec<String> = plan.subjects(&place).iter().map(ToString::to_string).collect();
     assert_eq!(subjects, ["data/postgres", "shop/api", "shop/redis"]);
+}
+
+#[test]
+fn a_reference_is_a_dependency() {
+    let plan = compiled(&json!({
+        "context": {"zone": "a"},
+        "job": {
+            "db": {
+                "jobspec": "x", "outputs": {"port": "service:pg:port"},
+                "post": {"seed": {"jobspec": "x", "vars": {"port": "$(db.port)"}}},
+            },
+            "api": {
+                "jobspec": "x", "vars": {"a": "$(db.id):$(db.port)", "b": "$(warm.exit_code)", "c": "$(context.zone)"},
+                "pre": {"check": {"dispatch": "c", "payload": "$(db.port)", "meta": {"k": "$$(x) $(seed.id)"}}},
+            },
+        },
+        "hook": {"warm": {"dispatch": "w"}},
+    }))
+    .unwrap();
+    assert_eq!(plan.order(), ["db", "seed", "warm", "check", "api"]);
+    assert_eq!(plan.needs("api"), ["check", "db", "seed", "warm"]);
+    assert_eq!(plan.needs("check"), ["db", "seed", "warm"], "what its job depends on, too");
+    assert_eq!(plan.needs("seed"), ["db"], "its own job, and not the hooks around it");
+    let references =
+        |name| plan.references(name).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    assert_eq!(references("api"), "$(db.id) $(db.port) $(warm.exit_code)");
+    assert_eq!(references("check"), "$(db.port) $(seed.id)");
+    assert_eq!(references("db"), "");
+}
+
+#[test]
+fn a_reference_that_leads_nowhere_is_told_with_its_place() {
+    let vars = json!({
+        "a": "$(dbb.port)", "b": "$(db.prot)", "c": "$(db.address)", "d": "$(redis.id)", "e": "$(api.id)",
+        "f": "$(check.id)", "g": "$(tell.id)", "h": "$(context.zoon)", "i": "$(context.color)", "j": "$(date +%s)",
+        "k": "x$(db", "l": "$(seed.code)", "m": "$(quite_another.id)", "n": "$(db.port) $(db.prot)",
+    });
+    let problems = compiled(&json!({
+        "context": {"zone": "a"},
+        "wait": {"redis": {}},
+        "job": {
+            "db": {"jobspec": "x", "outputs": {"port": "service:pg:port"}, "post": {"seed": {"jobspec": "x"}}},
+            "api": {"jobspec": "x", "vars": vars, "pre": {"check": {"jobspec": "x"}}},
+        },
+        "after_success": {"tell": {"dispatch": "t", "meta": {"a": "$(db.id)"}, "payload": "$(context.zone)"}},
+    }))
+    .unwrap_err();
+    assert_snapshot!(problems, @r#"
+    15 problems:
+    job "api": vars: a has `$(dbb.port)`, but no block of this task is called "dbb" (did you mean `$(db.port)`?)
+    job "api": vars: b has `$(db.prot)`, but db has no output "prot" (did you mean `$(db.port)`?)
+    job "api": vars: c has `$(db.address)`, but db has no output "address" (it has id, namespace, port; others are written into its block: `outputs = { address = "service:NAME:port" }`)
+    job "api": vars: d has `$(redis.id)`, but redis is a wait, which has no outputs (only jobs, `hook` blocks and post hooks have outputs)
+    job "api": vars: e has `$(api.id)`, but that is the block itself
+    job "api": vars: f has `$(check.id)`, but check is one of the pre hooks, which do not run where their job is unchanged, and then there is nothing to take (make it a `hook` block that the job depends on)
+    job "api": vars: g has `$(tell.id)`, but tell is one of the after_success hooks, which run when nobody asks any more (only jobs, `hook` blocks and post hooks have outputs)
+    job "api": vars: h has `$(context.zoon)`, but context has no "zoon" (write `context { zoon = "…" }` into the task's config)
+    job "api": vars: i has `$(context.color)`, but context has no "color" (write `context { color = "…" }` into the task's config)
+    job "api": vars: j has `$(date +%s)`, which names no output (write `$(name.output)` for the output of a block, and `$$(` where `$(` itself is meant)
+    job "api": vars: k has `$(db` without a `)` (write `$(name.output)` for the output of a block, and `$$(` where `$(` itself is meant)
+    job "api": vars: l has `$(seed.code)`, but seed has no output "code" (it has exit_code, id; others are written into its block: `outputs = { code = "variable:PATH#KEY" }`)
+    job "api": vars: m has `$(quite_another.id)`, but no block of this task is called "quite_another"
+    job "api": vars: n has `$(db.prot)`, but db has no output "prot" (did you mean `$(db.port)`?)
+    after_success "tell": meta: a has `$(db.id)`, but after_success hooks can take nothing from other blocks (only `$(context.key)` can stand there)
+    "#);
+    let context =
+        compiled(&json!({"context": {"a": "b"}, "job": {"context": {"jobspec": "x"}}})).unwrap_err();
+    assert_snapshot!(context, @r#"job "context": `$(context.…)` means the `context` block, so no other can have this name (rename it)"#);
+    let none =
+        compiled(&json!({"job": {"a": {"jobspec": "x", "vars": {"z": "$(context.zone)"}}}})).unwrap_err();
+    assert_snapshot!(none, @r#"job "a": vars: z has `$(context.zone)`, but context has no "zone" (write `context { zone = "…" }` into the task's config)"#);
+}
+
+#[test]
+fn references_that_go_round_are_a_circle() {
+    let circle = compiled(&json!({
+        "job": {
+            "a": {"jobspec": "x", "vars": {"z": "$(b.id)"}},
+            "b": {"jobspec": "x", "depends_on": ["c"]},
+            "c": {"jobspec": "x", "vars": {"z": "$(a.id)"}},
+            "d": {"jobspec": "x", "pre": {"e": {"jobspec": "x", "vars": {"z": "$(d.id)"}}}},
+        },
+    }))
+    .unwrap_err();
+    assert_snapshot!(circle, @"
+    2 problems:
+    config: these blocks depend on each other: a → b → c → a (take one of the depends_on or one of the references away)
+    config: these blocks depend on each other: d → e → d (take one of the depends_on or one of the references away)
+    ");
 }

@@ -15,13 +15,13 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use super::lease::Lease;
+use super::{fill::Filled, lease::Lease};
 use crate::{
     cluster::{JobKey, Marks, Namespace, RaftIndex, TreeName},
     condition::{self, Attested, Claim},
-    engine::{Act, Report, Submission, Trouble},
+    engine::{Act, HookOutcome, Report, Submission, Trouble},
     jobspec::{self, Prepared, Spec, TaskDir},
-    manifest::{Hook, Launch, Tree},
+    manifest::Tree,
     nomad::{self, Cas, Client, LogStream},
     watch::Viewer,
 };
@@ -36,14 +36,16 @@ const TAIL_LINES: usize = 20;
 /// A tree's way to Nomad and to its jobspecs.
 #[derive(Debug)]
 pub(super) struct Hands {
-    viewer: Viewer,
+    pub(super) viewer: Viewer,
     pub(super) tree: TreeName,
-    blocks: Option<Box<Tree>>,
+    pub(super) blocks: Option<Box<Tree>>,
     alloc_dir: PathBuf,
     pub(super) lease: Arc<Lease>,
     /// What is submitted, once it is prepared.
     prepared: OnceLock<Prepared>,
     places: Semaphore,
+    /// And where that takes values from others, when these are filled in.
+    pub(super) filled: Filled,
 }
 
 impl Hands {
@@ -55,7 +57,7 @@ impl Hands {
         lease: Arc<Lease>,
     ) -> Self {
         let (prepared, places) = (OnceLock::new(), Semaphore::new(AT_A_TIME));
-        Self { viewer, tree, blocks, alloc_dir, lease, prepared, places }
+        Self { viewer, tree, blocks, alloc_dir, lease, prepared, places, filled: Filled::default() }
     }
 
     /// Takes what is prepared. Only once: a run submits what it began with.
@@ -69,25 +71,41 @@ impl Hands {
         let Some(blocks) = &self.blocks else { return Ok(Prepared::new()) };
         let directory = TaskDir::new(self.alloc_dir.clone(), self.viewer.task.clone());
         let prepared = jobspec::prepare(&client, &directory, &self.viewer.job, blocks).await;
-        prepared.map_err(|error| match error {
+        let prepared = prepared.map_err(|error| match error {
             jobspec::Error::Problems(problems) => Trouble { why: problems.to_string(), is_transient: false },
             jobspec::Error::Nomad(error) => read_trouble(&error),
-        })
+        });
+        match (prepared, self.prove_outputs(&client, blocks).await) {
+            (Ok(prepared), Ok(())) => Ok(prepared),
+            (Err(problems), Err(denied)) if !problems.is_transient && !denied.is_transient => {
+                Err(Trouble { why: format!("{}\n{}", problems.why, denied.why), is_transient: false })
+            }
+            (Err(trouble), _) | (Ok(_), Err(trouble)) => Err(trouble),
+        }
     }
 
     /// Does `act` for step `name`.
     pub(super) async fn perform(&self, name: &str, act: Act) -> Result<Report, Trouble> {
         // The semaphore is never closed; without a place it would only be faster.
         let _place = self.places.acquire().await.ok();
+        match self.act(name, act).await {
+            Ok(Report::Tail(text)) => Ok(Report::Tail(self.filled.hide(text))),
+            Ok(report) => Ok(report),
+            Err(trouble) => Err(Trouble { why: self.filled.hide(trouble.why), ..trouble }),
+        }
+    }
+
+    async fn act(&self, name: &str, act: Act) -> Result<Report, Trouble> {
         let client = self.viewer.client().map_err(|error| read_trouble(&error))?;
         match act {
-            Act::Recall { .. } | Act::Tail { .. } => {}
+            Act::Recall { .. } | Act::Fill { .. } | Act::Tail { .. } => {}
             Act::Submit { .. } | Act::Launch { .. } | Act::Retire { .. } | Act::Attest { .. } => {
                 self.lease.check()?;
             }
         }
         match act {
             Act::Recall { key } => self.recall(&client, &key).await,
+            Act::Fill { wanted, known } => self.fill(&client, name, &wanted, known).await,
             Act::Submit { key, marks, may_adopt } => {
                 self.submit(&client, name, &key, &marks, may_adopt).await
             }
@@ -101,7 +119,7 @@ impl Hands {
                 client.deregister(&key, purge).await.map_err(|error| write_trouble(&error))?;
                 Ok(Report::Done)
             }
-            Act::Attest { key, done } => self.attest(&client, &key, &done).await,
+            Act::Attest { key, done, hooks } => self.attest(&client, &key, &done, &hooks).await,
             Act::Tail { key, alloc, task } => {
                 let mut text = String::new();
                 for stream in [LogStream::Stdout, LogStream::Stderr] {
@@ -139,7 +157,7 @@ impl Hands {
             job = jobspec::with_counts_of(job, found);
         }
         let as_seen = found.map_or(RaftIndex(0), |job| job.job_modify_index);
-        client.register(key, &job, as_seen).await.map_err(|error| write_trouble(&error))?;
+        client.register(key, &job, as_seen).await.map_err(|error| self.refused(name, &error))?;
         let registered = client.job(key).await.map_err(|error| read_trouble(&error))?;
         match registered {
             Some(job) if condition::claim(Some(&job), marks, false) == Claim::Unchanged => {
@@ -175,9 +193,10 @@ impl Hands {
                 }),
             };
         }
-        let meta = with(&self.hook(name)?.meta, about, |_| true);
-        let job = self.spec(name)?.marked_as(&key.job, &meta, marks).ok_or_else(|| lost(name))?;
-        client.register(key, &job, RaftIndex(0)).await.map_err(|error| write_trouble(&error))?;
+        let spec = self.spec(name)?;
+        let meta = with(&spec.meta, about, |_| true);
+        let job = spec.marked_as(&key.job, &meta, marks).ok_or_else(|| lost(name))?;
+        client.register(key, &job, RaftIndex(0)).await.map_err(|error| self.refused(name, &error))?;
         Ok(Report::Launched(key.clone()))
     }
 
@@ -189,19 +208,15 @@ impl Hands {
         parent: &JobKey,
         about: &About,
     ) -> Result<Report, Trouble> {
-        let hook = self.hook(name)?;
+        let spec = self.spec(name)?;
         // Nomad refuses a dispatch with meta that the job does not name.
         let allowed = client.job(parent).await.map_err(|error| read_trouble(&error))?;
         let allowed = allowed.map(|job| job.dispatch_meta).unwrap_or_default();
-        let meta = with(&hook.meta, about, |key| allowed.iter().any(|allowed| allowed == key));
-        let payload = match &hook.launch {
-            Launch::Dispatch { payload, .. } => payload.as_bytes(),
-            Launch::Jobspec { .. } => &[],
-        };
+        let meta = with(&spec.meta, about, |key| allowed.iter().any(|allowed| allowed == key));
         let child = client
-            .dispatch(parent, &meta, payload, token.job.as_str())
+            .dispatch(parent, &meta, spec.payload.as_bytes(), token.job.as_str())
             .await
-            .map_err(|error| write_trouble(&error))?;
+            .map_err(|error| self.refused(name, &error))?;
         let job = client.job(&child).await.map_err(|error| read_trouble(&error))?;
         if job.is_some_and(|job| job.is_stopped) { Ok(Report::Spent) } else { Ok(Report::Launched(child)) }
     }
@@ -215,15 +230,24 @@ impl Hands {
             items => items.map_err(|error| read_trouble(&error))?,
         };
         // What is not understood attests nothing.
-        let done = items.and_then(|items| serde_json::from_str::<Attested>(items.items.get(DONE)?).ok());
-        Ok(Report::Recalled { versions, done })
+        let items = items.map(|variable| variable.items).unwrap_or_default();
+        let done = items.get(DONE).and_then(|text| serde_json::from_str::<Attested>(text).ok());
+        let hooks = items.get(HOOKS).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        Ok(Report::Recalled { versions, done, hooks })
     }
 
-    async fn attest(&self, client: &Client, key: &JobKey, done: &Attested) -> Result<Report, Trouble> {
+    async fn attest(
+        &self,
+        client: &Client,
+        key: &JobKey,
+        done: &Attested,
+        hooks: &BTreeMap<String, HookOutcome>,
+    ) -> Result<Report, Trouble> {
         let (namespace, path) = self.record_of(key);
-        let text = serde_json::to_string(done)
-            .map_err(|error| Trouble { why: error.to_string(), is_transient: false })?;
-        let items = [("tree", self.tree.to_string()), ("job", key.to_string()), (DONE, text)];
+        let unwritten = |error: serde_json::Error| Trouble { why: error.to_string(), is_transient: false };
+        let done = serde_json::to_string(done).map_err(unwritten)?;
+        let hooks = serde_json::to_string(hooks).map_err(unwritten)?;
+        let items = [("tree", self.tree.to_string()), ("job", key.to_string()), (DONE, done), (HOOKS, hooks)];
         let items = items.map(|(name, value)| (name.to_owned(), value)).into();
         // Over what is there now: an attestation of a former leader that is still on its way then comes too late.
         let found = client.variable(&namespace, &path).await.map_err(|error| read_trouble(&error))?;
@@ -240,12 +264,31 @@ impl Hands {
         (self.viewer.job.namespace.clone(), crate::record::path_of_job(&self.tree, key))
     }
 
-    fn spec(&self, name: &str) -> Result<&Spec, Trouble> {
-        self.prepared.get().and_then(|prepared| prepared.get(name)).ok_or_else(|| lost(name))
+    /// A write of what the node `name` submits that may not have been carried out.
+    fn refused(&self, name: &str, error: &nomad::Error) -> Trouble {
+        match error {
+            nomad::Error::Refused { wanted, status, .. } if self.filled.has_secrets(name) => Trouble {
+                why: format!(
+                    "Nomad answered {status} when asked to {wanted}; what it says is not repeated, because it may hold \
+                     the items of variables"
+                ),
+                is_transient: error.is_unsettled(),
+            },
+            error => write_trouble(error),
+        }
     }
 
-    fn hook(&self, name: &str) -> Result<&Hook, Trouble> {
-        self.blocks.as_ref().and_then(|blocks| blocks.hooks.get(name)).ok_or_else(|| lost(name))
+    /// What the node `name` submits.
+    fn spec(&self, name: &str) -> Result<Spec, Trouble> {
+        match self.filled.spec(name) {
+            Some(spec) => Ok(spec),
+            None => self.prepared(name).cloned(),
+        }
+    }
+
+    /// What the node `name` was prepared as.
+    pub(super) fn prepared(&self, name: &str) -> Result<&Spec, Trouble> {
+        self.prepared.get().and_then(|prepared| prepared.get(name)).ok_or_else(|| lost(name))
     }
 }
 
@@ -265,13 +308,15 @@ fn with(
 
 /// The item of a record that says what is done.
 const DONE: &str = "done";
+/// The item that says what the post hooks came to. One of its own: a dtree that does not know it reads the other.
+const HOOKS: &str = "hooks";
 
 fn submitted(job: &crate::cluster::Job) -> Report {
     Report::Submitted(Submission { create_index: job.create_index, version: job.version })
 }
 
 /// Something that was prepared is not there: a mistake in dtree.
-fn lost(name: &str) -> Trouble {
+pub(super) fn lost(name: &str) -> Trouble {
     Trouble {
         why: format!("dtree has lost the jobspec of {name}; this is a mistake in dtree"),
         is_transient: false,
@@ -279,7 +324,7 @@ fn lost(name: &str) -> Trouble {
 }
 
 /// A question that was not answered.
-fn read_trouble(error: &nomad::Error) -> Trouble {
+pub(super) fn read_trouble(error: &nomad::Error) -> Trouble {
     Trouble { why: told(error), is_transient: error.is_transient() }
 }
 

@@ -18,6 +18,7 @@ mod acts;
 mod clock;
 mod commands;
 mod errand;
+mod fill;
 mod journal;
 mod lease;
 mod memory;

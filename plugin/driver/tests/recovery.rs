@@ -12,7 +12,7 @@ use crate::{
         pb::drivers::{TaskConfig, TaskHandle},
     },
     engine::Time,
-    manifest::Manifest,
+    manifest::{Hook, JobNode, Manifest, Template},
 };
 
 /// A handle as a restarted agent gives it back: without the task's configuration.
@@ -168,12 +168,18 @@ fn second_handle() -> Handle {
     handle_of(&config, &[("redis", 1_795_158_842_042)])
 }
 
-/// Hooks that belong to no job, and the hooks around a stop and after a run.
+/// Hooks that belong to no job, the hooks around a stop and after a run, outputs and context.
 fn third_handle() -> Handle {
     let config = json!({
         "wait": {"redis": {"timeout": "1h"}},
-        "hook": {"migrate": {"dispatch": "db-migrate", "once": "v7", "depends_on": ["redis"]}},
+        "context": {"zone": "eu-1"},
+        "hook": {"migrate": {
+            "dispatch": "db-migrate", "once": "v7", "depends_on": ["redis"],
+            "outputs": {"schema": "variable:db/schema#name"},
+        }},
         "job": {"api": {
+            "vars": {"schema": "$(migrate.schema)"},
+            "outputs": {"port": "service:api:port", "address": "service:api:address", "release": "meta:release"},
             "jobspec": "local/api.nomad.hcl", "depends_on": ["migrate"],
             "pre_stop": {"drain": {"jobspec": "local/drain.nomad.hcl"}},
             "post_stop": {"archive": {"jobspec": "local/archive.nomad.hcl"}},
@@ -205,6 +211,32 @@ fn the_first_handle_is_still_read() {
 #[test]
 fn the_second_handle_is_still_read() {
     assert_eq!(Handle::from_bytes(SECOND_BYTES).unwrap(), second_handle());
+}
+
+#[test]
+fn what_was_a_text_in_the_second_handle_is_still_one() {
+    let mut state: Value = rmp_serde::from_slice(SECOND_BYTES).unwrap();
+    let text = |text: &str| Value::String(text.to_owned());
+    for path in [
+        "jobs/postgres/vars/port",
+        "hooks/check/launch/jobspec/vars/x",
+        "hooks/setup/launch/dispatch/payload",
+    ] {
+        *state.pointer_mut(&format!("/manifest/tree/{path}")).unwrap() = text("$(date)");
+    }
+    *state.pointer_mut("/manifest/tree/hooks/check/meta/k").unwrap() = text("$$(x");
+    let handle = Handle::from_bytes(&rmp_serde::to_vec_named(&state).unwrap()).unwrap();
+    let tree = handle.manifest.tree.unwrap();
+    let texts: Vec<_> = tree
+        .jobs
+        .values()
+        .flat_map(JobNode::texts)
+        .chain(tree.hooks.values().flat_map(Hook::texts))
+        .collect();
+    assert!(texts.len() > 3);
+    assert!(texts.iter().all(|(_, text)| Template::read(text).unwrap().references().next().is_none()));
+    assert_eq!(tree.jobs["postgres"].vars["port"], "$$(date)");
+    assert_eq!(tree.hooks["check"].meta["k"], "$$$(x");
 }
 
 #[test]
@@ -254,7 +286,9 @@ fn a_handle_without_one_of_its_keys_is_refused() {
     for bytes in [FIRST_BYTES, SECOND_BYTES, THIRD_BYTES] {
         let state: Value = rmp_serde::from_slice(bytes).unwrap();
         // What the user named may be absent: a wait, a job, a hook, a variable, a key of the meta.
-        let names = ["waits", "deadlines", "jobs", "hooks", "webhooks", "headers", "vars", "meta"];
+        let names = [
+            "waits", "deadlines", "jobs", "hooks", "webhooks", "headers", "vars", "meta", "outputs", "context",
+        ];
         let keys: Vec<String> = keys(&state)
             .into_iter()
             .filter(|path| !path.rsplit('/').nth(1).is_some_and(|map| names.contains(&map)))

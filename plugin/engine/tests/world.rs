@@ -51,7 +51,9 @@ pub(super) struct World {
     index: u64,
     pub(super) jobs: BTreeMap<JobKey, Registered>,
     pub(super) written: Vec<Written>,
-    attested: BTreeMap<JobKey, condition::Attested>,
+    attested: BTreeMap<JobKey, (condition::Attested, BTreeMap<String, HookOutcome>)>,
+    /// What the shell reads for each reference, where it is not what it was at first.
+    pub(super) outputs: BTreeMap<String, String>,
 }
 
 impl Registered {
@@ -204,7 +206,8 @@ impl World {
         match act {
             Act::Recall { key } => {
                 let versions = self.jobs.get(key).map_or_else(Vec::new, |job| job.versions.clone());
-                Ok(Report::Recalled { versions, done: self.attested.get(key).cloned() })
+                let (done, hooks) = self.attested.get(key).cloned().unzip();
+                Ok(Report::Recalled { versions, done, hooks: hooks.unwrap_or_default() })
             }
             Act::Submit { key, marks, may_adopt } => {
                 let found = self.jobs.get(key).map(|job| job.job(key).job);
@@ -242,8 +245,18 @@ impl World {
                 }
                 Ok(Report::Done)
             }
-            Act::Attest { key, done } => {
-                self.attested.insert(key.clone(), done.clone());
+            // The hash follows from the values, which are told to nobody.
+            Act::Fill { wanted, known } => {
+                let read =
+                    |name: &String| self.outputs.get(name).cloned().unwrap_or_else(|| SECRET.to_owned());
+                let read = wanted.iter().map(ToString::to_string).map(|name| read(&name));
+                let values: Vec<String> = read.chain(known.values().cloned()).collect();
+                let values = crate::cluster::digest(values.iter().map(String::as_str));
+                let kind = if name.starts_with("hook") { JobType::Batch } else { JobType::Service };
+                Ok(Report::Filled(Box::new(blueprint(name, kind, &format!("filled-{}", &values[..4])))))
+            }
+            Act::Attest { key, done, hooks } => {
+                self.attested.insert(key.clone(), (done.clone(), hooks.clone()));
                 Ok(Report::Done)
             }
             Act::Tail { .. } => Ok(Report::Tail("connecting\npsql: no route to host\n".to_owned())),
@@ -260,15 +273,22 @@ pub(super) fn tree_plan(config: &Value) -> Plan {
 /// What is prepared for each node: job nodes are services of their name, hooks batch jobs of theirs.
 pub(super) fn blueprints(plan: &Plan, changed: &BTreeSet<String>) -> BTreeMap<String, Blueprint> {
     let tree = plan.manifest().tree.as_ref().unwrap();
-    let blueprint = |name: &String, id: &str, kind: JobType| Blueprint {
+    let spec = |name: &String| if changed.contains(name) { "changed" } else { "as-it-was" };
+    let jobs = tree.jobs.keys().map(|name| (name.clone(), blueprint(name, JobType::Service, spec(name))));
+    let hooks = tree.hooks.keys().map(|name| (name.clone(), blueprint(name, JobType::Batch, spec(name))));
+    jobs.chain(hooks).collect()
+}
+
+fn blueprint(id: &str, kind: JobType, spec: &str) -> Blueprint {
+    Blueprint {
         key: JobKey::new("default", id),
         kind,
         is_periodic: false,
         is_parameterized: false,
-        spec: SpecHash::from(if changed.contains(name) { "changed" } else { "as-it-was" }),
+        spec: SpecHash::from(spec),
         progress_deadline: Some(Duration::from_mins(10)),
-    };
-    let jobs = tree.jobs.keys().map(|name| (name.clone(), blueprint(name, name, JobType::Service)));
-    let hooks = tree.hooks.keys().map(|name| (name.clone(), blueprint(name, name, JobType::Batch)));
-    jobs.chain(hooks).collect()
+    }
 }
+
+/// A value that nobody but the shell may see.
+pub(super) const SECRET: &str = "hunter2-marker";

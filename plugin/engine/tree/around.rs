@@ -1,6 +1,6 @@
 //! What a step sees of the run around it.
 
-use super::{Tree, ending::Halt, job::JobStep, step::Work};
+use super::{HookOutcome, Tree, ending::Halt, job::JobStep, step::Work};
 use crate::{
     engine::{NodeState, node::waits_for, scene::Scene},
     manifest::Moment,
@@ -28,11 +28,21 @@ impl Around<'_> {
         }
     }
 
+    /// What ran for the hook `name`, in this run or for the same rollout in an earlier one.
+    pub(super) fn outcome(&self, name: &str) -> Option<HookOutcome> {
+        let Work::Hook(hook) = &self.tree.steps.get(name)?.work else { return None };
+        hook.outcome().or_else(|| self.job(hook.hook.of.as_ref()?)?.outcome_before(name))
+    }
+
+    /// The state of the step `name` when something that it needs is lost.
+    pub(super) fn left(&self, name: &str) -> Option<NodeState> {
+        self.tree.plan.needs(name).iter().find_map(|needed| self.lost(needed))
+    }
+
     /// The state of the step `name` when it will not be begun, or not any more: something that it needs is lost, or
     /// nothing new is begun.
     pub(super) fn halted(&self, name: &str) -> Option<NodeState> {
-        let lost = self.tree.plan.needs(name).iter().find_map(|needed| self.lost(needed));
-        lost.or_else(|| {
+        self.left(name).or_else(|| {
             let why = format!("not begun, because {}", self.halt?.why);
             Some(NodeState::Skipped { why, root: None })
         })

@@ -20,6 +20,7 @@ use super::{
     about::about,
     around::Around,
     attempt::{Output, Running, tell_output},
+    fill::Fill,
     job::LOOKS_FIRST,
     memory::{Ended, HookOutcome, Memory, Try},
     step::{Acting, Out},
@@ -44,6 +45,7 @@ pub(super) struct HookStep {
     pub(super) marks: Marks,
     phase: Phase,
     acting: Acting,
+    fill: Fill,
     /// Whether it has ended because it was not needed.
     is_needless: bool,
     launch_until: Option<Time>,
@@ -94,6 +96,7 @@ impl HookStep {
         hook: &Hook,
         blueprint: Blueprint,
         marks: Marks,
+        fill: Fill,
         memory: Option<Memory>,
     ) -> Self {
         let may_come_late = matches!(memory, Some(Memory::Launching(_)));
@@ -114,6 +117,7 @@ impl HookStep {
             marks,
             phase,
             acting: Acting::default(),
+            fill,
             is_needless: false,
             launch_until: None,
             may_be_there: true,
@@ -144,16 +148,17 @@ impl HookStep {
                         // A child of a dispatch has a name that only Nomad's answer tells; the next run finds it.
                         let is_known = matches!(self.hook.launch, Launch::Jobspec { .. });
                         if !is_known && self.may_be_there {
-                            out.log(format!(
-                                "{name}: it may have been dispatched without an answer, and then it runs on; \
-                                 look with `nomad job status {}{}`",
-                                scene::in_namespace(&self.blueprint.key),
-                                self.blueprint.key.job
-                            ));
+                            out.log(self.may_run_on(name));
                         }
                         self.acting.forget();
                         self.phase =
                             Phase::Cancelled { job: (is_known && self.may_be_there).then_some(key), why };
+                        continue;
+                    }
+                    if let Some(state) = self.read(now, name, around, out) {
+                        return state;
+                    }
+                    if !self.fill.is_done() {
                         continue;
                     }
                     let until = *self.launch_until.get_or_insert(now + LAUNCH_LIMIT);
@@ -226,10 +231,22 @@ impl HookStep {
         }
     }
 
+    /// What is said of a dispatch whose answer is not known.
+    fn may_run_on(&self, name: &str) -> String {
+        let JobKey { job, .. } = &self.blueprint.key;
+        let namespace = scene::in_namespace(&self.blueprint.key);
+        format!(
+            "{name}: it may have been dispatched without an answer, and then it runs on; look with `nomad job status \
+             {namespace}{job}`"
+        )
+    }
+
     /// Takes what came of the step's act.
     pub(super) fn acted(&mut self, now: Time, name: &str, result: Result<Report, Trouble>, out: &mut Out) {
         let Some(result) = self.acting.end(now, result) else { return };
         match (&mut self.phase, result) {
+            // Its hash stays: what it is for does not follow from what others put out.
+            (_, Ok(Report::Filled(_))) => self.fill.done(),
             (Phase::Launching(attempt), Ok(Report::Launched(job))) => {
                 let attempt = attempt.clone();
                 let deadline = now + self.hook.timeout;
@@ -244,7 +261,7 @@ impl HookStep {
                 self.may_be_there = false;
                 self.phase = Phase::Launching(next);
             }
-            (Phase::Launching(_), Err(why)) => {
+            (Phase::Waiting | Phase::Launching(_), Err(why)) => {
                 self.end(now, name, Ended::failed(why, HookOutcome::default()), out);
             }
             (Phase::Failing { why, output, .. }, result) if *output != Output::Read => {
@@ -310,14 +327,41 @@ impl HookStep {
                 return None;
             }
         };
-        if let Some(blocked) = around.blocked(name, |_| true).or_else(|| around.no_room()) {
+        if let Some(blocked) = around.blocked(name, |_| true) {
             return Some(blocked);
+        }
+        if let Some(reading) = self.read(now, name, around, out) {
+            return Some(reading);
+        }
+        if !self.fill.is_done() {
+            return None;
+        }
+        if let Some(full) = around.no_room() {
+            return Some(full);
         }
         let attempt = Try { rollout, number: 1, before: 0 };
         self.may_be_there = false;
         out.remember(now, name, Memory::Launching(attempt.clone()));
         self.phase = Phase::Launching(attempt);
         None
+    }
+
+    /// Has read what it takes from others. `None` when it is read, or the step has moved on because that cannot be.
+    fn read(&mut self, now: Time, name: &str, around: &Around<'_>, out: &mut Out) -> Option<NodeState> {
+        if self.fill.is_done() {
+            return None;
+        }
+        // A process before this one may have read it, and have gone further.
+        if let Some(state) = around.left(name).or_else(|| around.blocked(name, |_| true)) {
+            return Some(state);
+        }
+        match self.fill.advance(now, name, around, &mut self.acting, out) {
+            Ok(reading) => reading,
+            Err(why) => {
+                self.end(now, name, Ended::failed(why, HookOutcome::default()), out);
+                None
+            }
+        }
     }
 
     /// What it is for, as a part of its job's ID, if it is needed.
@@ -537,8 +581,11 @@ impl HookStep {
             Phase::Running(running) => {
                 [Some(running.node.deadline), running.node.believed_at()].into_iter().flatten().min()
             }
-            Phase::Launching(_) => self.launch_until.filter(|_| !self.acting.is_under_way()),
-            Phase::Waiting | Phase::Failing { .. } | Phase::Ended(_) | Phase::Cancelled { .. } => None,
+            Phase::Waiting => self.fill.gives_up().filter(|_| !self.acting.is_under_way()),
+            Phase::Launching(_) => {
+                self.launch_until.or_else(|| self.fill.gives_up()).filter(|_| !self.acting.is_under_way())
+            }
+            Phase::Failing { .. } | Phase::Ended(_) | Phase::Cancelled { .. } => None,
         };
         [own, self.acting.next_timeout()].into_iter().flatten().min()
     }
@@ -546,8 +593,9 @@ impl HookStep {
     pub(super) fn gives_up(&self) -> Option<Time> {
         match &self.phase {
             Phase::Running(running) => Some(running.node.deadline),
-            Phase::Launching(_) => self.launch_until,
-            Phase::Waiting | Phase::Failing { .. } | Phase::Ended(_) | Phase::Cancelled { .. } => None,
+            Phase::Waiting => self.fill.gives_up(),
+            Phase::Launching(_) => self.launch_until.or_else(|| self.fill.gives_up()),
+            Phase::Failing { .. } | Phase::Ended(_) | Phase::Cancelled { .. } => None,
         }
     }
 }

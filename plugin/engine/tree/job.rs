@@ -10,19 +10,20 @@
 //! A ready job whose condition is lost goes back to *gated*, with its whole time limit to come back: what depends on it
 //! and was not begun waits, and the run does not end well before it is ready again.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     around::Around,
+    fill::Fill,
     held::{Held, Record},
-    memory::{Cause, Due, Memory, Submitted},
+    memory::{Cause, Due, HookOutcome, Memory, Submitted},
     step::{Acting, Out},
 };
 use crate::{
-    cluster::{JobVersion, Marks, Sight},
+    cluster::{JobVersion, Marks, Sight, SpecHash},
     condition::{self, Attested, Change, Claim, Obstacle, Verdict},
     engine::{
-        Act, NodeState, Report, Time,
+        Act, NodeState, Report, Submission, Time,
         node::{Evidence, Node},
         time::Spoken,
     },
@@ -39,6 +40,11 @@ const GRACE: Duration = Duration::from_secs(30);
 /// Nomad's own progress deadline where there is none to read.
 const USUAL_PROGRESS: Duration = Duration::from_mins(10);
 
+/// How long a job may take to become ready where its author does not say.
+fn limit_of(blueprint: &Blueprint) -> Duration {
+    blueprint.progress_deadline.unwrap_or(USUAL_PROGRESS) + GRACE
+}
+
 /// A job.
 #[derive(Clone, Debug)]
 pub(super) struct JobStep {
@@ -49,9 +55,12 @@ pub(super) struct JobStep {
     pub(super) wait: Wait,
     may_adopt: bool,
     stable_for: Duration,
+    /// The time limit that its author gave.
+    own_limit: Option<Duration>,
     limit: Duration,
     phase: Phase,
     acting: Acting,
+    fill: Fill,
 }
 
 #[derive(Clone, Debug)]
@@ -75,13 +84,21 @@ impl JobStep {
     pub(super) fn new(
         now: Time,
         node: &JobNode,
-        blueprint: Blueprint,
-        marks: Marks,
+        mut blueprint: Blueprint,
+        mut marks: Marks,
+        fill: Fill,
         memory: Option<Memory>,
     ) -> Self {
+        let filled = match &memory {
+            Some(Memory::Due(due) | Memory::Submitting { due, .. }) => due.spec.as_ref(),
+            Some(Memory::Submitted(submitted)) => submitted.spec.as_ref(),
+            _ => None,
+        };
+        if let Some(spec) = filled {
+            (blueprint.spec, marks.spec) = (spec.clone(), spec.clone());
+        }
         let ready = &node.ready;
-        let progress = blueprint.progress_deadline.unwrap_or(USUAL_PROGRESS);
-        let limit = ready.timeout.unwrap_or(progress + GRACE);
+        let limit = ready.timeout.unwrap_or_else(|| limit_of(&blueprint));
         let wait = Wait {
             subject: Subject::Job {
                 job: blueprint.key.job.clone(),
@@ -110,9 +127,11 @@ impl JobStep {
             wait,
             may_adopt: node.adopt,
             stable_for: ready.stable_for,
+            own_limit: ready.timeout,
             limit,
             phase,
             acting: Acting::default(),
+            fill,
         }
     }
 
@@ -128,7 +147,7 @@ impl JobStep {
                     }
                 }
                 Phase::Due(due) => {
-                    let due = *due;
+                    let due = due.clone();
                     if let Some(skipped) = around.halted(name) {
                         return skipped;
                     }
@@ -137,6 +156,9 @@ impl JobStep {
                     }
                     if let Some(blocked) = around.blocked(name, |_| true) {
                         return blocked;
+                    }
+                    if let Some(reading) = self.read(now, name, around, out) {
+                        return reading;
                     }
                     if let Some(other) = self.exclusive.as_deref().and_then(|word| around.holder_of(word)) {
                         return NodeState::Blocked {
@@ -147,7 +169,7 @@ impl JobStep {
                         return full;
                     }
                     let deadline = now + self.limit;
-                    out.remember(now, name, Memory::Submitting { due, deadline });
+                    out.remember(now, name, Memory::Submitting { due: due.clone(), deadline });
                     self.phase = Phase::Submitting { due, deadline };
                 }
                 Phase::Submitting { deadline, .. } => {
@@ -165,6 +187,15 @@ impl JobStep {
                         let why = format!("not within {}: {trouble}", Spoken(self.limit));
                         self.fail(now, name, why, out);
                         continue;
+                    }
+                    // A process before this one had read what it takes from others.
+                    if !self.fill.is_done()
+                        && let Some(state) = around.left(name).or_else(|| around.blocked(name, |_| true))
+                    {
+                        return state;
+                    }
+                    if let Some(reading) = self.read(now, name, around, out) {
+                        return reading;
                     }
                     let act = || Act::Submit {
                         key: self.blueprint.key.clone(),
@@ -192,24 +223,17 @@ impl JobStep {
     ) {
         let Some(result) = self.acting.end(now, result) else { return };
         match (&mut self.phase, result) {
+            (_, Ok(Report::Filled(blueprint))) => self.filled(*blueprint),
             (Phase::Submitting { due, .. }, Ok(Report::Submitted(submission))) => {
-                let Due { why, version: before, .. } = *due;
-                let deadline = now + self.limit;
-                let memory = Submitted {
-                    submission,
-                    cause: Some(why),
-                    before,
-                    deadline,
-                    was_ready: false,
-                    rollout: None,
-                };
-                self.submitted(now, name, memory, out);
+                let (cause, before) = (Some(due.why), due.version);
+                self.submitted(now, name, submission, cause, before, out);
             }
-            (Phase::Submitted(held), Ok(Report::Recalled { versions, done })) => {
+            (Phase::Submitted(held), Ok(Report::Recalled { versions, done, hooks })) => {
                 match condition::rollout(&versions, done.as_ref(), &self.marks) {
                     Some(rollout) => {
                         if rollout.is_done {
                             held.record = Record::Done;
+                            held.memory.hooks = hooks;
                         }
                         held.memory.rollout = Some(rollout);
                         out.remember(now, name, Memory::Submitted(held.memory.clone()));
@@ -221,9 +245,39 @@ impl JobStep {
             (Phase::Submitted(held), Err(why)) if held.record == Record::UnderWay => {
                 held.give_up_record(name, &why, out);
             }
-            (Phase::Submitting { .. } | Phase::Submitted(_), Err(why)) => self.fail(now, name, why, out),
+            (
+                Phase::Waiting { .. } | Phase::Due(_) | Phase::Submitting { .. } | Phase::Submitted(_),
+                Err(why),
+            ) => self.fail(now, name, why, out),
             // Nothing else is asked for in these phases.
             _ => {}
+        }
+    }
+
+    /// Has read what it takes from others; `None` when that is done. What cannot be read fails the step.
+    fn read(&mut self, now: Time, name: &str, around: &Around<'_>, out: &mut Out) -> Option<NodeState> {
+        match self.fill.advance(now, name, around, &mut self.acting, out) {
+            Ok(reading) => reading,
+            Err(why) => {
+                self.fail(now, name, why.clone(), out);
+                Some(NodeState::Failed { why })
+            }
+        }
+    }
+
+    /// Takes what the job says of itself with all filled in.
+    fn filled(&mut self, blueprint: Blueprint) {
+        if !matches!(self.phase, Phase::Waiting { .. } | Phase::Due(_) | Phase::Submitting { .. }) {
+            return;
+        }
+        let is_another = blueprint.spec != self.marks.spec;
+        self.fill.done();
+        self.marks.spec = blueprint.spec.clone();
+        self.limit = self.own_limit.unwrap_or_else(|| limit_of(&blueprint));
+        self.blueprint = blueprint;
+        if is_another {
+            // It is decided anew. What an earlier process may have submitted shows by its marks.
+            self.phase = Phase::Waiting { look_until: None };
         }
     }
 
@@ -275,21 +329,14 @@ impl JobStep {
         if !around.has_looked {
             return Some(NodeState::Blocked { why: LOOKS_FIRST.to_owned() });
         }
+        if let Some(reading) = self.read(now, name, around, out) {
+            return Some(reading);
+        }
         let why = match claim {
             Claim::Unchanged => {
                 let job = job?;
-                let submission =
-                    crate::engine::Submission { create_index: job.create_index, version: job.version };
-                let deadline = now + self.limit;
-                let memory = Submitted {
-                    submission,
-                    cause: None,
-                    before: None,
-                    deadline,
-                    was_ready: false,
-                    rollout: None,
-                };
-                self.submitted(now, name, memory, out);
+                let submission = Submission { create_index: job.create_index, version: job.version };
+                self.submitted(now, name, submission, None, None, out);
                 return None;
             }
             Claim::Create => Cause::Created,
@@ -302,17 +349,41 @@ impl JobStep {
             before: job.map(|job| job.job_modify_index).unwrap_or_default(),
             version: job.map(|job| job.version),
             why,
+            spec: self.spec_of_values(),
         };
         if around.has_hooks(name, Moment::Pre) {
-            out.remember(now, name, Memory::Due(due));
+            out.remember(now, name, Memory::Due(due.clone()));
         }
         self.phase = Phase::Due(due);
         None
     }
 
-    fn submitted(&mut self, now: Time, name: &str, memory: Submitted, out: &mut Out) {
+    fn submitted(
+        &mut self,
+        now: Time,
+        name: &str,
+        submission: Submission,
+        cause: Option<Cause>,
+        before: Option<JobVersion>,
+        out: &mut Out,
+    ) {
+        let memory = Submitted {
+            submission,
+            cause,
+            before,
+            deadline: now + self.limit,
+            was_ready: false,
+            rollout: None,
+            spec: self.spec_of_values(),
+            hooks: BTreeMap::new(),
+        };
         out.remember(now, name, Memory::Submitted(memory.clone()));
         self.phase = Phase::Submitted(Box::new(Held::new(now, memory)));
+    }
+
+    /// The hash of what it submits, where that follows from what others put out.
+    fn spec_of_values(&self) -> Option<SpecHash> {
+        self.fill.is_of_use().then(|| self.marks.spec.clone())
     }
 
     fn fail(&mut self, now: Time, name: &str, why: String, out: &mut Out) {
@@ -405,14 +476,16 @@ impl JobStep {
             version: rollout.version,
             spec: self.marks.spec.clone(),
         };
-        out.actions.extend(self.acting.begin(now, name, || Act::Attest { key: key.clone(), done }));
+        let hooks = around.hooks_of(name, Moment::Post);
+        let hooks = hooks.filter_map(|hook| Some((hook.to_owned(), around.outcome(hook)?))).collect();
+        out.actions.extend(self.acting.begin(now, name, || Act::Attest { key: key.clone(), done, hooks }));
         Ok(())
     }
 
     /// What it will be, or was, submitted over; `None` while that is not decided, or when it is not submitted at all.
     pub(super) fn due(&self) -> Option<Due> {
         match &self.phase {
-            Phase::Due(due) | Phase::Submitting { due, .. } => Some(*due),
+            Phase::Due(due) | Phase::Submitting { due, .. } => Some(due.clone()),
             Phase::Waiting { .. } | Phase::Submitted(_) | Phase::Failed { .. } => None,
         }
     }
@@ -461,6 +534,14 @@ impl JobStep {
         }
     }
 
+    /// What its post hook `name` came to when it ran for this rollout before.
+    pub(super) fn outcome_before(&self, name: &str) -> Option<HookOutcome> {
+        match &self.phase {
+            Phase::Submitted(held) => held.memory.hooks.get(name).cloned(),
+            Phase::Waiting { .. } | Phase::Due(_) | Phase::Submitting { .. } | Phase::Failed { .. } => None,
+        }
+    }
+
     /// Whether it is written down that its post hooks have run.
     pub(super) fn is_attested(&self) -> bool {
         matches!(&self.phase, Phase::Submitted(held) if held.record == Record::Done)
@@ -498,13 +579,14 @@ impl JobStep {
 
     pub(super) fn next_timeout(&self) -> Option<Time> {
         let own = match &self.phase {
-            Phase::Waiting { look_until } => *look_until,
+            Phase::Waiting { look_until } => look_until.or_else(|| self.fill_until()),
+            Phase::Due(_) => self.fill_until(),
             Phase::Submitting { deadline, .. } => Some(*deadline).filter(|_| !self.acting.is_under_way()),
             Phase::Submitted(held) if !held.node.state.is_satisfied() => {
                 let stable = held.met_since.map(|since| since + self.stable_for);
                 [Some(held.node.deadline), held.node.believed_at(), stable].into_iter().flatten().min()
             }
-            Phase::Due(_) | Phase::Submitted(_) | Phase::Failed { .. } => None,
+            Phase::Submitted(_) | Phase::Failed { .. } => None,
         };
         [own, self.acting.next_timeout()].into_iter().flatten().min()
     }
@@ -513,8 +595,14 @@ impl JobStep {
         match &self.phase {
             Phase::Submitting { deadline, .. } => Some(*deadline),
             Phase::Submitted(held) => Some(held.node.deadline),
-            Phase::Waiting { look_until } => *look_until,
-            Phase::Due(_) | Phase::Failed { .. } => None,
+            Phase::Waiting { look_until } => look_until.or_else(|| self.fill.gives_up()),
+            Phase::Due(_) => self.fill.gives_up(),
+            Phase::Failed { .. } => None,
         }
+    }
+
+    /// When reading what it takes from others is given up.
+    fn fill_until(&self) -> Option<Time> {
+        self.fill.gives_up().filter(|_| !self.acting.is_under_way())
     }
 }

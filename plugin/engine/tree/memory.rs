@@ -4,10 +4,12 @@
 //! post hooks have run in its version tag, and what became of a hook in the hook's own job, whose ID follows from what
 //! it is for. So a run that has lost its memory repeats nothing; what it loses are its time limits and its report.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    cluster::{JobKey, JobVersion, RaftIndex},
+    cluster::{JobKey, JobVersion, RaftIndex, SpecHash},
     condition::Rollout,
     engine::{Submission, Time},
 };
@@ -105,7 +107,7 @@ pub enum Memory {
 }
 
 /// What a job is submitted over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Due {
     /// The last change of what is registered now; zero for nothing.
@@ -114,6 +116,9 @@ pub struct Due {
     pub version: Option<JobVersion>,
     /// Why it is submitted.
     pub why: Cause,
+    /// The hash of what is submitted, where that follows from what others put out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<SpecHash>,
 }
 
 /// Why a job is submitted.
@@ -158,6 +163,12 @@ pub struct Submitted {
     pub was_ready: bool,
     /// The rollout it belongs to, once that was asked for. Only jobs with post hooks need it.
     pub rollout: Option<Rollout>,
+    /// The hash of what was submitted, where that followed from what others put out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<SpecHash>,
+    /// What its post hooks came to, if they have run for this rollout before.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hooks: BTreeMap<String, HookOutcome>,
 }
 
 /// One attempt to run a hook.

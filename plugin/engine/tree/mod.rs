@@ -19,6 +19,7 @@ mod around;
 mod attempt;
 mod conclusion;
 mod ending;
+mod fill;
 mod held;
 mod hook;
 mod job;

@@ -8,6 +8,7 @@ use std::{
 use super::{
     Entry, PREPARE_LIMIT, Phase, Tree,
     conclusion::{Conclusion, as_remembered},
+    fill::Fill,
     hook::HookStep,
     job::JobStep,
     step::{Acting, Out, Work},
@@ -48,6 +49,7 @@ impl Tree {
         let Some(tree) = self.plan.manifest().tree.clone() else { return };
         self.phase = Phase::Running;
         let mut jobs = BTreeSet::new();
+        let fill = |name: &str| Fill::new(self.plan.references(name));
         for (name, step) in &mut self.steps {
             let memory = self.remembered.remove(name);
             if let Some((at, _)) = &memory {
@@ -70,9 +72,10 @@ impl Tree {
                 let marks = marks(&blueprint);
                 if let Some(node) = tree.jobs.get(name) {
                     shown.insert(blueprint.key.clone());
-                    step.work = Work::Job(Box::new(JobStep::new(now, node, blueprint, marks, memory)));
+                    step.work =
+                        Work::Job(Box::new(JobStep::new(now, node, blueprint, marks, fill(name), memory)));
                 } else if let Some(hook) = tree.hooks.get(name) {
-                    let hook = HookStep::new(now, hook, blueprint, marks, memory);
+                    let hook = HookStep::new(now, hook, blueprint, marks, fill(name), memory);
                     shown.extend(hook.running().cloned());
                     step.work = Work::Hook(Box::new(hook));
                 }

@@ -1,6 +1,7 @@
 //! Trees against a Nomad that parses by heart, and files of a task that wants to know what it may not.
 
 mod files;
+mod filled;
 mod hashes;
 mod nodes;
 mod registered;

@@ -42,22 +42,15 @@ async fn a_job_is_registered_with_its_marks() {
 #[tokio::test]
 async fn a_hook_is_registered_under_an_id_of_its_own() {
     let (_, b) = only(&json!({"ID": "a"}), &nodes()).await;
-    let meta = [("both".to_owned(), "2".to_owned())].into();
+    let b = Spec { meta: [("both".to_owned(), "2".to_owned())].into(), ..b };
     assert_eq!(
-        b.marked_as(&"b-shop-1".into(), &meta, &marks()).unwrap(),
+        b.marked_as(&"b-shop-1".into(), &b.meta, &marks()).unwrap(),
         json!({
             "ID": "b-shop-1", "Name": "The B", "Namespace": "shop", "Type": "batch",
             "Meta": {"own": "1", "both": "2", "dtree_tree": "shop/deploy", "dtree_node": "a", "dtree_spec": "abc"},
         })
     );
     assert_eq!(b.blueprint.key.job.as_str(), "b", "as the jobspec calls it");
-}
-
-#[tokio::test]
-async fn a_spec_survives_the_journal() {
-    let (a, _) = only(&json!({"ID": "a", "TaskGroups": [{"Name": "g", "Count": 1.5}]}), &nodes()).await;
-    let text = serde_json::to_string(&a).unwrap();
-    assert_eq!(serde_json::from_str::<Spec>(&text).unwrap(), a);
 }
 
 #[test]

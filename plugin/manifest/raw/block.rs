@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     cluster::{Namespace, nearest},
-    manifest::{AtLeast, Problem, Problems, TaskPath, value},
+    manifest::{AtLeast, Problem, Problems, Source, TaskPath, template::is_output, value},
 };
 
 /// The most bytes that Nomad dispatches with a job.
@@ -206,6 +206,53 @@ impl<'a> Block<'a> {
             self.problem(format!("once has {} bytes, and a key may have {MAX_KEY}", key.len()));
         }
         Some(key)
+    }
+
+    /// Reads where outputs come from. Each has the `built_in` ones, too.
+    pub(super) fn outputs(
+        &mut self,
+        outputs: Option<BTreeMap<String, String>>,
+        built_in: &[&str],
+    ) -> BTreeMap<String, Source> {
+        let mut sources = BTreeMap::new();
+        for (name, text) in outputs.unwrap_or_default() {
+            if !is_output(&name) {
+                self.problem(format!(
+                    "outputs has {name:?}, which no output is called: letters, digits, `_` and `-`"
+                ));
+            } else if built_in.contains(&name.as_str()) {
+                self.problem_with_help(
+                    format!("outputs has {name:?}, which it has by itself"),
+                    "give yours another name",
+                );
+            }
+            match Source::read(&text) {
+                Ok(source) => {
+                    sources.insert(name, source);
+                }
+                Err((why, help)) => self.problem_with_help(format!("outputs: {name} = {text:?} {why}"), help),
+            }
+        }
+        sources
+    }
+
+    /// Refuses keys that no reference can name, and references where there is nothing to refer to yet.
+    pub(super) fn context(&mut self, context: Option<BTreeMap<String, String>>) -> BTreeMap<String, String> {
+        let context = context.unwrap_or_default();
+        for (key, value) in &context {
+            if !is_output(key) {
+                self.problem(format!(
+                    "context has {key:?}, which no reference can name: letters, digits, `_` and `-`"
+                ));
+            }
+            if value.contains("$(") {
+                self.problem_with_help(
+                    format!("context: {key} has `$(` in it, and a value of context is taken as it is"),
+                    "write the reference where the value is used",
+                );
+            }
+        }
+        context
     }
 
     /// Names attributes that contradict each other, as a pair.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::block::{Block, Number};
 use crate::{
     cluster::JobId,
-    manifest::{self, Launch, Moment, OnHookFailure, Retain},
+    manifest::{self, Launch, Moment, OnHookFailure, Retain, Source},
 };
 
 /// How long a hook's label may be: job IDs are made from it.
@@ -28,6 +28,7 @@ pub(super) struct Hook {
     on_failure: Option<String>,
     retain: Option<String>,
     once: Option<String>,
+    outputs: Option<BTreeMap<String, String>>,
 }
 
 impl Hook {
@@ -47,6 +48,21 @@ impl Hook {
             );
         }
         let once = block.once(self.once);
+        if self.outputs.is_some() && !moment.has_outputs() {
+            block.problem_with_help(
+                format!("{} hooks have no outputs", moment.word()),
+                "take it away: only jobs, `hook` blocks and post hooks have outputs",
+            );
+        }
+        let outputs = block.outputs(self.outputs, manifest::Hook::OUTPUTS);
+        for (name, source) in outputs.iter().filter(|_| moment.has_outputs()) {
+            if !matches!(source, Source::Variable { .. }) {
+                block.problem_with_help(
+                    format!("outputs: {name} = \"{source}\" asks for what is gone when a hook has ended"),
+                    "let it write a variable: \"variable:PATH#KEY\"",
+                );
+            }
+        }
         let has_jobspec = self.jobspec.is_some();
         if self.dispatch.is_some() {
             block.apart(
@@ -96,6 +112,7 @@ impl Hook {
             retries: retries.unwrap_or_default(),
             on_failure: on_failure.unwrap_or(OnHookFailure::Fail),
             retain: retain.unwrap_or(Retain::Failed),
+            outputs,
         }
     }
 }

@@ -19,6 +19,7 @@ pub(super) struct Job {
     depends_on: Option<Vec<String>>,
     exclusive: Option<String>,
     adopt: Option<bool>,
+    outputs: Option<BTreeMap<String, String>>,
     ready: Option<Ready>,
     pre: Option<BTreeMap<String, Hook>>,
     post: Option<BTreeMap<String, Hook>>,
@@ -71,6 +72,7 @@ impl Job {
         let vars = block.vars(self.vars);
         let namespace = block.namespace(self.namespace);
         let exclusive = block.name("exclusive", self.exclusive);
+        let outputs = block.outputs(self.outputs, JobNode::OUTPUTS);
         let ready = self.ready.unwrap_or_default().check(label, problems);
         let hooks = [
             (Moment::Pre, self.pre),
@@ -96,6 +98,7 @@ impl Job {
             ready,
             exclusive,
             adopt: self.adopt.unwrap_or(false),
+            outputs,
         };
         (node, hooks)
     }

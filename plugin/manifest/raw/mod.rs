@@ -31,6 +31,7 @@ pub(super) struct Manifest {
     on_failure: Option<String>,
     max_parallel: Option<Number>,
     timeout: Option<String>,
+    context: Option<BTreeMap<String, String>>,
 }
 
 impl Manifest {
@@ -57,6 +58,7 @@ impl Manifest {
             ("on_failure", self.on_failure.is_some()),
             ("max_parallel", self.max_parallel.is_some()),
             ("timeout", self.timeout.is_some()),
+            ("context", self.context.is_some()),
         ];
 
         let waits: BTreeMap<_, _> = waits
@@ -80,6 +82,7 @@ impl Manifest {
         let on_failure = block.word("on_failure", self.on_failure, OnFailure::WORDS, OnFailure::from_word);
         let max_parallel = block.number("max_parallel", self.max_parallel, 1, Tree::MAX_PARALLEL);
         let timeout = block.time_limit("timeout", self.timeout);
+        let context = block.context(self.context);
         let mut tree = Tree {
             on_failure: on_failure.unwrap_or(OnFailure::Finish),
             max_parallel: max_parallel.unwrap_or(Tree::DEFAULT_MAX_PARALLEL),
@@ -87,6 +90,7 @@ impl Manifest {
             jobs: BTreeMap::new(),
             hooks: BTreeMap::new(),
             webhooks: BTreeMap::new(),
+            context,
         };
         for (label, job) in jobs {
             let (job, hooks) = job.check(&label, problems);

@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::{problems, read};
 use crate::manifest::{
-    AtLeast, Hook, JobNode, Launch, Moment, OnBlocked, OnFailure, OnHookFailure, Ready, Retain, Tree, Until,
+    AtLeast, Hook, JobNode, Launch, Moment, OnBlocked, OnFailure, OnHookFailure, Ready, Retain, Source, Tree,
+    Until,
 };
 
 fn map(key: &str, value: &str) -> std::collections::BTreeMap<String, String> {
@@ -46,6 +47,7 @@ fn a_bare_tree_has_the_defaults() {
                 },
                 exclusive: None,
                 adopt: false,
+                outputs: [].into(),
             },
         )]
         .into(),
@@ -63,10 +65,12 @@ fn a_bare_tree_has_the_defaults() {
                 retries: 0,
                 on_failure: OnHookFailure::Fail,
                 retain: Retain::Failed,
+                outputs: [].into(),
             },
         )]
         .into(),
         webhooks: [].into(),
+        context: [].into(),
     };
     assert_eq!(tree(&config), expected);
 }
@@ -112,6 +116,7 @@ fn every_attribute_of_a_tree_arrives() {
         },
         exclusive: Some("db".to_owned()),
         adopt: true,
+        outputs: [].into(),
     };
     assert_eq!(tree.jobs["postgres"], expected);
     let expected = Hook {
@@ -126,6 +131,7 @@ fn every_attribute_of_a_tree_arrives() {
         retries: 2,
         on_failure: OnHookFailure::Continue,
         retain: Retain::All,
+        outputs: [].into(),
     };
     assert_eq!(tree.hooks["check"], expected);
     let post = &tree.hooks["team/setup"];
@@ -292,4 +298,77 @@ fn a_webhook_is_read_and_its_address_never_told() {
     webhook "chat": headers has "a b", of which HTTP can make no header
     webhook "chat": headers has "x", of which HTTP can make no header
     "#);
+}
+
+#[test]
+fn outputs_and_context_arrive() {
+    let tree = tree(&json!({
+        "context": {"zone": "eu-1", "empty": ""},
+        "job": {"db": {
+            "jobspec": "x",
+            "outputs": {
+                "address": "service:pg:address", "port": "service:${JOB}-pg:port", "secret": "variable:nomad/jobs/db#pass#1",
+                "release": "meta:release.name",
+            },
+            "post": {"seed": {"jobspec": "x", "outputs": {"rows": "variable:seed#rows"}}},
+        }},
+        "hook": {"migrate": {"dispatch": "m", "outputs": {"schema": "variable:db#schema"}}},
+    }));
+    let sources = |outputs: &std::collections::BTreeMap<String, Source>| {
+        outputs.iter().map(|(name, source)| format!("{name} = {source:?}")).collect::<Vec<_>>().join("\n")
+    };
+    assert_snapshot!(sources(&tree.jobs["db"].outputs), @r#"
+    address = Service { name: "pg", part: Address }
+    port = Service { name: "${JOB}-pg", part: Port }
+    release = Meta { key: "release.name" }
+    secret = Variable { path: "nomad/jobs/db#pass", key: "1" }
+    "#);
+    assert_eq!(sources(&tree.hooks["seed"].outputs), r#"rows = Variable { path: "seed", key: "rows" }"#);
+    assert_eq!(sources(&tree.hooks["migrate"].outputs), r#"schema = Variable { path: "db", key: "schema" }"#);
+    assert_eq!(
+        tree.context,
+        [("empty".to_owned(), String::new()), ("zone".to_owned(), "eu-1".to_owned())].into()
+    );
+}
+
+#[test]
+fn outputs_and_context_that_make_no_sense_are_told() {
+    let told = problems(&json!({
+        "context": {"a.b": "x", "c": "$(db.port)"},
+        "job": {"db": {
+            "jobspec": "x",
+            "outputs": {
+                "id": "meta:x", "a b": "meta:x", "": "meta:y", "c": "service:pg", "d": "service:pg:host", "e": "service::port",
+                "f": "variable:a/b", "g": "variable:#x", "h": "variable:a//b#x", "i": "variable:a#", "j": "meta:",
+                "k": "consul:pg:port", "l": "pg:port", "m": "",
+            },
+            "pre": {"check": {"jobspec": "x", "outputs": {"a": "variable:a#b"}}},
+            "post": {"seed": {"jobspec": "x", "outputs": {"exit_code": "variable:a#b", "p": "service:pg:port"}}},
+        }},
+        "after_failure": {"alarm": {"jobspec": "x", "outputs": {"a": "meta:b"}}},
+    }));
+    assert_snapshot!(told, @r#"
+    20 problems:
+    config: context has "a.b", which no reference can name: letters, digits, `_` and `-`
+    config: context: c has `$(` in it, and a value of context is taken as it is (write the reference where the value is used)
+    job "db": outputs has "", which no output is called: letters, digits, `_` and `-`
+    job "db": outputs has "a b", which no output is called: letters, digits, `_` and `-`
+    job "db": outputs: c = "service:pg" does not say which service, and what of it (write "service:NAME:address", "service:NAME:port", "variable:PATH#KEY" or "meta:KEY")
+    job "db": outputs: d = "service:pg:host" asks for what is neither the address nor the port of a service (write "service:NAME:address", "service:NAME:port", "variable:PATH#KEY" or "meta:KEY")
+    job "db": outputs: e = "service::port" does not say which service, and what of it (write "service:NAME:address", "service:NAME:port", "variable:PATH#KEY" or "meta:KEY")
+    job "db": outputs: f = "variable:a/b" does not say which item of the variable (write "service:NAME:address", "service:NAME:port", "variable:PATH#KEY" or "meta:KEY")
+    job "db": outputs: g = "variable:#x" is no path of a variable and a key (write "service:NAME:address", "service:NAME:port", "variable:PATH#KEY" or "meta:KEY")
+    job "db": outputs: h = "variable:a//b#x" is no path of a variable and a key (write "service:NAME:address", "service:NAME:port", "variable:PATH#KEY" or "meta:KEY")
+    job "db": outputs: i = "variable:a#" is no path of a variable and a key (write "service:NAME:address", "service:NAME:port", "variable:PATH#KEY" or "meta:KEY")
+    job "db": outputs has "id", which it has by itself (give yours another name)
+    job "db": outputs: j = "meta:" does not say which key of the meta (write "service:NAME:address", "service:NAME:port", "variable:PATH#KEY" or "meta:KEY")
+    job "db": outputs: k = "consul:pg:port" asks Consul, which dtree does not look at (let the job register the service with `provider = "nomad"`)
+    job "db": outputs: l = "pg:port" is no source (write "service:NAME:address", "service:NAME:port", "variable:PATH#KEY" or "meta:KEY")
+    job "db": outputs: m = "" is no source (write "service:NAME:address", "service:NAME:port", "variable:PATH#KEY" or "meta:KEY")
+    pre "check" of job "db": pre hooks have no outputs (take it away: only jobs, `hook` blocks and post hooks have outputs)
+    post "seed" of job "db": outputs has "exit_code", which it has by itself (give yours another name)
+    post "seed" of job "db": outputs: p = "service:pg:port" asks for what is gone when a hook has ended (let it write a variable: "variable:PATH#KEY")
+    after_failure "alarm": after_failure hooks have no outputs (take it away: only jobs, `hook` blocks and post hooks have outputs)
+    "#);
+    assert_snapshot!(problems(&json!({"wait": {"db": {}}, "context": {"a": "b"}})), @"config: context is about jobs and hooks, and there is no `job` or `hook` block (take it away; what it means for one wait is written into the `wait` block)");
 }

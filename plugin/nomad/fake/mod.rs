@@ -54,6 +54,8 @@ pub(crate) struct State {
     jobs: BTreeMap<Key, Value>,
     /// The versions before the current one, oldest first.
     history: BTreeMap<Key, Vec<Value>>,
+    /// Namespace and name.
+    services: BTreeMap<Key, Vec<Value>>,
     variables: BTreeMap<Key, variables::Kept>,
     /// Allocation, task, and `stdout` or `stderr`.
     logs: BTreeMap<(String, String, String), String>,
@@ -280,6 +282,17 @@ impl FakeNomad {
     /// Whether the request that is to be answered in another way is still to come.
     pub(crate) fn is_nth_to_come(&self) -> bool {
         self.state().nth.is_some()
+    }
+
+    /// The instances of a service of the default namespace: job, allocation, address and port of each.
+    pub(crate) fn services(&self, name: &str, instances: &[(&str, &str, &str, u16)]) {
+        let registration = |(job, alloc, address, port): &(&str, &str, &str, u16)| {
+            serde_json::json!({
+                "ServiceName": name, "Namespace": "default", "JobID": job, "AllocID": alloc, "Address": address, "Port": port,
+            })
+        };
+        let instances = instances.iter().map(registration).collect();
+        self.state().services.insert(("default".to_owned(), name.to_owned()), instances);
     }
 
     /// What a task has written.

@@ -218,6 +218,10 @@ impl State {
                         None => plain(404, 0, "alloc not found"),
                     };
                 }
+                if let Some(name) = path.strip_prefix("/v1/service/") {
+                    let instances = self.services.get(&(namespace.clone(), unescape(name)));
+                    return plain(200, self.index, json!(instances.cloned().unwrap_or_default()).to_string());
+                }
                 if let Some(alloc) = path.strip_prefix("/v1/client/fs/logs/") {
                     return self.read_log(asked, &unescape(alloc));
                 }

@@ -28,8 +28,14 @@ fn listed(problems: &[String]) -> String {
     problems.iter().fold(count, |text, problem| text + "\n\t* " + problem) + "\n\n"
 }
 
-/// The job in `text`, which is JSON instead of HCL.
-fn parsed(text: &str) -> Outcome {
+/// The job in `text`, which is JSON instead of HCL. After a first line `variables` it has `${var.name}` in it.
+fn parsed(text: &str, variables: &str) -> Outcome {
+    let mut filled = text.strip_prefix("variables\n").unwrap_or(text).to_owned();
+    for (name, value) in variables.lines().filter_map(|line| line.split_once(" = ")) {
+        let value = value.trim_matches(['"', '(']);
+        filled = filled.replace(&format!("${{var.{name}}}"), value);
+    }
+    let text = filled.as_str();
     if text.is_empty() {
         return Err((400, "Job spec is empty".to_owned()));
     }
@@ -75,7 +81,10 @@ impl State {
                 return plain(200, self.index, answer.to_string());
             }
             ["jobs", "parse"] if may_write => {
-                return match parsed(body["JobHCL"].as_str().unwrap_or_default()) {
+                return match parsed(
+                    body["JobHCL"].as_str().unwrap_or_default(),
+                    body["Variables"].as_str().unwrap_or_default(),
+                ) {
                     Ok(job) => plain(200, 0, job.to_string()),
                     Err((status, text)) => plain(status, 0, text),
                 };

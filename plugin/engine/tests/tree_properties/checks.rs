@@ -72,7 +72,9 @@ impl Shell<'_> {
         }
         let touched = match act {
             Act::Submit { key, .. } | Act::Launch { key, .. } | Act::Retire { key, .. } => key.clone(),
-            Act::Recall { .. } | Act::Attest { .. } | Act::Tail { .. } => return Ok(result),
+            Act::Recall { .. } | Act::Fill { .. } | Act::Attest { .. } | Act::Tail { .. } => {
+                return Ok(result);
+            }
         };
         if let Act::Retire { key, .. } = act {
             self.to_come.retain(|(_, of), _| of != key);
@@ -135,9 +137,10 @@ impl Shell<'_> {
                 let key = match blueprints.get(needed) {
                     Some(blueprint) => {
                         let marks = self.world.jobs.get(&blueprint.key).and_then(|job| job.marks());
+                        let wanted = self.filled(needed).unwrap_or_else(|| blueprint.spec.clone());
                         prop_assert_eq!(
                             marks.map(|marks| &marks.spec),
-                            Some(&blueprint.spec),
+                            Some(&wanted),
                             "{} begins before {}",
                             name,
                             needed

@@ -60,7 +60,8 @@ impl Shell<'_> {
             }
             let job = self.world.jobs.get(&blueprint.key);
             let spec = job.and_then(|job| job.marks()).map(|marks| &marks.spec);
-            prop_assert_eq!(spec, Some(&blueprint.spec), "{} is not as it should be", name);
+            let wanted = self.filled(name).unwrap_or_else(|| blueprint.spec.clone());
+            prop_assert_eq!(spec, Some(&wanted), "{} is not as it should be", name);
             let shown = self.shown.get(&blueprint.key).copied().flatten();
             prop_assert_eq!(shown, Some(Fate::Good), "{} is not ready", name);
         }

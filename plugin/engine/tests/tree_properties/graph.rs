@@ -34,6 +34,8 @@ pub(super) struct NodeCase {
     pub(super) is_foreign: bool,
     /// Its jobspec is another than in the run before, if there was one.
     pub(super) is_changed: bool,
+    /// It takes something from each job that it needs, and so do its hooks.
+    pub(super) is_taker: bool,
     pub(super) stable_for: u64,
     pub(super) becomes: Becomes,
     pub(super) pre: Vec<HookCase>,
@@ -88,11 +90,12 @@ fn node() -> impl Strategy<Value = NodeCase> {
         proptest::bool::weighted(0.3),
         proptest::bool::weighted(0.05),
         any::<bool>(),
+        any::<bool>(),
     );
     let hooks = || proptest::collection::vec(hook(), 0..3);
     (any::<u8>(), any::<u8>(), flags, prop_oneof![3 => Just(0), 1 => 1..20_u64], becomes(), hooks(), hooks())
         .prop_map(|(one, other, flags, stable_for, becomes, pre, post)| {
-            let (is_wait, is_exclusive, is_foreign, is_changed) = flags;
+            let (is_wait, is_exclusive, is_foreign, is_changed, is_taker) = flags;
             let (pre, post) = if is_wait { (Vec::new(), Vec::new()) } else { (pre, post) };
             NodeCase {
                 needs: one & other,
@@ -100,6 +103,7 @@ fn node() -> impl Strategy<Value = NodeCase> {
                 is_exclusive,
                 is_foreign: is_foreign && !is_wait,
                 is_changed,
+                is_taker,
                 stable_for,
                 becomes,
                 pre,
@@ -146,7 +150,14 @@ impl Case {
         let (mut jobs, mut waits) = (serde_json::Map::new(), serde_json::Map::new());
         for (i, node) in self.nodes.iter().enumerate() {
             let needs = (0..i).filter(|needed| node.needs & 1 << needed != 0);
-            let depends_on: Vec<String> = needs.map(|needed| self.name(needed)).collect();
+            let (takes, needs): (Vec<_>, Vec<_>) =
+                needs.partition(|needed| node.is_taker && !node.is_wait && !self.nodes[*needed].is_wait);
+            let depends_on: Vec<String> = needs.into_iter().map(|needed| self.name(needed)).collect();
+            let takes: Vec<String> = takes
+                .into_iter()
+                .map(|needed| self.name(needed))
+                .map(|name| format!("$({name}.id) $({name}.out)"))
+                .collect();
             if node.is_wait {
                 let block = json!({"job": format!("out{i}"), "depends_on": depends_on, "timeout": "1h"});
                 waits.insert(self.name(i), block);
@@ -163,12 +174,15 @@ impl Case {
                     });
                     let launch = if hook.is_dispatch { "dispatch" } else { "jobspec" };
                     block[launch] = json!(format!("n{i}{moment}{h}"));
+                    block["meta"] = json!({"takes": takes.join(" ")});
                     blocks.insert(format!("n{i}{moment}{h}"), block);
                 }
                 blocks
             };
             let mut block = json!({
                 "jobspec": "local/x.nomad.hcl",
+                "vars": {"takes": takes.join(" ")},
+                "outputs": {"out": "variable:x#y"},
                 "depends_on": depends_on,
                 "ready": {"timeout": "1h", "stable_for": format!("{}s", node.stable_for)},
                 "pre": hooks("pre", &node.pre),

@@ -73,7 +73,10 @@ impl<'a> Shell<'a> {
                 self.world.register_by_hand(&name);
             } else if self.case.is_up {
                 let key = &blueprints[&name].key;
-                let spec = blueprints[&name].spec.clone();
+                let mut spec = blueprints[&name].spec.clone();
+                if !node.is_changed {
+                    spec = self.filled(&name).unwrap_or(spec);
+                }
                 let marks = cluster_marks(&name, &spec);
                 let submit = Act::Submit { key: key.clone(), marks, may_adopt: false };
                 let Ok(Report::Submitted(submission)) = self.world.perform(&name, &submit) else { panic!() };
@@ -83,13 +86,30 @@ impl<'a> Shell<'a> {
                     version: submission.version,
                     spec,
                 };
-                self.world.perform(&name, &Act::Attest { key: key.clone(), done }).unwrap();
+                self.world
+                    .perform(&name, &Act::Attest { key: key.clone(), done, hooks: BTreeMap::new() })
+                    .unwrap();
                 if node.is_changed {
                     self.changed.insert(name);
                 }
             }
         }
         self.world.written.clear();
+    }
+
+    /// The hash of a node that takes something from others, with all filled in.
+    pub(super) fn filled(&self, name: &str) -> Option<SpecHash> {
+        let takes = self.plan.references(name);
+        if takes.is_empty() {
+            return None;
+        }
+        let (known, wanted): (BTreeSet<_>, BTreeSet<_>) =
+            takes.into_iter().partition(|reference| reference.output == "id");
+        let known = known.into_iter().map(|reference| (reference.clone(), reference.node)).collect();
+        match self.world.clone().perform(name, &Act::Fill { wanted, known }) {
+            Ok(Report::Filled(filled)) => Some(filled.spec),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Whether this job is as it should be since before the run.

@@ -6,6 +6,7 @@ mod failure;
 mod hooks;
 mod limits;
 mod order;
+mod outputs;
 mod owners;
 
 use std::collections::BTreeSet;
@@ -208,11 +209,16 @@ impl Simulation {
 fn told(act: &Act) -> String {
     match act {
         Act::Recall { key } => format!("recall {}", key.job),
+        Act::Fill { wanted, known } => {
+            let known = known.iter().map(|(reference, value)| format!("{reference}={value}"));
+            let words: Vec<String> = wanted.iter().map(ToString::to_string).chain(known).collect();
+            format!("fill {}", words.join(" "))
+        }
         Act::Submit { key, .. } => format!("submit {}", key.job),
         Act::Launch { key, dispatch: None, .. } => format!("launch {}", key.job),
         Act::Launch { key, dispatch: Some(parent), .. } => format!("dispatch {} as {}", parent.job, key.job),
         Act::Retire { key, purge } => format!("{} {}", if *purge { "purge" } else { "stop" }, key.job),
-        Act::Attest { key, done } => format!("attest {} version {}", key.job, done.version),
+        Act::Attest { key, done, .. } => format!("attest {} version {}", key.job, done.version),
         Act::Tail { task, .. } => format!("tail {task}"),
     }
 }

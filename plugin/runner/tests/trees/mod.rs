@@ -3,6 +3,7 @@
 mod errors;
 mod lead;
 mod memory;
+mod outputs;
 mod runs;
 mod webhooks;
 
