@@ -265,20 +265,21 @@ impl JobStep {
         }
     }
 
-    /// Takes what the job says of itself with all filled in.
+    /// Takes what the job says of itself with all filled in. In an earlier process it may have been another: then it is
+    /// submitted as it is now, and [`Act::Submit`] looks what is registered.
     fn filled(&mut self, blueprint: Blueprint) {
-        if !matches!(self.phase, Phase::Waiting { .. } | Phase::Due(_) | Phase::Submitting { .. }) {
-            return;
+        let due = match &mut self.phase {
+            Phase::Waiting { .. } => None,
+            Phase::Due(due) | Phase::Submitting { due, .. } => Some(due),
+            Phase::Submitted(_) | Phase::Failed { .. } => return,
+        };
+        if let Some(due) = due {
+            due.spec = Some(blueprint.spec.clone());
         }
-        let is_another = blueprint.spec != self.marks.spec;
         self.fill.done();
         self.marks.spec = blueprint.spec.clone();
         self.limit = self.own_limit.unwrap_or_else(|| limit_of(&blueprint));
         self.blueprint = blueprint;
-        if is_another {
-            // It is decided anew. What an earlier process may have submitted shows by its marks.
-            self.phase = Phase::Waiting { look_until: None };
-        }
     }
 
     /// The first look, and what follows from it. `None` when the step has moved on.
