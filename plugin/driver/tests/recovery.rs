@@ -287,7 +287,16 @@ fn a_handle_without_one_of_its_keys_is_refused() {
         let state: Value = rmp_serde::from_slice(bytes).unwrap();
         // What the user named may be absent: a wait, a job, a hook, a variable, a key of the meta.
         let names = [
-            "waits", "deadlines", "jobs", "hooks", "webhooks", "headers", "vars", "meta", "outputs", "context",
+            "waits",
+            "deadlines",
+            "jobs",
+            "hooks",
+            "webhooks",
+            "headers",
+            "vars",
+            "meta",
+            "outputs",
+            "context",
         ];
         let keys: Vec<String> = keys(&state)
             .into_iter()

@@ -64,7 +64,8 @@ impl Tree {
             let Some(blueprint) = self.after.remove(&name) else { continue };
             let memory = self.remembered.remove(&name).map(|(_, memory)| memory);
             let marks = Marks { tree: self.name.clone(), node: name.clone(), spec: blueprint.spec.clone() };
-            let hook = HookStep::new(now, &hook, blueprint, marks, Fill::new(self.plan.references(&name)), memory);
+            let hook =
+                HookStep::new(now, &hook, blueprint, marks, Fill::new(self.plan.references(&name)), memory);
             if let Some(job) = hook.running().cloned() {
                 self.watchers.entry(job.clone()).or_default().insert(name.clone());
                 out.actions.push(Action::Watch([job].into()));

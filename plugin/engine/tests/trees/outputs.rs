@@ -42,7 +42,7 @@ fn what_a_step_takes_from_others_is_read_when_they_are_satisfied() {
         log     api: blocked: waits for db, seed
         act     db: submit db
         log     db: working: is being submitted
-        act     seed: launch seed-shop-5f5258e7-1
+        act     seed: launch seed-shop-5f82332a-1
         log     seed: working: is being launched
         event   0 of 3 satisfied · db: is being submitted; gives up in 10m 30s · seed: is being launched; gives up in 5m
         log     db: gated: Nomad does not show version 0 yet
@@ -59,10 +59,10 @@ fn what_a_step_takes_from_others_is_read_when_they_are_satisfied() {
         log     seed: working: has failed: it failed: allocation a110c000: task main exited with 3
         log     seed: | connecting
         log     seed: | psql: no route to host
-        act     seed: stop seed-shop-5f5258e7-1
+        act     seed: stop seed-shop-5f82332a-1
         log     seed: working: has failed: it failed: allocation a110c000: task main exited with 3; its last words: connecting / psql: no route to host
-        log     seed: satisfied: failed (on_failure = continue): seed-shop-5f5258e7-1: it failed: allocation a110c000: task main exited with 3; its last words: connecting / psql: no route to host
-        act     api: fill $(db.pass) $(db.port) $(db.id)=db $(db.namespace)=default $(seed.exit_code)=3 $(seed.id)=seed-shop-5f5258e7-1
+        log     seed: satisfied: failed (on_failure = continue): seed-shop-5f82332a-1: it failed: allocation a110c000: task main exited with 3; its last words: connecting / psql: no route to host
+        act     api: fill $(db.pass) $(db.port) $(db.id)=db $(db.namespace)=default $(seed.exit_code)=3 $(seed.id)=seed-shop-5f82332a-1
         log     api: working: reads $(db.id), $(db.namespace), $(db.pass), $(db.port), $(seed.exit_code), $(seed.id)
         act     api: submit api
         log     api: working: is being submitted
@@ -296,7 +296,7 @@ fn a_hook_waits_for_what_it_takes_and_fails_without() {
         act     seed: fill $(db.port)
     22s: time passes
         act     seed: fill $(db.port)
-        act     seed: dispatch seed as seed-shop-5f5258e7-1
+        act     seed: dispatch seed as seed-shop-5f82332a-1
         log     seed: working: is being launched
         log     seed: gated: looking at Nomad
         log     seed: gated: 0 of 1 complete, 1 running
@@ -304,10 +304,10 @@ fn a_hook_waits_for_what_it_takes_and_fails_without() {
         event   1 of 2 satisfied · seed: 0 of 1 complete, 1 running; gives up in 9m 47s
     40s: seed/dispatch is Good
         act     seed: tail main
-        log     seed: satisfied: seed/dispatch-seed-shop-5f5258e7-1: 1 of 1 complete
+        log     seed: satisfied: seed/dispatch-seed-shop-5f82332a-1: 1 of 1 complete
         log     seed: | connecting
         log     seed: | psql: no route to host
-        act     seed: purge seed/dispatch-seed-shop-5f5258e7-1
+        act     seed: purge seed/dispatch-seed-shop-5f82332a-1
         log     done after 40s: created db, 1 hook run
         event   done after 40s: created db, 1 hook run
         finish  done

@@ -54,7 +54,6 @@ impl Stage {
     /// Everything that a run leaves behind but the jobs: its words, its journal, its records.
     fn traces(&self, run: &Process) -> String {
         let journal = std::fs::read_to_string(self.task_dir().join("dtree/journal")).unwrap();
-        assert!(journal.contains("submitted"), "{journal}");
         let records: Vec<String> = self
             .fake
             .take_writes()
@@ -62,6 +61,7 @@ impl Stage {
             .filter(|write| write.path.contains("/var/dtree"))
             .map(|write| write.body.to_string())
             .collect();
+        assert!(records.concat().contains("submitted"), "{records:?}");
         format!("{}\n{journal}\n{records:?}\n{:?}", run.diary.text(), run.running.status())
     }
 }
