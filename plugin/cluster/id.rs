@@ -71,6 +71,33 @@ text_id!(
     ClientId
 );
 
+text_id!(
+    /// The ID of a lock on one of Nomad's Variables: a UUID that its holder chooses.
+    LockId
+);
+text_id!(
+    /// The ID of a tree's run: eight hexadecimal digits. A run that is continued elsewhere keeps it.
+    RunId
+);
+
+impl LockId {
+    /// The lock that follows from `parts`: the same parts make the same lock.
+    pub fn of<'a>(parts: impl IntoIterator<Item = &'a str>) -> Self {
+        let hex = super::digest(parts);
+        let part = |range| hex.get(range).unwrap_or_default();
+        Self([part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-"))
+    }
+}
+
+impl RunId {
+    /// The run that `tree` begins in `alloc` at `at`, in milliseconds: another instant is another run.
+    pub fn of(tree: &super::TreeName, alloc: &AllocId, at: u64) -> Self {
+        let mut hex = super::digest([tree.as_str(), alloc.as_str(), &at.to_string()]);
+        hex.truncate(8);
+        Self(hex)
+    }
+}
+
 /// The first eight characters of a UUID, which Nomad's own commands print and accept.
 fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)

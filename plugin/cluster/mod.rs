@@ -27,7 +27,9 @@ pub use allocation::{AllocStatus, Allocation, Check, CheckStatus, TaskPhase, Tas
 pub use deployment::{Deployment, DeploymentGroup, DeploymentStatus};
 pub use digest::digest;
 pub use evaluation::{Evaluation, EvaluationStatus};
-pub use id::{AllocId, ClientId, DeploymentId, EvalId, JobId, JobKey, JobVersion, Namespace, RaftIndex};
+pub use id::{
+    AllocId, ClientId, DeploymentId, EvalId, JobId, JobKey, JobVersion, LockId, Namespace, RaftIndex, RunId,
+};
 pub use job::{Group, Job, JobType, Lifecycle, LifecycleHook, TaskSpec, UpdatePolicy};
 pub use marks::{Marks, SpecHash, TreeName};
 pub use name::nearest;

@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{JobStub, wire};
+use super::{JobStub, Variable, VariableStub, wire};
 use crate::cluster::{
     AllocStatus, Allocation, Check, CheckStatus, Deployment, DeploymentGroup, DeploymentStatus, Evaluation,
-    EvaluationStatus, Group, Job, JobKey, JobType, JobVersion, Lifecycle, LifecycleHook, Marks, RaftIndex,
-    TaskPhase, TaskSpec, TaskState, UpdatePolicy, VersionRecord,
+    EvaluationStatus, Group, Job, JobKey, JobType, JobVersion, Lifecycle, LifecycleHook, LockId, Marks,
+    RaftIndex, TaskPhase, TaskSpec, TaskState, UpdatePolicy, VersionRecord,
 };
 
 /// Nomad's name for its own service registry.
@@ -142,6 +142,19 @@ impl From<wire::Lifecycle> for Lifecycle {
             wire::LifecycleHook::Poststop => LifecycleHook::Poststop,
         };
         Self { hook, is_sidecar: lifecycle.sidecar }
+    }
+}
+
+impl From<wire::Variable> for Variable {
+    fn from(variable: wire::Variable) -> Self {
+        let lock = variable.lock.map(|lock| LockId::from(lock.id));
+        Self { items: variable.items, index: RaftIndex(variable.modify_index), lock }
+    }
+}
+
+impl From<wire::VariableStub> for VariableStub {
+    fn from(stub: wire::VariableStub) -> Self {
+        Self { path: stub.path, index: RaftIndex(stub.modify_index), is_locked: stub.lock.is_some() }
     }
 }
 

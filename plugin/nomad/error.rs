@@ -6,7 +6,7 @@
 use std::{error::Error as _, fmt::Write as _, io, path::PathBuf, time::Duration};
 
 use super::Asker;
-use crate::cluster::{JobKey, Namespace};
+use crate::cluster::{JobKey, Namespace, RaftIndex};
 
 /// A request to Nomad's HTTP API that gave no usable answer.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +90,16 @@ pub enum Error {
         /// Nomad's reason in one line.
         said: String,
     },
+    /// A variable is not what the writer thought it was, or is locked.
+    #[error("Nomad did not {wanted}: {said}")]
+    Conflict {
+        /// A verb phrase: "write the variable `dtree/…`".
+        wanted: String,
+        /// What is there instead, where Nomad shows it.
+        found: Option<RaftIndex>,
+        /// In one line.
+        said: String,
+    },
     /// The answer is not what Nomad's API promises.
     #[error("cannot understand Nomad's answer when asked to {wanted}")]
     Garbled {
@@ -120,7 +130,7 @@ pub enum Capability {
     DispatchJob,
     /// `read-logs`: to read what tasks have written.
     ReadLogs,
-    /// `read` and `write` on dtree's own variables: to keep what outlives a run.
+    /// `list`, `read`, `write` and `destroy` on dtree's own variables: to keep what outlives a run.
     Variables,
 }
 
@@ -129,7 +139,7 @@ impl Capability {
     fn rule(self, namespace: &Namespace) -> String {
         if self == Self::Variables {
             return format!(
-                "namespace \"{namespace}\" {{ variables {{ path \"dtree/*\" {{ capabilities = [\"read\", \"write\"] }} }} }}"
+                "namespace \"{namespace}\" {{ variables {{ path \"dtree/*\" {{ capabilities = [\"list\", \"read\", \"write\", \"destroy\"] }} }} }}"
             );
         }
         let more = self.name().map(|name| format!(", \"{name}\"")).unwrap_or_default();
@@ -162,6 +172,8 @@ impl Capability {
 const PASSED_ON: &str = "rpc error: ";
 /// What Nomad says when a job is not as the writer thought it was.
 const CONFLICT: &str = "Enforcing job modify index";
+/// What Nomad says of a variable that is too large.
+const TOO_LARGE: &str = "limited to 64KiB";
 /// What agents and servers say, with status 500, when a request got lost between them or had no leader to go to.
 const LOST_BETWEEN_SERVERS: [&str; 22] = [
     "No cluster leader",
@@ -211,6 +223,7 @@ impl Error {
             | Self::TokenFile { .. }
             | Self::Denied { .. }
             | Self::Unidentified { .. }
+            | Self::Conflict { .. }
             | Self::Garbled { .. }
             | Self::TooLong { .. } => false,
         }
@@ -226,6 +239,7 @@ impl Error {
             Self::Unreachable { .. }
             | Self::TimedOut { .. }
             | Self::StreamLost { .. }
+            | Self::Conflict { .. }
             // It was done; only what Nomad said of it is lost.
             | Self::Garbled { .. }
             | Self::TooLong { .. }
@@ -239,10 +253,15 @@ impl Error {
         }
     }
 
-    /// Whether a job was not registered because it is not what the writer thought it was: somebody, perhaps the
-    /// writer himself, has changed it, made it or taken it away in the meantime.
+    /// Whether a job or a variable was not written because it is not what the writer thought it was: somebody, perhaps
+    /// the writer himself, has changed it, made it, locked it or taken it away in the meantime.
     pub fn is_conflict(&self) -> bool {
-        self.refusal().is_some_and(|said| said.starts_with(CONFLICT))
+        matches!(self, Self::Conflict { .. }) || self.refusal().is_some_and(|said| said.starts_with(CONFLICT))
+    }
+
+    /// Whether a variable was not written because Nomad does not take as much.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Self::Refused { said, .. } if said.contains(TOO_LARGE))
     }
 
     /// What a server has said to refuse, without what the agents between have put before it.
@@ -263,6 +282,7 @@ impl Error {
             | Self::TimedOut { .. }
             | Self::StreamLost { .. }
             | Self::Refused { .. }
+            | Self::Conflict { .. }
             | Self::Garbled { .. }
             | Self::TooLong { .. } => false,
         }
@@ -308,6 +328,7 @@ impl Error {
             Self::BadAddress { .. }
             | Self::StreamLost { .. }
             | Self::Refused { .. }
+            | Self::Conflict { .. }
             | Self::Garbled { .. }
             | Self::TooLong { .. } => None,
         }

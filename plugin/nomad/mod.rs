@@ -29,6 +29,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod variables;
 mod wire;
 mod writes;
 
@@ -36,4 +37,5 @@ pub use client::{Asker, Client, JobStub, Read};
 pub use endpoint::{Endpoint, Token};
 pub use error::{Capability, Error};
 pub use stream::{Beat, EventStream, Topics, Transaction, Update};
+pub use variables::{Cas, Lock, Variable, VariableStub};
 pub use writes::LogStream;

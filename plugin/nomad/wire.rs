@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 
+use crate::cluster::LockId;
+
 /// Reads `null` as the default.
 fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
     Option::deserialize(from).map(Option::unwrap_or_default)
@@ -413,11 +415,54 @@ pub(super) struct Dispatch<'a> {
     pub(super) idempotency_token: &'a str,
 }
 
-/// A variable, as it is read and as it is written.
-#[derive(Debug, Deserialize, Serialize)]
+/// A variable, as it is read.
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Variable {
+    /// Absent where a lock was acquired without any.
+    #[serde(default, deserialize_with = "nullable")]
     pub(super) items: BTreeMap<String, String>,
+    pub(super) modify_index: u64,
+    #[serde(default)]
+    pub(super) lock: Option<Lock>,
+}
+
+/// A variable in a list, and in the answer to a write.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct VariableStub {
+    pub(super) path: String,
+    pub(super) modify_index: u64,
+    #[serde(default)]
+    pub(super) lock: Option<Lock>,
+}
+
+/// The body that writes a variable, or has to do with its lock.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct PutVariable<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) items: Option<&'a BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) lock: Option<Lock>,
+}
+
+/// A variable's lock.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Lock {
+    #[serde(rename = "ID", default)]
+    pub(super) id: String,
+    #[serde(rename = "TTL", default, skip_serializing_if = "Option::is_none")]
+    pub(super) ttl: Option<String>,
+    #[serde(rename = "LockDelay", default, skip_serializing_if = "Option::is_none")]
+    pub(super) delay: Option<String>,
+}
+
+impl Lock {
+    /// What tells it from others.
+    pub(super) fn only(id: &LockId) -> Self {
+        Self { id: id.to_string(), ttl: None, delay: None }
+    }
 }
 
 /// A line of the event stream, without what its events carry.

@@ -56,12 +56,6 @@ fn path(key: &JobKey, rest: &str) -> String {
     within(&format!("/v1/job/{}{rest}", encode(key.job.as_str())), &key.namespace)
 }
 
-/// Where a variable is. Its path is made of segments, which stay.
-fn variable_path(namespace: &Namespace, path: &str) -> String {
-    let segments: Vec<String> = path.split('/').map(encode).collect();
-    within(&format!("/v1/var/{}", segments.join("/")), namespace)
-}
-
 /// The path of a version's name.
 fn tag_path(key: &JobKey, name: &str) -> String {
     path(key, &format!("/versions/{}/tag", encode(name)))
@@ -171,36 +165,6 @@ impl Client {
         let mut versions: Vec<VersionRecord> = read.value.versions.into_iter().map(Into::into).collect();
         versions.sort_by_key(|version| std::cmp::Reverse(version.version));
         Ok(versions)
-    }
-
-    /// The items of the variable at `path`, or `None` when there is none.
-    pub async fn variable(
-        &self,
-        namespace: &Namespace,
-        path: &str,
-    ) -> Result<Option<BTreeMap<String, String>>, Error> {
-        let wanted = format!("read the variable `{path}`");
-        let answer = self.ask(&variable_path(namespace, path), &wanted).await?;
-        if answer.head.status() == StatusCode::NOT_FOUND {
-            return Ok(None);
-        }
-        let answer = self.allowed(answer, &wanted, namespace, Capability::Variables)?;
-        let variable: Read<wire::Variable> = decode(answer, &wanted)?;
-        Ok(Some(variable.value.items))
-    }
-
-    /// Writes the variable at `path`, over what is there.
-    pub async fn set_variable(
-        &self,
-        namespace: &Namespace,
-        path: &str,
-        items: &BTreeMap<String, String>,
-    ) -> Result<(), Error> {
-        let wanted = format!("write the variable `{path}`");
-        let body = wire::Variable { items: items.clone() };
-        let answer = self.send(Method::PUT, &variable_path(namespace, path), Some(&body), &wanted).await?;
-        self.allowed(answer, &wanted, namespace, Capability::Variables)?;
-        Ok(())
     }
 
     /// The end of what a task has written: at most `bytes` bytes, what is no UTF-8 replaced. Empty when it has not

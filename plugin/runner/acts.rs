@@ -15,7 +15,7 @@ use crate::{
     engine::{Act, Report, Submission, Trouble},
     jobspec::{self, Prepared, Spec, TaskDir},
     manifest::{Hook, Launch, Moment, Tree},
-    nomad::{self, Client, LogStream},
+    nomad::{self, Cas, Client, LogStream},
     watch::Viewer,
 };
 
@@ -193,7 +193,7 @@ impl Hands {
         let (namespace, path) = self.record_of(key);
         let items = client.variable(&namespace, &path).await.map_err(|error| read_trouble(&error))?;
         // What is not understood attests nothing.
-        let done = items.and_then(|items| serde_json::from_str::<Attested>(items.get(DONE)?).ok());
+        let done = items.and_then(|items| serde_json::from_str::<Attested>(items.items.get(DONE)?).ok());
         Ok(Report::Recalled { versions, done })
     }
 
@@ -203,7 +203,10 @@ impl Hands {
             .map_err(|error| Trouble { why: error.to_string(), is_transient: false })?;
         let items = [("tree", self.tree.to_string()), ("job", key.to_string()), (DONE, text)];
         let items = items.map(|(name, value)| (name.to_owned(), value)).into();
-        client.set_variable(&namespace, &path, &items).await.map_err(|error| write_trouble(&error))?;
+        client
+            .put_variable(&namespace, &path, &items, Cas::Any)
+            .await
+            .map_err(|error| write_trouble(&error))?;
         Ok(Report::Done)
     }
 

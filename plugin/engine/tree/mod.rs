@@ -44,7 +44,7 @@ use super::{
     scene::{Scene, asks_for_checks},
 };
 use crate::{
-    cluster::{JobKey, Place, Sight, TreeName},
+    cluster::{JobKey, Place, RunId, Sight, TreeName},
     manifest,
     plan::Plan,
 };
@@ -61,6 +61,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(3);
 pub(super) struct Tree {
     plan: Plan,
     name: TreeName,
+    /// The run that this is, once it is prepared: whoever goes on with it elsewhere is the same run.
+    run: Option<RunId>,
     scene: Scene,
     began: Time,
     /// Whether that is remembered.
@@ -124,6 +126,7 @@ impl Tree {
             wakes: wakes(&plan),
             plan,
             name,
+            run: None,
             scene: Scene::new(place),
             began,
             has_begun,
@@ -163,7 +166,8 @@ impl Tree {
                 self.scene.check(checks);
                 agenda.add(self.steps.values());
             }
-            Event::Prepared { blueprints, is_same } => {
+            Event::Prepared { blueprints, is_same, run } => {
+                self.run.get_or_insert(run);
                 self.set_up(now, blueprints, is_same, &mut out);
                 agenda.add(self.steps.values());
             }

@@ -14,6 +14,7 @@
 mod sample;
 mod serve;
 mod store;
+mod variables;
 mod writes;
 
 use std::{
@@ -53,7 +54,7 @@ pub(crate) struct State {
     jobs: BTreeMap<Key, Value>,
     /// The versions before the current one, oldest first.
     history: BTreeMap<Key, Vec<Value>>,
-    variables: BTreeMap<Key, Value>,
+    variables: BTreeMap<Key, variables::Kept>,
     /// Allocation, task, and `stdout` or `stderr`.
     logs: BTreeMap<(String, String, String), String>,
     allocations: BTreeMap<String, Value>,
@@ -64,6 +65,8 @@ pub(crate) struct State {
     requests: Vec<Seen>,
     sockets: BTreeMap<PathBuf, CancellationToken>,
     answers: Vec<Script>,
+    /// What a request is answered after so many more.
+    nth: Option<(usize, Answer)>,
     writes: Vec<Written>,
     /// Whether tokens matter. Without, any token may do anything.
     pub(crate) acls: bool,
@@ -259,6 +262,16 @@ impl FakeNomad {
         self.state().answers.push(Script { path: path.to_owned(), is_next_write: true, answer });
     }
 
+    /// Answers the request after the next `n` so, whatever it is about. Streams do not count.
+    pub(crate) fn answer_nth(&self, n: usize, answer: Answer) {
+        self.state().nth = Some((n, answer));
+    }
+
+    /// Whether the request that is to be answered in another way is still to come.
+    pub(crate) fn is_nth_to_come(&self) -> bool {
+        self.state().nth.is_some()
+    }
+
     /// What a task has written.
     pub(crate) fn log(&self, alloc: &str, task: &str, stream: &str, text: &str) {
         let key = (alloc.to_owned(), task.to_owned(), stream.to_owned());
@@ -277,7 +290,9 @@ impl FakeNomad {
 
     /// Answers with the truth again.
     pub(crate) fn answer_truly(&self) {
-        self.state().answers.clear();
+        let mut state = self.state();
+        state.answers.clear();
+        state.nth = None;
     }
 
     /// How many streams are open.

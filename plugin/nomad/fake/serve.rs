@@ -91,7 +91,7 @@ async fn taken_apart(request: Request<Incoming>) -> Asked {
         .query()
         .unwrap_or_default()
         .split('&')
-        .filter_map(|pair| pair.split_once('='))
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
         .map(|(key, value)| (key.to_owned(), unescape(value)))
         .collect();
     let namespace =
@@ -114,6 +114,12 @@ async fn taken_apart(request: Request<Incoming>) -> Asked {
 impl State {
     /// What is to be answered instead of the truth, if anything.
     fn scripted(&mut self, asked: &Asked) -> Option<Answer> {
+        match &mut self.nth {
+            Some(_) if asked.path == "/v1/event/stream" => {}
+            Some((0, _)) => return self.nth.take().map(|(_, answer)| answer),
+            Some((left, _)) => *left -= 1,
+            None => {}
+        }
         let fits = |script: &super::Script| {
             if script.is_next_write {
                 asked.method != Method::GET && asked.path == script.path
@@ -190,9 +196,15 @@ impl State {
             "/v1/evaluations" => list(&mut self.evaluations.values()),
             _ => {
                 if let Some(variable) = path.strip_prefix("/v1/var/") {
-                    return match self.variables.get(&(namespace.clone(), unescape(variable))) {
-                        Some(items) => plain(200, self.index, json!({ "Items": items }).to_string()),
-                        None => plain(404, 0, "variable not found"),
+                    return self.variable(namespace, &unescape(variable));
+                }
+                if path == "/v1/vars" {
+                    return self.list_variables(asked);
+                }
+                if let Some(alloc) = path.strip_prefix("/v1/allocation/") {
+                    return match self.allocations.get(&unescape(alloc)) {
+                        Some(allocation) => plain(200, self.index, allocation.to_string()),
+                        None => plain(404, 0, "alloc not found"),
                     };
                 }
                 if let Some(alloc) = path.strip_prefix("/v1/client/fs/logs/") {

@@ -92,7 +92,7 @@ impl State {
             }
             ["job", id, "dispatch"] => self.dispatch(namespace, id, &body),
             ["job", id, "versions", name, "tag"] if *method == Method::DELETE => untag(id, name),
-            ["var", path @ ..] => Ok(self.set_variable(namespace, &path.join("/"), &body)),
+            ["var", path @ ..] => self.write_variable(asked, &path.join("/")),
             _ => Err((404, "Invalid path".to_owned())),
         };
         let status = outcome.as_ref().map_or_else(|(status, _)| *status, |_| 200);
@@ -230,11 +230,6 @@ impl State {
         child["Meta"].as_object_mut().unwrap().extend(given);
         let index = self.change(|write| write.register(child));
         Ok(json!({ "DispatchedJobID": child_id, "EvalID": "", "JobCreateIndex": index }))
-    }
-
-    fn set_variable(&mut self, namespace: &str, path: &str, body: &Value) -> Value {
-        self.variables.insert((namespace.to_owned(), path.to_owned()), body["Items"].clone());
-        json!({ "Items": body["Items"] })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The client against a fake Nomad, and against JSON that a real one sent.
 
+mod variables;
 mod writes;
 
 use std::{collections::BTreeSet, time::Duration};

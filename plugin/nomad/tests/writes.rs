@@ -169,23 +169,6 @@ async fn versions_are_listed_with_whose_they_are() {
 }
 
 #[tokio::test]
-async fn a_variable_is_read_as_it_was_written() {
-    let fake = FakeNomad::start();
-    let client = client(&fake, "t");
-    let path = "dtree/default/shop/default/api~2Ev1";
-    assert_eq!(client.variable(&shop(), path).await.unwrap(), None);
-    let items = |done: &str| [("done".to_owned(), done.to_owned())].into();
-    client.set_variable(&shop(), path, &items("1")).await.unwrap();
-    client.set_variable(&shop(), path, &items("2")).await.unwrap();
-    assert_eq!(client.variable(&shop(), path).await.unwrap(), Some(items("2")));
-    assert_eq!(client.variable(&"other".into(), path).await.unwrap(), None);
-    fake.state().acls = true;
-    fake.state().allowed.insert(("t".to_owned(), "elsewhere".to_owned()));
-    let denied = client.set_variable(&shop(), path, &items("3")).await.unwrap_err();
-    assert!(denied.is_denied() && denied.hint().unwrap().contains("variables"), "{denied:?}");
-}
-
-#[tokio::test]
 async fn the_end_of_a_log_is_read_and_no_more() {
     let fake = FakeNomad::start();
     let client = client(&fake, "t");
