@@ -20,6 +20,7 @@ mod path;
 mod problem;
 mod raw;
 pub mod schema;
+mod stop;
 mod tree;
 mod value;
 mod wait;
@@ -29,8 +30,9 @@ use std::collections::BTreeMap;
 pub use path::TaskPath;
 pub use problem::{Problem, Problems};
 use serde::{Deserialize, Serialize};
+pub use stop::Stop;
 pub use tree::{Hook, JobNode, Launch, Moment, Ready, Tree};
-pub use value::{AtLeast, OnBlocked, OnFailure, OnHookFailure, OnTimeout, Retain, Until};
+pub use value::{AtLeast, OnBlocked, OnFailure, OnHookFailure, OnTimeout, Retain, Until, Verb};
 pub use wait::{Subject, Wait};
 
 /// A task's whole configuration.

@@ -18,6 +18,7 @@
 
 mod blueprint;
 mod naming;
+mod stopping;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,9 +29,10 @@ use petgraph::{
     graphmap::DiGraphMap,
 };
 
+use self::stopping::Stopping;
 use crate::{
     cluster::{JobKey, Place, nearest},
-    manifest::{Hook, Manifest, Moment, Problem, Problems, Tree},
+    manifest::{Hook, Manifest, Moment, Problem, Problems, Tree, Verb},
 };
 
 /// A manifest that can be carried out, and the order of its steps.
@@ -40,6 +42,8 @@ pub struct Plan {
     order: Vec<String>,
     /// Only for a tree; a gate's waits name what they need themselves.
     needs: BTreeMap<String, Vec<String>>,
+    /// Only for a stop: what each job stands on, directly or through others.
+    foundations: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Plan {
@@ -61,11 +65,15 @@ impl Plan {
             );
         }
         match toposort(&graph, None) {
+            Ok(_) if problems.is_empty() && is_stop(&manifest) => {
+                let Stopping { order, needs, foundations } = Stopping::of(&manifest, &needs);
+                Ok(Self { manifest, order, needs, foundations })
+            }
             Ok(order) if problems.is_empty() => {
                 let order = order.into_iter().filter(|name| is_block(&manifest, name)).map(str::to_owned);
                 let order = order.collect();
                 let needs = if manifest.tree.is_some() { needs } else { BTreeMap::new() };
-                Ok(Self { manifest, order, needs })
+                Ok(Self { manifest, order, needs, foundations: BTreeMap::new() })
             }
             Ok(_) | Err(_) => Err(problems),
         }
@@ -76,8 +84,8 @@ impl Plan {
         &self.manifest
     }
 
-    /// The names of the steps of a run: each after all that it depends on, else by name. Hooks around a stop and
-    /// after a run are none of them.
+    /// The names of the steps: each after all that it depends on, else by name. Of a run, hooks around a stop and after a
+    /// run are none of them; of a stop only its jobs, its waits, and the hooks around it are.
     pub fn order(&self) -> &[String] {
         &self.order
     }
@@ -88,11 +96,25 @@ impl Plan {
         self.needs.get(name).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether it is the stop of a tree.
+    pub fn is_stop(&self) -> bool {
+        is_stop(&self.manifest)
+    }
+
+    /// In a stop: the jobs and waits that job `name` needs to be up, directly or through others.
+    pub fn foundations(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.foundations.get(name).into_iter().flatten().map(String::as_str)
+    }
+
     /// The jobs to look at for a task at `place`: its own, and those that are waited for.
     pub fn subjects(&self, place: &Place) -> BTreeSet<JobKey> {
         let awaited = self.manifest.waits.values().filter_map(|wait| wait.subject.job(place));
         awaited.chain([place.job.clone()]).collect()
     }
+}
+
+fn is_stop(manifest: &Manifest) -> bool {
+    manifest.tree.as_ref().is_some_and(|tree| tree.verb == Verb::Stop)
 }
 
 /// The steps that each step needs. Names that no block has are left out.

@@ -180,6 +180,8 @@ fn third_handle() -> Handle {
         }},
         "after_success": {"tell": {"dispatch": "chat"}},
         "after_failure": {"alarm": {"dispatch": "pager", "retries": 3}},
+        "verb": "stop",
+        "stop": {"purge": true, "target": "api", "with_dependencies": true, "timeout": "2m"},
     });
     handle_of(&config, &[("redis", 1_795_158_842_042)])
 }
