@@ -29,11 +29,11 @@ mod tree;
 use std::collections::BTreeMap;
 
 pub use self::{
-    event::{Act, Action, Event, Outcome, Report, Submission, Trouble},
+    event::{Act, Action, Event, Holder, Outcome, Report, Submission, Trouble},
     node::NodeState,
     status::{NodeStatus, Status},
     time::Time,
-    tree::{Cause, Due, Ended, Entry, Memory, Submitted, Try},
+    tree::{Cause, Doomed, Due, Ended, Entry, Memory, Stopped, Submitted, Try},
 };
 use self::{gate::Gate, tree::Tree};
 use crate::{

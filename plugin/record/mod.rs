@@ -11,10 +11,12 @@
 //! What the entries mean is not known here.
 
 mod beneath;
+mod held;
 mod journal;
 mod path;
 #[cfg(test)]
 mod tests;
 
+pub use held::{all_of as held_all_of, by as held_by};
 pub use journal::{Error, Journal};
 pub use path::of_job as path_of_job;

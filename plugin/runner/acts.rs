@@ -89,6 +89,10 @@ impl Hands {
                 client.deregister(&key, purge).await.map_err(|error| write_trouble(&error))?;
                 Ok(Report::Done)
             }
+            Act::Holders { key } => self.holders(&client, &key).await,
+            Act::Hold { key } => self.hold(&client, &key).await,
+            Act::LetGo { key } => self.let_go(&client, &key).await,
+            Act::Stop { key, doomed, purge } => self.stop(&client, &key, &doomed, purge).await,
             Act::Attest { key, done } => self.attest(&client, &key, &done).await,
             Act::Tail { key, alloc, task } => {
                 let mut text = String::new();
@@ -211,7 +215,7 @@ impl Hands {
     }
 
     /// Where it is written down what has become of a job: in the tree's own namespace.
-    fn record_of(&self, key: &JobKey) -> (Namespace, String) {
+    pub(super) fn record_of(&self, key: &JobKey) -> (Namespace, String) {
         (self.viewer.job.namespace.clone(), crate::record::path_of_job(&self.tree, key))
     }
 
@@ -240,12 +244,12 @@ fn lost(name: &str) -> Trouble {
 }
 
 /// A question that was not answered.
-fn read_trouble(error: &nomad::Error) -> Trouble {
+pub(super) fn read_trouble(error: &nomad::Error) -> Trouble {
     Trouble { why: told(error), is_transient: error.is_transient() }
 }
 
 /// A write that may not have been carried out.
-fn write_trouble(error: &nomad::Error) -> Trouble {
+pub(super) fn write_trouble(error: &nomad::Error) -> Trouble {
     Trouble { why: told(error), is_transient: error.is_unsettled() }
 }
 

@@ -20,6 +20,7 @@ mod commands;
 mod errand;
 mod memory;
 mod outlook;
+mod stops;
 
 use std::{
     collections::BTreeMap,

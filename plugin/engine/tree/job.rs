@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// How long a job that must be looked at may stay out of sight before its step fails.
-const LOOK_LIMIT: Duration = Duration::from_mins(5);
+pub(super) const LOOK_LIMIT: Duration = Duration::from_mins(5);
 /// What is in the way before every job was seen.
 pub(super) const LOOKS_FIRST: &str = "looks at all jobs of the tree first";
 /// What a job may take longer than its own progress deadline: Nomad tells of a failure with a delay.

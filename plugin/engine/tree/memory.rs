@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    cluster::{JobKey, RaftIndex},
+    cluster::{JobKey, JobVersion, RaftIndex, SpecHash},
     condition::Rollout,
     engine::{Submission, Time},
 };
@@ -63,6 +63,17 @@ pub enum Memory {
     },
     /// A job is registered as the tree wants it.
     Submitted(Submitted),
+    /// A job will be stopped when its hooks have run.
+    Doomed(Doomed),
+    /// A job is being stopped: it may be stopped already, or not yet.
+    Stopping {
+        /// What ran.
+        doomed: Doomed,
+        /// When nothing of it may run any more.
+        deadline: Time,
+    },
+    /// A job is stopped.
+    Stopped(Stopped),
     /// A job has failed.
     Failed {
         /// Why.
@@ -142,6 +153,30 @@ pub struct Submitted {
     pub was_ready: bool,
     /// The rollout it belongs to, once that was asked for. Only jobs with post hooks need it.
     pub rollout: Option<Rollout>,
+}
+
+/// What runs of a job that is to be stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Doomed {
+    /// When it was first registered since it was last purged.
+    pub create_index: RaftIndex,
+    /// Its version.
+    pub version: JobVersion,
+    /// From what it was made.
+    pub spec: SpecHash,
+}
+
+/// A job that this run has stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stopped {
+    /// What ran.
+    pub doomed: Doomed,
+    /// When the stop was written; zero where the job was gone by then.
+    pub at: RaftIndex,
+    /// When nothing of it may run any more.
+    pub deadline: Time,
 }
 
 /// One attempt to run a hook.
