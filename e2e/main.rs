@@ -25,4 +25,5 @@ mod tree_failure;
 mod tree_hooks;
 mod tree_journal;
 mod tree_recovery;
+mod tree_stop;
 mod trees;

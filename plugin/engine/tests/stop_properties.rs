@@ -120,16 +120,14 @@ impl Case {
             jobs.insert("n0".to_owned(), json!({"jobspec": "x"}));
         }
         let labels: Vec<String> = jobs.keys().cloned().collect();
-        let stop = match self.target {
-            Some((n, with_dependencies)) => json!({
+        let stop = if let Some((n, with_dependencies)) = self.target {
+            json!({
                 "purge": self.purge, "target": labels[usize::from(n) % labels.len()],
                 "with_dependencies": with_dependencies,
-            }),
-            None => {
-                let exclude: Vec<&String> =
-                    labels.iter().filter(|label| self.job(label).is_excluded).collect();
-                json!({"purge": self.purge, "exclude": exclude})
-            }
+            })
+        } else {
+            let exclude: Vec<&String> = labels.iter().filter(|label| self.job(label).is_excluded).collect();
+            json!({"purge": self.purge, "exclude": exclude})
         };
         json!({
             "verb": "stop", "stop": stop, "job": jobs, "wait": waits,

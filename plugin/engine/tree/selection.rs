@@ -160,36 +160,31 @@ fn choices(
     }
     let stays: Vec<&str> =
         jobs.keys().copied().filter(|name| runs(name) && choices.get(*name) != Some(&Choice::Stop)).collect();
-    choices.extend(waits(plan, scene, &stays, jobs.keys().copied()));
+    let names: Vec<&str> = jobs.keys().copied().collect();
+    choices.extend(waits(plan, scene, &stays, &names));
     choices
 }
 
 /// Which waits are let go: those that nothing needs which stays, nor another wait for the same job.
-fn waits<'a>(
-    plan: &Plan,
-    scene: &Scene,
-    stays: &[&str],
-    jobs: impl Iterator<Item = &'a str> + Clone,
-) -> BTreeMap<String, Choice> {
+fn waits(plan: &Plan, scene: &Scene, stays: &[&str], jobs: &[&str]) -> BTreeMap<String, Choice> {
     let all = &plan.manifest().waits;
     let is_needed_by = |job: &str, wait: &str| plan.foundations(job).any(|needed| needed == wait);
     let mut kept: BTreeMap<&str, &str> = BTreeMap::new();
     let mut subjects: BTreeMap<JobKey, &str> = BTreeMap::new();
     for (name, wait) in all {
-        let is_for_all = !jobs.clone().any(|job| is_needed_by(job, name));
-        let by = stays.iter().find(|job| is_for_all || is_needed_by(job, name));
-        if let Some(by) = by {
+        let is_for_all = !jobs.iter().any(|job| is_needed_by(job, name));
+        if let Some(by) = stays.iter().find(|job| is_for_all || is_needed_by(job, name)) {
             kept.insert(name, by);
             subjects.extend(wait.subject.job(&scene.place).map(|key| (key, *by)));
         }
     }
-    let choice = |(name, wait): (&String, &Box<manifest::Wait>)| {
+    let choices = all.iter().map(|(name, wait)| {
         let same = || subjects.get(&wait.subject.job(&scene.place)?);
         let by = kept.get(name.as_str()).or_else(same);
         let choice = by.map_or(Choice::Stop, |by| Choice::Spare(format!("{by} stays, and needs it")));
         (name.clone(), choice)
-    };
-    all.iter().map(choice).collect()
+    });
+    choices.collect()
 }
 
 /// Who waits for a job, and what helps.
