@@ -221,4 +221,6 @@ fn is_tree(version: &Value, task: &str) -> bool {
 }
 
 #[cfg(test)]
+mod stop_tests;
+#[cfg(test)]
 mod tests;
