@@ -29,7 +29,7 @@ use petgraph::{
     graphmap::DiGraphMap,
 };
 
-use self::stopping::Stopping;
+use self::stopping::{Footing, Stopping};
 use crate::{
     cluster::{JobKey, Place, nearest},
     manifest::{Hook, Manifest, Moment, Problem, Problems, Tree, Verb},
@@ -42,8 +42,8 @@ pub struct Plan {
     order: Vec<String>,
     /// Only for a tree; a gate's waits name what they need themselves.
     needs: BTreeMap<String, Vec<String>>,
-    /// Only for a stop: what each job stands on, directly or through others.
-    foundations: BTreeMap<String, BTreeSet<String>>,
+    /// Only for a stop.
+    footing: Footing,
 }
 
 impl Plan {
@@ -66,14 +66,14 @@ impl Plan {
         }
         match toposort(&graph, None) {
             Ok(_) if problems.is_empty() && is_stop(&manifest) => {
-                let Stopping { order, needs, foundations } = Stopping::of(&manifest, &needs);
-                Ok(Self { manifest, order, needs, foundations })
+                let Stopping { order, needs, footing } = Stopping::of(&manifest, &needs);
+                Ok(Self { manifest, order, needs, footing })
             }
             Ok(order) if problems.is_empty() => {
                 let order = order.into_iter().filter(|name| is_block(&manifest, name)).map(str::to_owned);
                 let order = order.collect();
                 let needs = if manifest.tree.is_some() { needs } else { BTreeMap::new() };
-                Ok(Self { manifest, order, needs, foundations: BTreeMap::new() })
+                Ok(Self { manifest, order, needs, footing: Footing::default() })
             }
             Ok(_) | Err(_) => Err(problems),
         }
@@ -101,9 +101,14 @@ impl Plan {
         is_stop(&self.manifest)
     }
 
-    /// In a stop: the jobs and waits that job `name` needs to be up, directly or through others.
-    pub fn foundations(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.foundations.get(name).into_iter().flatten().map(String::as_str)
+    /// In a stop: all that these jobs need to be up, directly or through others.
+    pub fn foundations<'a>(&self, jobs: impl IntoIterator<Item = &'a str>) -> BTreeSet<&str> {
+        self.footing.beneath(jobs)
+    }
+
+    /// In a stop: whether the `stop` block speaks of this job.
+    pub fn is_selected(&self, job: &str) -> bool {
+        self.footing.is_selected(job)
     }
 
     /// The jobs to look at for a task at `place`: its own, and those that are waited for.

@@ -157,7 +157,8 @@ fn a_stop_goes_backwards_through_hooks_and_waits_between_jobs() {
     lone after api, archive, db, mail, web
     vault after web
     ");
-    let foundations: Vec<&str> = plan.foundations("web").collect();
-    assert_eq!(foundations, ["db", "dns", "vault"]);
+    let foundations: Vec<&str> = plan.foundations(["web"]).into_iter().collect();
+    assert_eq!(foundations, ["db", "dns", "seed", "vault"]);
+    assert!(plan.needs("alarm").is_empty());
     assert!(plan.is_stop());
 }

@@ -1,13 +1,6 @@
 //! What a step sees of the run around it.
 
-use super::{
-    Tree,
-    ending::Halt,
-    job::JobStep,
-    selection::{self, Choice},
-    step::Work,
-    stop::StopStep,
-};
+use super::{Tree, ending::Halt, job::JobStep, selection::Choice, step::Work, stop::StopStep};
 use crate::{
     engine::{NodeState, node::waits_for, scene::Scene},
     manifest::Moment,
@@ -45,7 +38,7 @@ impl Around<'_> {
 
     /// Whether the `stop` block speaks of this job.
     pub(super) fn is_selected(&self, name: &str) -> bool {
-        selection::is_selected(&self.tree.plan, name)
+        self.tree.plan.is_selected(name)
     }
 
     /// The state of the step `name` when it will not be begun, or not any more: something that it needs is lost, or

@@ -63,17 +63,6 @@ fn foreign(job: &Job, tree: &TreeName) -> Option<String> {
     condition::foreign(job, tree).map(|whose| format!("{whose}, and is left alone"))
 }
 
-/// Whether the `stop` block speaks of this job.
-pub(super) fn is_selected(plan: &Plan, name: &str) -> bool {
-    let Some(stop) = plan.manifest().tree.as_ref().map(|tree| &tree.stop) else { return false };
-    match &stop.target {
-        None => !stop.exclude.iter().any(|other| other == name),
-        Some(target) => {
-            target == name || stop.with_dependencies && plan.foundations(target).any(|needed| needed == name)
-        }
-    }
-}
-
 impl Tree {
     /// Chooses, now that all jobs were looked at.
     pub(super) fn select(&mut self) {
@@ -109,8 +98,9 @@ fn choices(
     let mut choices: BTreeMap<String, Choice> = BTreeMap::new();
     let mut needed_by: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, (_, standing)) in &jobs {
-        let is_in_the_way = || plan.foundations(name).any(|needed| runs(needed) && is_selected(plan, needed));
-        let choice = match (standing, is_selected(plan, name)) {
+        let is_in_the_way =
+            || plan.foundations([*name]).iter().any(|needed| runs(needed) && plan.is_selected(needed));
+        let choice = match (standing, plan.is_selected(name)) {
             (Standing::Foreign(why), _) => Choice::Spare(why.clone()),
             (_, true) | (Standing::Missing, false) => Choice::Stop,
             // It was stopped by others, and may not be gone yet.
@@ -121,7 +111,8 @@ fn choices(
             }),
         };
         if runs(name) && matches!(choice, Choice::Spare(_)) {
-            for needed in plan.foundations(name).filter(|needed| runs(needed) && is_selected(plan, needed)) {
+            let needs = plan.foundations([*name]);
+            for needed in needs.into_iter().filter(|needed| runs(needed) && plan.is_selected(needed)) {
                 needed_by.entry(needed).or_default().push(name);
             }
         }
@@ -151,7 +142,7 @@ fn choices(
         choices.insert((*name).to_owned(), Choice::Spare(why.clone()));
     }
     for (name, _) in &held {
-        for needed in plan.foundations(name).filter(|needed| runs(needed)) {
+        for needed in plan.foundations([*name]).into_iter().filter(|needed| runs(needed)) {
             if choices.get(needed) == Some(&Choice::Stop) {
                 let why = format!("{name} stays, and needs it");
                 choices.insert(needed.to_owned(), Choice::Spare(why));
@@ -168,12 +159,15 @@ fn choices(
 /// Which waits are let go: those that nothing needs which stays, nor another wait for the same job.
 fn waits(plan: &Plan, scene: &Scene, stays: &[&str], jobs: &[&str]) -> BTreeMap<String, Choice> {
     let all = &plan.manifest().waits;
-    let is_needed_by = |job: &str, wait: &str| plan.foundations(job).any(|needed| needed == wait);
+    let needed = plan.foundations(jobs.iter().copied());
+    let needed_by: Vec<(&str, BTreeSet<&str>)> =
+        stays.iter().map(|job| (*job, plan.foundations([*job]))).collect();
     let mut kept: BTreeMap<&str, &str> = BTreeMap::new();
     let mut subjects: BTreeMap<JobKey, &str> = BTreeMap::new();
     for (name, wait) in all {
-        let is_for_all = !jobs.iter().any(|job| is_needed_by(job, name));
-        if let Some(by) = stays.iter().find(|job| is_for_all || is_needed_by(job, name)) {
+        let is_for_all = !needed.contains(name.as_str());
+        let by = needed_by.iter().find(|(_, needs)| is_for_all || needs.contains(name.as_str()));
+        if let Some((by, _)) = by {
             kept.insert(name, by);
             subjects.extend(wait.subject.job(&scene.place).map(|key| (key, *by)));
         }
