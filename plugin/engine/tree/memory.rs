@@ -63,8 +63,6 @@ pub enum Memory {
     },
     /// A job is registered as the tree wants it.
     Submitted(Submitted),
-    /// A job will be stopped when its hooks have run.
-    Doomed(Doomed),
     /// A job is being stopped: it may be stopped already, or not yet.
     Stopping {
         /// What ran.

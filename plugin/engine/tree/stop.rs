@@ -49,8 +49,6 @@ enum Phase {
     /// Waits for those that need it; and until when it may be out of sight.
     Waiting {
         look_until: Option<Time>,
-        /// What an earlier process was about to stop.
-        doomed: Option<Doomed>,
     },
     Due(Doomed),
     Stopping {
@@ -106,7 +104,6 @@ impl StopStep {
             depends_on: Vec::new(),
         };
         let phase = match memory {
-            Some(Memory::Doomed(doomed)) => Phase::Waiting { look_until: None, doomed: Some(doomed) },
             Some(Memory::Stopping { doomed, deadline }) => {
                 Phase::Stopping { doomed, deadline: deadline.max(now + FIRST_LOOK) }
             }
@@ -115,7 +112,7 @@ impl StopStep {
                 Phase::Leaving(Box::new(Leaving::new(Stopped { deadline, ..memory }, true)))
             }
             Some(Memory::Failed { why }) => Phase::Failed { why },
-            _ => Phase::Waiting { look_until: None, doomed: None },
+            _ => Phase::Waiting { look_until: None },
         };
         let (purge, limit) = (stop.purge, stop.timeout);
         Self { blueprint, tree, wait, purge, limit, phase, acting: Acting::default(), holders: None }
@@ -217,8 +214,7 @@ impl StopStep {
 
     /// The look at it, and at who waits for it; then what was chosen for it. `None` when the step has moved on.
     fn look(&mut self, now: Time, name: &str, around: &Around<'_>, out: &mut Out) -> Option<NodeState> {
-        let Phase::Waiting { look_until, doomed: remembered } = &mut self.phase else { return None };
-        let remembered = remembered.clone();
+        let Phase::Waiting { look_until } = &mut self.phase else { return None };
         let last = look_until.take();
         match around.choice(name) {
             Some(Choice::Spare(why)) => return Some(around.spared(name, why)),
@@ -261,15 +257,7 @@ impl StopStep {
                 None
             }
             Standing::Live => {
-                let doomed = doomed(present?)?;
-                // Its hooks may have run already: for a version that was only scaled since.
-                let is_same =
-                    |last: &Doomed| last.create_index == doomed.create_index && last.spec == doomed.spec;
-                let doomed = remembered.filter(is_same).unwrap_or(doomed);
-                if around.has_hooks(name, Moment::PreStop) {
-                    out.remember(now, name, Memory::Doomed(doomed.clone()));
-                }
-                self.phase = Phase::Due(doomed);
+                self.phase = Phase::Due(doomed(present?)?);
                 None
             }
         }
@@ -285,7 +273,7 @@ impl StopStep {
         out: &mut Out,
     ) -> Option<NodeState> {
         let until = last.unwrap_or(now + LOOK_LIMIT);
-        if let Phase::Waiting { look_until, .. } = &mut self.phase {
+        if let Phase::Waiting { look_until } = &mut self.phase {
             *look_until = Some(until);
         }
         let mut why = match standing(self, around.scene) {
@@ -453,7 +441,7 @@ impl StopStep {
 
     pub(super) fn next_timeout(&self) -> Option<Time> {
         let own = match &self.phase {
-            Phase::Waiting { look_until, .. } => *look_until,
+            Phase::Waiting { look_until } => *look_until,
             Phase::Stopping { deadline, .. } => Some(*deadline).filter(|_| !self.acting.is_under_way()),
             Phase::Leaving(leaving) => Some(leaving.memory.deadline).filter(|_| !leaving.is_gone),
             Phase::Due(_) | Phase::Absent | Phase::Failed { .. } => None,

@@ -169,6 +169,13 @@ fn what_is_not_the_trees_is_left_alone() {
     assert_snapshot!(run.ending(), @"done after 0s: stopped web, db; 1 was not there; kept api: job api was not submitted by a tree, and is left alone");
     assert_eq!(stopped(&run), ["web", "db"]);
     assert!(run.world.runs(&key("api")));
+
+    let run = stop_after(&stack(&Value::Null), |world| {
+        world.purge(&key("api"));
+        world.register_by_hand("api");
+        world.linger(&key("web"), true);
+    });
+    assert_eq!(stopped(&run), ["mail", "web"], "db waits for web, through api");
 }
 
 #[test]
@@ -314,6 +321,21 @@ fn a_failed_hook_keeps_running_what_is_not_stopped_yet() {
     run.fares("drain", Fate::Good).fares("archive", Fate::Bad).wait(1);
     assert_snapshot!(run.ending(), @"failed after 0s: archive: wanted hook x complete, but archive-shop-4cf88639-1: it failed: allocation a110c000: task main exited with 3; its last words: connecting / psql: no route to host · skipped because archive failed: db · stopped api");
     assert!(!run.world.runs(&key("api")) && run.world.runs(&key("db")));
+}
+
+#[test]
+fn a_job_is_purged_when_its_last_hook_has_ended_well() {
+    let mut config = with_stop_hooks(&json!({}));
+    config["stop"] = json!({"purge": true});
+    let mut run = stop_after(&config, |_| {});
+    run.fares("drain", Fate::Good);
+    assert!(run.world.jobs.contains_key(&key("api")), "{}", run.transcript());
+    let mut failing = stop_after(&config, |_| {});
+    failing.fares("drain", Fate::Good).fares("archive", Fate::Bad).wait(1);
+    assert!(failing.ending().starts_with("failed") && failing.world.jobs.contains_key(&key("api")));
+    run.fares("archive", Fate::Good);
+    assert_snapshot!(run.ending(), @"done after 0s: stopped and purged api, db; 2 hooks run");
+    assert!(run.world.jobs.is_empty(), "{}", run.transcript());
 }
 
 #[test]
