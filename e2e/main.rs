@@ -24,6 +24,7 @@ mod tree_drains;
 mod tree_failure;
 mod tree_hooks;
 mod tree_journal;
+mod tree_record;
 mod tree_recovery;
 mod tree_stop;
 mod trees;

@@ -1,4 +1,4 @@
-//! The journal of a tree is on a disk, and a disk may be full.
+//! Where Variables are refused the record of a tree is a journal on a disk, and a disk may be full.
 
 use std::fs::{self, File, Permissions};
 use std::io::Write;
@@ -8,6 +8,7 @@ use std::process::Command;
 
 use crate::harness::{Options, seconds};
 use crate::story::{Job, Node, SOON, Story, Tree};
+use crate::tree_access::{allow, policy_without_variables};
 
 /// A small file system, and full, over the directory with the journal of a tree, until it is dropped.
 struct FullDisk(PathBuf);
@@ -57,7 +58,7 @@ impl Drop for FullDisk {
 
 #[test]
 fn with_a_full_disk_under_its_journal_a_tree_begins_nothing_and_says_so() {
-    let story = Story::alone(Options { restartable: true, ..Options::default() });
+    let story = Story::alone(Options { restartable: true, acl: true, ..Options::default() });
     let (db, flag) = (story.id("db"), story.flag("db"));
     // Enough of them to fill what is left of the journal's last page.
     let many: Vec<String> = (0..40).map(|n| story.id(&format!("a-job-with-a-long-name-{n}"))).collect();
@@ -65,13 +66,14 @@ fn with_a_full_disk_under_its_journal_a_tree_begins_nothing_and_says_so() {
     for id in &many {
         tree = tree.node(Node::of(&Job::batch(id)).after(&[&db]));
     }
+    allow(&story, &tree.id, &policy_without_variables());
     story.run_tree(&tree);
     story.task(&db, "slow").runs(SOON);
     let disk = FullDisk::over(&story, &tree.id);
     story.kill_plugin();
     flag.of(0).raise();
     story.is_healthy(&db);
-    story.tree(&tree.id).says(SOON, "the journal cannot be written");
+    story.tree(&tree.id).says(SOON, "the run's record cannot be written");
     story.tree(&tree.id).still_waits();
     let begun = many.iter().filter(|id| !story.versions(id).is_empty()).count();
     assert!(begun < many.len(), "all were begun");

@@ -24,6 +24,10 @@ pub enum Event {
     Seen(JobKey, Arc<Sight>),
     /// The checks of the own allocation have these results now.
     Checked(Vec<Check>),
+    /// The run leads its tree, or may not, or not yet.
+    Led(Result<Lead, Trouble>),
+    /// Somebody else leads the tree now, in these words: the run ends, and remembers nothing more.
+    Lost(String),
     /// The jobspecs of a tree are prepared.
     Prepared {
         /// What each of them says, by node.
@@ -59,6 +63,8 @@ pub enum Action {
     Log(String),
     /// Write this down so that a crash does not lose it, before anything that follows is done.
     Remember(Entry),
+    /// Take the lead of the tree, as [`Event::Led`]. Nothing of it is looked at or written before.
+    Lead,
     /// Have the jobspecs of the tree parsed and checked, as [`Event::Prepared`].
     Prepare,
     /// Show these jobs too, as [`Event::Seen`].
@@ -178,6 +184,15 @@ pub struct Holder {
     pub tree: TreeName,
     /// The variable in which it is written down.
     pub path: String,
+}
+
+/// The lead of a tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lead {
+    /// What the run remembers that was led before, by this or another allocation.
+    pub entries: Vec<Entry>,
+    /// What the user should know about it.
+    pub note: Option<String>,
 }
 
 /// Why something could not be done.

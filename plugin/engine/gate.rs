@@ -70,6 +70,8 @@ impl Gate {
             // A gate does nothing, and so nothing comes of it.
             Event::Started
             | Event::Tick
+            | Event::Led(_)
+            | Event::Lost(_)
             | Event::Prepared { .. }
             | Event::Unprepared(_)
             | Event::Acted(..)

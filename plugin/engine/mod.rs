@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A **gate** waits, and writes nothing. A **tree** submits jobs and runs hooks; what it must not forget it hands out as
-//! [`Entry`], and a new process begins with the entries of the one before.
+//! [`Entry`], and whoever takes the lead next begins with the entries of the one before.
 //!
 //! # Invariants
 //!
@@ -29,7 +29,7 @@ mod tree;
 use std::collections::BTreeMap;
 
 pub use self::{
-    event::{Act, Action, Event, Holder, Outcome, Report, Submission, Trouble},
+    event::{Act, Action, Event, Holder, Lead, Outcome, Report, Submission, Trouble},
     node::NodeState,
     status::{NodeStatus, Status},
     time::Time,
@@ -65,9 +65,9 @@ impl Engine {
         Self(Run::Gate(Box::new(Gate::new(plan, place, deadlines, now))))
     }
 
-    /// The run of tree `name` that begins at `now`, or goes on with what it `remembers`.
-    pub fn tree(plan: Plan, place: Place, name: TreeName, remembers: Vec<Entry>, now: Time) -> Self {
-        Self(Run::Tree(Box::new(Tree::new(plan, place, name, remembers, now))))
+    /// The run of tree `name` that begins at `now`, or goes on: what it remembers comes with the lead.
+    pub fn tree(plan: Plan, place: Place, name: TreeName, now: Time) -> Self {
+        Self(Run::Tree(Box::new(Tree::new(plan, place, name, now))))
     }
 
     /// Takes an event in, at `now`, and says what is to be done about it.

@@ -7,14 +7,18 @@
 //! * An answer that does not come is not an answer: the engine tries again, and the act looks again.
 //! * Everything is asked and written with the task's own token.
 
-use std::{path::PathBuf, sync::OnceLock};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
+use super::lease::Lease;
 use crate::{
     cluster::{JobKey, Marks, Namespace, RaftIndex, TreeName},
     condition::{self, Attested, Claim},
     engine::{Act, Report, Submission, Trouble},
     jobspec::{self, Prepared, Spec, TaskDir},
-    manifest::{Hook, Launch, Moment, Tree},
+    manifest::{Hook, Launch, Tree},
     nomad::{self, Cas, Client, LogStream},
     watch::Viewer,
 };
@@ -31,13 +35,20 @@ pub(super) struct Hands {
     pub(super) tree: TreeName,
     blocks: Option<Box<Tree>>,
     alloc_dir: PathBuf,
+    pub(super) lease: Arc<Lease>,
     /// What is submitted, once it is prepared.
     prepared: OnceLock<Prepared>,
 }
 
 impl Hands {
-    pub(super) fn new(viewer: Viewer, tree: TreeName, blocks: Option<Box<Tree>>, alloc_dir: PathBuf) -> Self {
-        Self { viewer, tree, blocks, alloc_dir, prepared: OnceLock::new() }
+    pub(super) fn new(
+        viewer: Viewer,
+        tree: TreeName,
+        blocks: Option<Box<Tree>>,
+        alloc_dir: PathBuf,
+        lease: Arc<Lease>,
+    ) -> Self {
+        Self { viewer, tree, blocks, alloc_dir, lease, prepared: OnceLock::new() }
     }
 
     /// Takes what is prepared. Only once: a run submits what it began with.
@@ -45,37 +56,33 @@ impl Hands {
         self.prepared.get_or_init(|| prepared);
     }
 
-    /// Reads, parses and checks all jobspecs, and proves that what outlives the run can be kept.
+    /// Reads, parses and checks all jobspecs.
     pub(super) async fn prepare(&self) -> Result<Prepared, Trouble> {
         let client = self.viewer.client().map_err(|error| read_trouble(&error))?;
         let Some(blocks) = &self.blocks else { return Ok(Prepared::new()) };
         let directory = TaskDir::new(self.alloc_dir.clone(), self.viewer.task.clone());
         let prepared = jobspec::prepare(&client, &directory, &self.viewer.job, blocks).await;
-        let prepared = prepared.map_err(|error| match error {
+        prepared.map_err(|error| match error {
             jobspec::Error::Problems(problems) => Trouble { why: problems.to_string(), is_transient: false },
             jobspec::Error::Nomad(error) => read_trouble(&error),
-        });
-        match (prepared, self.prove_record(&client, blocks).await) {
-            (Ok(prepared), Ok(())) => Ok(prepared),
-            (Err(problems), Err(denied)) if !problems.is_transient && !denied.is_transient => {
-                Err(Trouble { why: format!("{}\n{}", problems.why, denied.why), is_transient: false })
-            }
-            (Err(trouble), _) | (Ok(_), Err(trouble)) => Err(trouble),
-        }
-    }
-
-    /// Whether the records of jobs with post hooks can be read. That they can be written only writing tells.
-    async fn prove_record(&self, client: &Client, blocks: &Tree) -> Result<(), Trouble> {
-        if blocks.hooks.values().all(|hook| hook.moment != Moment::Post) {
-            return Ok(());
-        }
-        let (namespace, path) = self.record_of(&self.viewer.job);
-        client.variable(&namespace, &path).await.map(drop).map_err(|error| read_trouble(&error))
+        })
     }
 
     /// Does `act` for step `name`.
     pub(super) async fn perform(&self, name: &str, act: Act) -> Result<Report, Trouble> {
         let client = self.viewer.client().map_err(|error| read_trouble(&error))?;
+        match act {
+            Act::Recall { .. } | Act::Tail { .. } | Act::Holders { .. } => {}
+            Act::Submit { .. }
+            | Act::Launch { .. }
+            | Act::Retire { .. }
+            | Act::Attest { .. }
+            | Act::Hold { .. }
+            | Act::LetGo { .. }
+            | Act::Stop { .. } => {
+                self.lease.check()?;
+            }
+        }
         match act {
             Act::Recall { key } => self.recall(&client, &key).await,
             Act::Submit { key, marks, may_adopt } => {
@@ -195,7 +202,11 @@ impl Hands {
     async fn recall(&self, client: &Client, key: &JobKey) -> Result<Report, Trouble> {
         let versions = client.versions(key).await.map_err(|error| read_trouble(&error))?;
         let (namespace, path) = self.record_of(key);
-        let items = client.variable(&namespace, &path).await.map_err(|error| read_trouble(&error))?;
+        let items = match client.variable(&namespace, &path).await {
+            // Then nothing was attested by this tree either, and the hooks' jobs have stayed.
+            Err(error) if error.is_denied() => None,
+            items => items.map_err(|error| read_trouble(&error))?,
+        };
         // What is not understood attests nothing.
         let done = items.and_then(|items| serde_json::from_str::<Attested>(items.items.get(DONE)?).ok());
         Ok(Report::Recalled { versions, done })
@@ -207,10 +218,13 @@ impl Hands {
             .map_err(|error| Trouble { why: error.to_string(), is_transient: false })?;
         let items = [("tree", self.tree.to_string()), ("job", key.to_string()), (DONE, text)];
         let items = items.map(|(name, value)| (name.to_owned(), value)).into();
-        client
-            .put_variable(&namespace, &path, &items, Cas::Any)
-            .await
-            .map_err(|error| write_trouble(&error))?;
+        // Over what is there now: an attestation of a former leader that is still on its way then comes too late.
+        let found = client.variable(&namespace, &path).await.map_err(|error| read_trouble(&error))?;
+        let expected = found.as_ref().map_or(Cas::Absent, |found| Cas::At(found.index));
+        if found.is_none_or(|found| found.items != items) {
+            let written = client.put_variable(&namespace, &path, &items, expected).await;
+            written.map_err(|error| write_trouble(&error))?;
+        }
         Ok(Report::Done)
     }
 
@@ -253,7 +267,8 @@ pub(super) fn write_trouble(error: &nomad::Error) -> Trouble {
     Trouble { why: told(error), is_transient: error.is_unsettled() }
 }
 
-fn told(error: &nomad::Error) -> String {
+/// An error, with what to do, in one line.
+pub(super) fn told(error: &nomad::Error) -> String {
     let chain = error.chain();
     match error.hint() {
         Some(hint) => {

@@ -1,55 +1,87 @@
 //! What a run needs beyond looking and telling when it is that of a tree: hands, a memory, and acts under way.
+//!
+//! ```text
+//!   actions ──▶ backlog ──▶ one write of all that is to be remembered ──▶ ready ──▶ watch, act
+//!                  ▲                 │ under way: what comes meanwhile
+//!                  └─────────────────┘ goes into the next one
+//! ```
 
 use std::{collections::BTreeMap, mem, path::Path, sync::Arc, time::Duration};
 
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep_until, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    Ending,
     acts::Hands,
-    clock::wall_clock,
-    memory::{self, Beginning, Memory, Past},
+    journal::{self, Beginning, JournalMemory},
+    lease::{Lease, PERIOD},
+    memory::{Memory, Unwritten},
 };
 use crate::{
     cluster::{AllocId, RunId, TreeName},
-    engine::{Action, Entry, Event, Trouble},
+    engine::{Action, Entry, Event, Lead, Trouble},
     jobspec::Prepared,
     manifest::Manifest,
     plan::Blueprint,
     watch::Viewer,
 };
 
-/// How long to wait before a journal that could not be written is tried again.
+/// How long to wait before what could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long the last words of a run may take to be written.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+/// The same where Nomad stops the task, which it gives five seconds.
+const LAST_WORDS_OF_A_STOPPED: Duration = Duration::from_secs(3);
 
 /// The errand of a tree: what it takes to submit jobs and to go on after a crash.
 #[derive(Debug)]
 pub struct Errand {
     hands: Arc<Hands>,
     manifest: Manifest,
-    alloc: AllocId,
-    memory: Memory,
-    past: Past,
+    /// `None` while it is being written to.
+    memory: Option<Box<Memory>>,
     acts: JoinSet<Done>,
     /// What waits until what must be remembered is written down.
     backlog: Vec<Action>,
+    /// What may be done as soon as the write that is under way has succeeded.
+    pending: Vec<Action>,
+    /// What may be done now.
+    ready: Vec<Action>,
+    /// Whether what `pending` waits for is not written yet.
+    is_dirty: bool,
+    /// What could not be written.
+    unwritten: Vec<Entry>,
     retry_at: Option<Instant>,
+    renew_at: Option<Instant>,
     is_hindered: bool,
+    ended: Option<Entry>,
 }
 
 /// What came of something that was under way.
 #[derive(Debug)]
-pub(super) enum Done {
+enum Done {
+    /// The lead.
+    Led(Box<Memory>, Result<Lead, Trouble>),
     /// The jobspecs.
     Prepared(Result<Prepared, Trouble>),
+    /// The run has begun, or goes on.
+    Begun(Box<Memory>, Prepared, Result<(RunId, bool), Unwritten>),
+    /// What was to be remembered; where that failed, it is given back unless the memory keeps it.
+    Wrote(Box<Memory>, Vec<Entry>, Result<(), Unwritten>),
+    /// The lock.
+    Renewed(Box<Memory>, Result<(), Unwritten>),
     /// An act.
     Acted(Event),
 }
 
 impl Errand {
-    /// The errand of tree `tree` with the task's own `viewer`, files and journal beneath `alloc_dir`. Whoever recovers
-    /// goes on with what the journal says; whoever starts anew goes on with it if it is unfinished and nothing of the
-    /// tree has changed.
+    /// The errand of tree `tree` in allocation `alloc`, with the task's own `viewer`, files and journal beneath
+    /// `alloc_dir`. Whoever recovers goes on with what is remembered; whoever starts anew goes on with it if it is
+    /// unfinished and nothing of the tree has changed.
     ///
     /// # Errors
     ///
@@ -61,22 +93,26 @@ impl Errand {
         manifest: &Manifest,
         alloc: AllocId,
         is_recovery: bool,
-    ) -> Result<Self, memory::Error> {
-        let (memory, mut past) = Memory::open(alloc_dir, &viewer.task, tree.as_str())?;
-        if past.has_ended() && !is_recovery {
-            past = Past::default();
-        }
-        let hands = Hands::new(viewer, tree, manifest.tree.clone(), alloc_dir.to_owned());
+    ) -> Result<Self, journal::Error> {
+        let journal = JournalMemory::open(alloc_dir, &viewer.task, tree.as_str())?;
+        let lease = Arc::new(Lease::default());
+        let memory =
+            Memory::new(viewer.clone(), tree.clone(), alloc, is_recovery, Arc::clone(&lease), journal);
+        let hands = Hands::new(viewer, tree, manifest.tree.clone(), alloc_dir.to_owned(), lease);
         Ok(Self {
             hands: Arc::new(hands),
             manifest: manifest.clone(),
-            alloc,
-            memory,
-            past,
+            memory: Some(Box::new(memory)),
             acts: JoinSet::new(),
             backlog: Vec::new(),
+            pending: Vec::new(),
+            ready: Vec::new(),
+            is_dirty: false,
+            unwritten: Vec::new(),
             retry_at: None,
+            renew_at: None,
             is_hindered: false,
+            ended: None,
         })
     }
 
@@ -85,9 +121,14 @@ impl Errand {
         &self.hands.tree
     }
 
-    /// What the run remembers.
-    pub(super) fn entries(&self) -> Vec<Entry> {
-        self.past.entries.clone()
+    /// Begins to take the lead.
+    pub(super) fn lead(&mut self) {
+        if let Some(mut memory) = self.memory.take() {
+            self.acts.spawn(async move {
+                let result = memory.lead().await;
+                Done::Led(memory, result)
+            });
+        }
     }
 
     /// Begins to prepare the jobspecs.
@@ -96,77 +137,79 @@ impl Errand {
         self.acts.spawn(async move { Done::Prepared(hands.prepare().await) });
     }
 
-    /// Takes what is prepared, and writes down what the run begins with, unless it goes on with the same.
-    pub(super) async fn prepared(&mut self, result: Result<Prepared, Trouble>) -> Event {
-        let prepared = match result {
-            Ok(prepared) => prepared,
-            Err(trouble) => return Event::Unprepared(trouble),
+    /// Writes down what the run begins with, unless it goes on with the same.
+    fn begin(&mut self, prepared: Prepared) -> Option<Event> {
+        let Some(mut memory) = self.memory.take() else {
+            // The lock is being renewed: soon again.
+            let why = "the tree's lock is being renewed".to_owned();
+            return Some(Event::Unprepared(Trouble { why, is_transient: true }));
         };
-        let blueprints: BTreeMap<String, Blueprint> =
-            prepared.iter().map(|(node, spec)| (node.clone(), spec.blueprint.clone())).collect();
-        match self.begin(blueprints.clone()).await {
-            Ok((run, is_same)) => {
-                self.past = Past::default();
-                self.hands.take(prepared);
-                Event::Prepared { blueprints, is_same, run }
-            }
+        let beginning = match Beginning::new(&self.manifest, blueprints(&prepared)) {
+            Ok(beginning) => beginning,
             Err(error) => {
-                let why = format!("nothing is begun before the journal can be written: {}", error.chain());
-                Event::Unprepared(Trouble { why, is_transient: true })
+                self.memory = Some(memory);
+                return Some(Event::Unprepared(Trouble { why: error.chain(), is_transient: false }));
             }
-        }
-    }
-
-    /// Begins anew, or goes on: then `true`.
-    async fn begin(
-        &mut self,
-        blueprints: BTreeMap<String, Blueprint>,
-    ) -> Result<(RunId, bool), memory::Error> {
-        let mut beginning = Beginning::new(&self.manifest, blueprints)?;
-        let new = |at| RunId::of(&self.hands.tree, &self.alloc, at);
-        if let Some(before) = self.past.beginning.as_ref().filter(|before| beginning.is_as(before)) {
-            let run = before.run.clone().unwrap_or_else(|| new(self.past.began_at()));
-            self.memory.go_on();
-            return Ok((run, true));
-        }
-        let run = new(wall_clock().unix_millis());
-        beginning.run = Some(run.clone());
-        self.memory.begin(beginning).await?;
-        Ok((run, false))
+        };
+        self.acts.spawn(async move {
+            let result = memory.begin(beginning).await;
+            Done::Begun(memory, prepared, result)
+        });
+        None
     }
 
     /// Keeps what is to be done until what must be remembered is written down.
     pub(super) fn add(&mut self, action: Action) {
+        if let Action::Remember(entry @ Entry::Ended { .. }) = &action {
+            self.ended = Some(entry.clone());
+        }
         self.backlog.push(action);
     }
 
-    /// Writes down what must be remembered, and gives what may be done now. The event says that it could not be
-    /// written, or can be again.
-    pub(super) async fn flush(&mut self) -> (Vec<Action>, Option<Event>) {
-        let entries: Vec<Entry> = self
-            .backlog
-            .iter()
-            .filter_map(|action| match action {
-                Action::Remember(entry) => Some(entry.clone()),
-                _ => None,
-            })
-            .collect();
-        let has_entries = !entries.is_empty();
-        if let Err(error) = self.memory.append(entries).await {
-            self.retry_at = Some(Instant::now() + RETRY);
-            let is_news = !mem::replace(&mut self.is_hindered, true);
-            return (Vec::new(), is_news.then(|| Event::Hindered(Some(error.chain()))));
+    /// What may be done now. Begins to write what must be remembered before the rest.
+    pub(super) fn flush(&mut self) -> Vec<Action> {
+        if !self.is_dirty {
+            let is_entry = |action: &Action| matches!(action, Action::Remember(_));
+            let first = self.backlog.iter().position(is_entry).unwrap_or(self.backlog.len());
+            self.ready.extend(self.backlog.drain(..first));
         }
-        self.retry_at = None;
-        let is_news = has_entries && mem::take(&mut self.is_hindered);
-        let mut actions = mem::take(&mut self.backlog);
-        actions.retain(|action| !matches!(action, Action::Remember(_)));
-        (actions, is_news.then_some(Event::Hindered(None)))
+        if self.retry_at.is_none_or(|at| at <= Instant::now()) {
+            self.write();
+        }
+        mem::take(&mut self.ready)
+    }
+
+    /// Begins to write, unless a write is under way or there is nothing to be written.
+    fn write(&mut self) {
+        let has_entries = self.backlog.iter().any(|action| matches!(action, Action::Remember(_)));
+        if !has_entries && !self.is_dirty {
+            return;
+        }
+        let Some(mut memory) = self.memory.take() else { return };
+        self.is_dirty = true;
+        let entries = self.group();
+        self.acts.spawn(async move {
+            let kept = if memory.keeps_what_is_unwritten() { Vec::new() } else { entries.clone() };
+            let result = memory.append(entries).await;
+            Done::Wrote(memory, kept, result)
+        });
+    }
+
+    /// All that is to be written, the oldest first; what follows from it waits for that.
+    fn group(&mut self) -> Vec<Entry> {
+        let mut entries = mem::take(&mut self.unwritten);
+        for action in self.backlog.drain(..) {
+            match action {
+                Action::Remember(entry) => entries.push(entry),
+                action => self.pending.push(action),
+            }
+        }
+        entries
     }
 
     /// When the backlog is to be flushed again.
     pub(super) fn retry_at(&self) -> Option<Instant> {
-        self.retry_at
+        self.retry_at.filter(|_| self.memory.is_some())
     }
 
     /// Begins an act.
@@ -178,17 +221,136 @@ impl Errand {
         });
     }
 
-    /// What came of the next thing that is done. Nothing is lost when the returned future is dropped. Never returns
-    /// while nothing is under way.
-    pub(super) async fn next(&mut self, stop: &CancellationToken) -> Done {
-        match self.acts.join_next().await {
-            Some(Ok(done)) => done,
-            // An act that panicked ends the run as its own panic would.
-            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Some(Err(_)) | None => {
-                stop.cancelled().await;
-                std::future::pending().await
+    /// What came of the next thing that is done; `None` when only [`Errand::flush`] has more to do. Nothing is lost when
+    /// the returned future is dropped. Never returns while nothing is under way.
+    pub(super) async fn next(&mut self, stop: &CancellationToken) -> Option<Event> {
+        loop {
+            let renew_at = self.renew_at.filter(|_| self.memory.is_some());
+            let done = tokio::select! {
+                done = self.acts.join_next() => done,
+                () = sleep_until(renew_at.unwrap_or_else(Instant::now)), if renew_at.is_some() => {
+                    self.renew();
+                    continue;
+                }
+            };
+            match done {
+                Some(Ok(done)) => return self.done(done),
+                // An act that panicked ends the run as its own panic would.
+                Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                None if renew_at.is_some() => {
+                    sleep_until(renew_at.unwrap_or_else(Instant::now)).await;
+                    self.renew();
+                }
+                Some(Err(_)) | None => {
+                    stop.cancelled().await;
+                    return std::future::pending().await;
+                }
             }
         }
     }
+
+    fn renew(&mut self) {
+        if let Some(mut memory) = self.memory.take() {
+            self.acts.spawn(async move {
+                let result = memory.renew().await;
+                Done::Renewed(memory, result)
+            });
+        }
+    }
+
+    fn done(&mut self, done: Done) -> Option<Event> {
+        match done {
+            Done::Acted(event) => Some(event),
+            Done::Led(memory, result) => {
+                self.memory = Some(memory);
+                self.renew_at = result.is_ok().then(|| self.hands.lease.due()).flatten();
+                Some(Event::Led(result))
+            }
+            Done::Prepared(Ok(prepared)) => self.begin(prepared),
+            Done::Prepared(Err(trouble)) => Some(Event::Unprepared(trouble)),
+            Done::Begun(memory, prepared, result) => {
+                self.memory = Some(memory);
+                Some(match result {
+                    Ok((run, is_same)) => {
+                        let blueprints = blueprints(&prepared);
+                        self.hands.take(prepared);
+                        Event::Prepared { blueprints, is_same, run }
+                    }
+                    Err(Unwritten::Lost(why)) => Event::Lost(why),
+                    Err(Unwritten::Hindered(why)) => {
+                        let why = format!("nothing is begun before the run's record can be written: {why}");
+                        Event::Unprepared(Trouble { why, is_transient: true })
+                    }
+                })
+            }
+            Done::Wrote(memory, entries, result) => {
+                self.memory = Some(memory);
+                match result {
+                    Ok(()) => {
+                        self.is_dirty = false;
+                        self.retry_at = None;
+                        self.ready.append(&mut self.pending);
+                        mem::take(&mut self.is_hindered).then_some(Event::Hindered(None))
+                    }
+                    Err(why) => {
+                        self.unwritten = entries;
+                        self.retry_at = Some(Instant::now() + RETRY);
+                        self.hindered(why)
+                    }
+                }
+            }
+            Done::Renewed(memory, result) => {
+                self.memory = Some(memory);
+                self.renew_at = Some(match &result {
+                    Ok(()) => self.hands.lease.due().unwrap_or_else(Instant::now),
+                    Err(_) => Instant::now() + RETRY.min(PERIOD),
+                });
+                match result {
+                    Err(Unwritten::Lost(why)) => Some(Event::Lost(why)),
+                    // Acts that it keeps from being begun say so.
+                    Ok(()) | Err(Unwritten::Hindered(_)) => None,
+                }
+            }
+        }
+    }
+
+    fn hindered(&mut self, why: Unwritten) -> Option<Event> {
+        match why {
+            Unwritten::Lost(why) => Some(Event::Lost(why)),
+            Unwritten::Hindered(why) => {
+                let is_news = !mem::replace(&mut self.is_hindered, true);
+                is_news.then_some(Event::Hindered(Some(why)))
+            }
+        }
+    }
+
+    /// The run has ended: what is still to be remembered is written, and the tree let go. Where that fails, the next
+    /// process ends the run again, which repeats nothing.
+    pub(super) async fn close(&mut self, ending: &Ending) {
+        let limit = if *ending == Ending::Stopped { LAST_WORDS_OF_A_STOPPED } else { LAST_WORDS };
+        let ended = self.ended.take();
+        let write = async {
+            while self.memory.is_none() {
+                match self.acts.join_next().await {
+                    // Too late to begin anything.
+                    Some(Ok(Done::Prepared(_)) | Err(_)) => {}
+                    Some(Ok(done)) => drop(self.done(done)),
+                    None => return,
+                }
+            }
+            // Nothing of it is done any more once another may lead.
+            self.acts.shutdown().await;
+            let entries = self.group();
+            let Some(memory) = &mut self.memory else { return };
+            let is_written = memory.append(entries).await;
+            memory.close(ended.as_ref().filter(|_| is_written.is_ok())).await;
+        };
+        if timeout(limit, write).await.is_err() {
+            tracing::warn!("the end of a run could not be written in time");
+        }
+    }
+}
+
+fn blueprints(prepared: &Prepared) -> BTreeMap<String, Blueprint> {
+    prepared.iter().map(|(node, spec)| (node.clone(), spec.blueprint.clone())).collect()
 }

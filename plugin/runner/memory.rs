@@ -1,196 +1,313 @@
-//! What a run of a tree keeps in its task's directory: what it began with, and what it remembers.
+//! The memory of a tree's run: in Nomad's Variables, or, where those are refused, in the task's directory.
 //!
 //! ```text
-//!   what it began with: a digest of the manifest, and what planning knows of each jobspec
-//!   the engine's entries, as they come
+//!   lead ──▶ what was remembered ──▶ begin, or go on ──▶ append … renew … ──▶ close
 //! ```
 //!
-//! No jobspec and no variable is kept, because they may hold secrets: whoever goes on prepares them again, and goes on
-//! only if they are the same.
+//! The journal in the task's directory also says in which epoch the task has led, so that a process that goes on after
+//! another allocation took over knows that.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::{Path, PathBuf},
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::{
+    clock::wall_clock,
+    journal::{Beginning, Error, JournalMemory, Past},
+    lease::Lease,
 };
-
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use tokio::task::spawn_blocking;
-
 use crate::{
-    cluster::{RunId, digest},
-    engine::Entry,
-    manifest::Manifest,
-    plan::Blueprint,
-    record::{self, Journal},
+    cluster::{AllocId, RunId, TreeName},
+    engine::{Entry, Lead, Trouble},
+    record::{Candidate, Keeper, Note, Refusal},
+    watch::Viewer,
 };
 
-/// A line of the journal.
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum Line {
-    /// What the run began with.
-    With(Beginning),
-    /// What the engine remembers.
-    Entry(Entry),
-}
-
-/// What a run began with.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Beginning {
-    /// The run. Absent in journals of earlier versions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) run: Option<RunId>,
-    /// A digest of what the user wrote, in hex.
-    manifest: String,
-    /// What each node submits, by its name.
-    blueprints: BTreeMap<String, Blueprint>,
-}
-
-impl Beginning {
-    pub(super) fn new(manifest: &Manifest, blueprints: BTreeMap<String, Blueprint>) -> Result<Self, Error> {
-        let manifest = digest([serde_json::to_string(manifest)?.as_str()]);
-        Ok(Self { run: None, manifest, blueprints })
-    }
-
-    /// Whether a run that began with `other` is one with this.
-    pub(super) fn is_as(&self, other: &Self) -> bool {
-        (&self.manifest, &self.blueprints) == (&other.manifest, &other.blueprints)
-    }
-}
-
-/// What an earlier process left behind.
-#[derive(Debug, Default)]
-pub(super) struct Past {
-    pub(super) beginning: Option<Beginning>,
-    pub(super) entries: Vec<Entry>,
-}
-
-impl Past {
-    /// When the run began, in milliseconds; zero when that was not written down any more.
-    pub(super) fn began_at(&self) -> u64 {
-        let began = self.entries.iter().find_map(|entry| match entry {
-            Entry::Began { at } => Some(at.unix_millis()),
-            _ => None,
-        });
-        began.unwrap_or_default()
-    }
-
-    /// Whether the run came to its end.
-    pub(super) fn has_ended(&self) -> bool {
-        self.entries.iter().any(|entry| matches!(entry, Entry::Ended { .. }))
-    }
-}
-
-/// Why a run's memory cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The journal is not understood, or cannot be opened.
-    #[error(transparent)]
-    Journal(#[from] record::Error),
-    /// It cannot be written.
-    #[error("cannot write the journal")]
-    Io(#[from] io::Error),
-    /// A line of it says what this dtree does not know.
-    #[error(
-        "the journal was written by another version of dtree; update the plugin on this client, or move the file \
-         `dtree/journal` in the task's directory away: the run then begins anew and finds what it submitted by its marks"
-    )]
-    Foreign(#[from] serde_json::Error),
-}
-
-impl Error {
-    /// The error with its sources, in one line.
-    pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(error) = source {
-            text = format!("{text}: {error}");
-            source = error.source();
-        }
-        text
-    }
-}
+/// How many runs the history has.
+const RUNS: usize = 20;
+/// How much of a run's last words the history keeps, in bytes.
+const WORDS: usize = 1000;
+/// The notes that are no step's. No step is called so: a tilde is doubled in those.
+const BEGAN: &str = "~began";
+const ENDED: &str = "~ended";
 
 /// The memory of one run.
 #[derive(Debug)]
 pub(super) struct Memory {
-    /// `None` while it is being written to, and before it is opened.
-    journal: Option<Journal>,
-    alloc_dir: PathBuf,
-    task: String,
-    tree: String,
-    /// Whether the run that goes on is the one in the journal. Before that nothing is appended.
-    is_begun: bool,
+    viewer: Viewer,
+    tree: TreeName,
+    alloc: AllocId,
+    is_recovery: bool,
+    lease: Arc<Lease>,
+    journal: JournalMemory,
+    keeper: Option<Keeper>,
+    past: Past,
+    /// The run in the record, and the digest of what it began with.
+    past_run: Option<(RunId, String)>,
+    /// What the history is told when the run has ended.
+    run: Option<RunId>,
+    began: Option<u64>,
+}
+
+/// Why something was not remembered.
+#[derive(Debug)]
+pub(super) enum Unwritten {
+    /// Somebody else leads now.
+    Lost(String),
+    /// What is in the way; it is tried again.
+    Hindered(String),
+}
+
+impl From<Refusal> for Unwritten {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Lost(why) => Self::Lost(why),
+            Refusal::Nomad(error) if error.is_too_large() => Self::Hindered(format!(
+                "{}; a step of this tree remembers more than Nomad takes: end the run, and report this",
+                error.chain()
+            )),
+            refusal => Self::Hindered(trouble(refusal).why),
+        }
+    }
+}
+
+impl From<Error> for Unwritten {
+    fn from(error: Error) -> Self {
+        Self::Hindered(error.chain())
+    }
+}
+
+impl From<crate::nomad::Error> for Unwritten {
+    fn from(error: crate::nomad::Error) -> Self {
+        Refusal::from(error).into()
+    }
 }
 
 impl Memory {
-    /// The memory of tree `tree`, run by `task` in the allocation whose directory is `alloc_dir`, and what is in it.
-    /// Blocks for as long as reading a local file takes.
-    ///
-    /// # Errors
-    ///
-    /// When there is a journal, but it is not understood or cannot be read.
-    pub(super) fn open(alloc_dir: &Path, task: &str, tree: &str) -> Result<(Self, Past), Error> {
-        let (journal, lines) = Journal::open(alloc_dir, task, tree)?;
-        let mut past = Past::default();
-        for line in lines {
-            match serde_json::from_value(line)? {
-                Line::With(beginning) => past.beginning = Some(beginning),
-                Line::Entry(entry) => past.entries.push(entry),
+    pub(super) fn new(
+        viewer: Viewer,
+        tree: TreeName,
+        alloc: AllocId,
+        is_recovery: bool,
+        lease: Arc<Lease>,
+        (journal, past): (JournalMemory, Past),
+    ) -> Self {
+        Self {
+            viewer,
+            tree,
+            alloc,
+            is_recovery,
+            lease,
+            journal,
+            keeper: None,
+            past,
+            past_run: None,
+            run: None,
+            began: None,
+        }
+    }
+
+    /// Takes the lead of the tree.
+    pub(super) async fn lead(&mut self) -> Result<Lead, Trouble> {
+        let client = self.viewer.client().map_err(|error| trouble(error.into()))?;
+        let now = wall_clock().unix_millis();
+        let candidate = Candidate {
+            tree: self.tree.clone(),
+            namespace: self.viewer.job.namespace.clone(),
+            job: self.viewer.job.job.to_string(),
+            alloc: self.alloc.clone(),
+            task: self.viewer.task.clone(),
+            since: (now, said(now)),
+            led_before: self.past.led.as_ref().filter(|_| self.is_recovery).map(|(epoch, _)| *epoch),
+        };
+        let sent = Instant::now();
+        let (keeper, remembered) = match Keeper::take(&client, candidate).await {
+            Ok(taken) => taken,
+            Err(Refusal::Denied(error)) => {
+                let note = format!(
+                    "its record is kept in the task's directory, because Nomad's Variables are refused: on another \
+                     client it could not go on, two runs at once are not kept apart, and there is no history; {}",
+                    super::acts::told(&error)
+                );
+                self.forget_unless_unfinished();
+                return Ok(Lead { entries: self.past.entries.clone(), note: Some(note) });
+            }
+            Err(refusal) => return Err(trouble(refusal)),
+        };
+        self.lease.renewed(sent);
+        let entries: Result<Vec<Entry>, _> =
+            remembered.notes.into_iter().map(|note| serde_json::from_value(note.value)).collect();
+        let entries = match entries {
+            Ok(entries) => entries,
+            Err(error) => {
+                drop(keeper.release(&client).await);
+                let why = format!(
+                    "the record `dtree/{}/~run` in Nomad's Variables was written by another version of dtree: update \
+                     the plugin on this client, or take it away with `nomad var purge`, and the tree begins anew and \
+                     finds what it submitted by its marks: {error}",
+                    self.tree
+                );
+                return Err(Trouble { why, is_transient: false });
+            }
+        };
+        // A journal of its own run, kept when Variables were refused or by an earlier version, is newer.
+        if self.past.beginning.is_none() {
+            self.past.entries = entries;
+            self.past_run = remembered.run;
+        }
+        self.forget_unless_unfinished();
+        let epoch = keeper.epoch();
+        self.keeper = Some(keeper);
+        if self.past.beginning.is_none()
+            && let Err(error) = self.journal.lead(epoch, None).await
+        {
+            tracing::warn!(error = %error.chain(), "cannot write the journal");
+        }
+        Ok(Lead { entries: self.past.entries.clone(), note: None })
+    }
+
+    /// A finished run is over, unless it was this task's and Nomad has not heard of its end.
+    fn forget_unless_unfinished(&mut self) {
+        let led = self.past.led.as_ref().and_then(|(_, run)| run.as_ref());
+        let is_own = self.past.beginning.is_some() || led == self.past_run.as_ref().map(|(run, _)| run);
+        if self.past.has_ended() && !(self.is_recovery && is_own) {
+            self.past = Past::default();
+            self.past_run = None;
+        }
+    }
+
+    /// Begins anew, or goes on: then `true`.
+    pub(super) async fn begin(&mut self, mut beginning: Beginning) -> Result<(RunId, bool), Unwritten> {
+        let new = |at| RunId::of(&self.tree, &self.alloc, at);
+        let digest = beginning.digest()?;
+        let began_at = self.past.began_at();
+        let before = match (&self.past.beginning, &self.past_run) {
+            (Some(before), _) if beginning.is_as(before) => {
+                Some(before.run.clone().unwrap_or_else(|| new(began_at)))
+            }
+            (None, Some((run, before))) if *before == digest => Some(run.clone()),
+            _ => None,
+        };
+        let is_same = before.is_some();
+        let run = before.unwrap_or_else(|| new(wall_clock().unix_millis()));
+        match &mut self.keeper {
+            None if is_same => self.journal.go_on(),
+            None => {
+                beginning.run = Some(run.clone());
+                self.journal.begin(beginning).await?;
+            }
+            Some(_) if is_same && self.past.beginning.is_none() => {}
+            Some(keeper) => {
+                let client = self.viewer.client()?;
+                keeper.begin(&client, run.clone(), digest).await?;
+                if is_same {
+                    // It goes on in Variables, and not in the journal any more.
+                    keeper.stage(notes(self.past.entries.clone())?);
+                    keeper.write(&client).await?;
+                }
             }
         }
-        let (task, tree) = (task.to_owned(), tree.to_owned());
-        let memory =
-            Self { journal: Some(journal), alloc_dir: alloc_dir.to_owned(), task, tree, is_begun: false };
-        Ok((memory, past))
+        if let Some(epoch) = self.keeper.as_ref().map(Keeper::epoch) {
+            match self.journal.lead(epoch, Some(run.clone())).await {
+                // What stands there of the run would be taken for newer.
+                Err(error) if self.past.beginning.is_some() => return Err(error.into()),
+                // Only a process that goes on after another has taken over needs it.
+                Err(error) => tracing::warn!(error = %error.chain(), "cannot write the journal"),
+                Ok(()) => {}
+            }
+        }
+        self.run = Some(run.clone());
+        self.began = (began_at > 0 && is_same).then_some(began_at);
+        self.past = Past::default();
+        Ok((run, is_same))
     }
 
-    /// Goes on with the run in the journal.
-    pub(super) fn go_on(&mut self) {
-        self.is_begun = true;
+    /// Appends entries so that a crash does not lose them. Those that could not be written are written with the next.
+    pub(super) async fn append(&mut self, entries: Vec<Entry>) -> Result<(), Unwritten> {
+        for entry in &entries {
+            if let Entry::Began { at } = entry {
+                self.began = Some(at.unix_millis());
+            }
+        }
+        match &mut self.keeper {
+            None => Ok(self.journal.append(entries).await?),
+            Some(keeper) if self.run.is_some() => {
+                keeper.stage(notes(entries)?);
+                Ok(keeper.write(&self.viewer.client()?).await?)
+            }
+            // It came to nothing before it began.
+            Some(_) => Ok(()),
+        }
     }
 
-    /// Forgets the run in the journal, and begins another.
-    pub(super) async fn begin(&mut self, beginning: Beginning) -> Result<(), Error> {
-        let lines = values([Line::With(beginning)].into_iter())?;
-        self.write(move |journal| journal.replace(&lines)).await?;
-        self.is_begun = true;
+    /// Whether what could not be written is kept here, to be written with the next.
+    pub(super) fn keeps_what_is_unwritten(&self) -> bool {
+        self.keeper.is_some()
+    }
+
+    /// Renews the lock.
+    pub(super) async fn renew(&mut self) -> Result<(), Unwritten> {
+        let Some(keeper) = &mut self.keeper else { return Ok(()) };
+        let sent = Instant::now();
+        keeper.renew(&self.viewer.client()?).await?;
+        self.lease.renewed(sent);
         Ok(())
     }
 
-    /// Appends entries, all or none, so that a crash does not lose them.
-    pub(super) async fn append(&mut self, entries: Vec<Entry>) -> Result<(), Error> {
-        if !self.is_begun || entries.is_empty() {
-            return Ok(());
+    /// The run ends: adds it to the history, and lets the lock go.
+    pub(super) async fn close(&mut self, ended: Option<&Entry>) {
+        let (Some(keeper), Ok(client)) = (&self.keeper, self.viewer.client()) else { return };
+        if let (Some(Entry::Ended { at, is_good, message }), Some(run)) = (ended, &self.run) {
+            let entry = json!({
+                "run": run,
+                "began": self.began.map(said),
+                "ended": said(at.unix_millis()),
+                "good": is_good,
+                "message": message.get(..message.floor_char_boundary(WORDS)),
+                "alloc": self.alloc,
+            });
+            if let Err(refusal) = keeper.add_history(&client, entry, RUNS).await {
+                tracing::warn!(%refusal, "the run is not in the history");
+            }
         }
-        let lines = values(entries.into_iter().map(Line::Entry))?;
-        self.write(move |journal| journal.append(&lines)).await
-    }
-
-    /// Writes beside the runtime: a disk may be slow, and other runs are not to wait for it.
-    async fn write(
-        &mut self,
-        write: impl FnOnce(&mut Journal) -> io::Result<()> + Send + 'static,
-    ) -> Result<(), Error> {
-        let mut journal = match self.journal.take() {
-            Some(journal) => journal,
-            // The thread that wrote last has panicked.
-            None => Journal::open(&self.alloc_dir, &self.task, &self.tree)?.0,
-        };
-        let (journal, result) = spawn_blocking(move || {
-            let result = write(&mut journal);
-            (journal, result)
-        })
-        .await
-        .map_err(io::Error::other)?;
-        self.journal = Some(journal);
-        Ok(result?)
+        if let Err(refusal) = keeper.release(&client).await {
+            tracing::warn!(%refusal, "the tree's lock was not released, and is free after a while");
+        }
     }
 }
 
-fn values(lines: impl Iterator<Item = Line>) -> Result<Vec<Value>, Error> {
-    Ok(lines.map(serde_json::to_value).collect::<Result<_, _>>()?)
+/// An instant, for people.
+fn said(millis: u64) -> String {
+    let at = i64::try_from(millis).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok());
+    at.map_or_else(|| millis.to_string(), |at| at.to_string())
+}
+
+/// Entries under the names under which the record has them.
+fn notes(entries: Vec<Entry>) -> Result<Vec<Note>, Error> {
+    let note = |entry: Entry| -> Result<Note, Error> {
+        let name = match &entry {
+            Entry::Began { .. } => BEGAN.to_owned(),
+            Entry::Ended { .. } => ENDED.to_owned(),
+            Entry::Step { name, .. } => name.replace('~', "~~"),
+        };
+        let value: Value = serde_json::to_value(entry)?;
+        Ok(Note { name, value })
+    };
+    entries.into_iter().map(note).collect()
+}
+
+/// Why the lead was not taken, with whether that may pass.
+fn trouble(refusal: Refusal) -> Trouble {
+    let is_transient = match &refusal {
+        Refusal::NotFreeYet(_) | Refusal::Meddled(_) => true,
+        Refusal::Led(_) | Refusal::Lost(_) | Refusal::Unread(_) | Refusal::Denied(_) => false,
+        Refusal::Nomad(error) => error.is_transient() || error.is_unsettled(),
+    };
+    let why = match refusal {
+        Refusal::Denied(error) | Refusal::Nomad(error) => super::acts::told(&error),
+        refusal => refusal.to_string(),
+    };
+    Trouble { why, is_transient }
 }

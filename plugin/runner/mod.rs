@@ -18,6 +18,8 @@ mod acts;
 mod clock;
 mod commands;
 mod errand;
+mod journal;
+mod lease;
 mod memory;
 mod outlook;
 mod stops;
@@ -38,12 +40,11 @@ use tracing::{Instrument, info, info_span, warn};
 use self::{
     clock::Clock,
     commands::{Command, Commands},
-    errand::Done,
 };
 pub use self::{
     clock::wall_clock,
     errand::Errand,
-    memory::Error as MemoryError,
+    journal::Error as MemoryError,
     outlook::{Checker, Outlook, OwnChecks},
 };
 use crate::{
@@ -165,7 +166,7 @@ pub fn start(
     let span = info_span!("task", alloc_id = %place.alloc, task = %place.task);
     let engine = match &errand {
         None => Engine::gate(plan, place, &deadlines, clock.now()),
-        Some(errand) => Engine::tree(plan, place, errand.tree().clone(), errand.entries(), clock.now()),
+        Some(errand) => Engine::tree(plan, place, errand.tree().clone(), clock.now()),
     };
     let wants_checks = engine.wants_checks();
     let engine = Arc::new(Mutex::new(engine));
@@ -233,28 +234,22 @@ struct Run<O> {
 impl<O: Outlook> Run<O> {
     /// Until it ends, or the process stops: then `None`.
     async fn until_it_ends(mut self) -> Option<Ending> {
-        let mut event = Event::Started;
+        let mut event = Some(Event::Started);
         loop {
             let now = self.clock.now();
             let (actions, timeout) = {
                 let mut engine = locked(&self.engine);
-                (engine.step(now, event), engine.next_timeout())
+                let actions = event.map(|event| engine.step(now, event)).unwrap_or_default();
+                (actions, engine.next_timeout())
             };
-            let ending = self.tell(actions);
-            if ending.is_some() {
+            if let Some(ending) = self.tell(actions) {
+                // In boxes of their own, here and below: a gate has none of this, and its run is to stay small.
                 if let Some(errand) = &mut self.errand {
-                    // If it cannot be written, the next process ends the run again, which repeats nothing.
-                    Box::pin(errand.flush()).await;
+                    Box::pin(errand.close(&ending)).await;
                 }
-                return ending;
+                return Some(ending);
             }
-            // In boxes of their own, here and below: a gate has none of this, and its run is to stay small.
-            if self.errand.is_some()
-                && let Some(hindered) = Box::pin(self.carry_out()).await
-            {
-                event = hindered;
-                continue;
-            }
+            self.carry_out();
 
             let timeout = timeout.map(|at| self.clock.instant(at));
             let retry_at = self.errand.as_ref().and_then(|errand| errand.retry_at());
@@ -262,26 +257,22 @@ impl<O: Outlook> Run<O> {
                 biased;
                 () = self.stop.cancelled() => return None,
                 command = self.commands.next() => match command {
-                    Command::Stop => Event::Stopped,
+                    Command::Stop => Some(Event::Stopped),
                     Command::Open(reason) => {
                         warn!(reason, "gate opened by hand");
-                        Event::Opened { reason }
+                        Some(Event::Opened { reason })
                     }
                     Command::LookAgain => {
                         self.notices.log("looks at the cluster anew");
                         self.outlook.look_again();
-                        Event::Tick
+                        Some(Event::Tick)
                     }
                 },
-                Some((job, sight)) = self.outlook.next() => Event::Seen(job, sight),
-                Some(checks) = next_checks(&mut self.checks) => Event::Checked(checks),
-                done = next_done(&mut self.errand, &self.stop) => match (done, &mut self.errand) {
-                    (Done::Acted(event), _) => event,
-                    (Done::Prepared(result), Some(errand)) => Box::pin(errand.prepared(result)).await,
-                    (Done::Prepared(_), None) => Event::Tick,
-                },
-                () = sleep_until(retry_at.unwrap_or_else(|| self.clock.instant(now))), if retry_at.is_some() => Event::Tick,
-                () = sleep_until(timeout.unwrap_or_else(|| self.clock.instant(now))), if timeout.is_some() => Event::Tick,
+                Some((job, sight)) = self.outlook.next() => Some(Event::Seen(job, sight)),
+                Some(checks) = next_checks(&mut self.checks) => Some(Event::Checked(checks)),
+                event = next_done(&mut self.errand, &self.stop) => event,
+                () = sleep_until(retry_at.unwrap_or_else(|| self.clock.instant(now))), if retry_at.is_some() => None,
+                () = sleep_until(timeout.unwrap_or_else(|| self.clock.instant(now))), if timeout.is_some() => Some(Event::Tick),
                 else => return None,
             };
         }
@@ -303,7 +294,7 @@ impl<O: Outlook> Run<O> {
                     info!(ending = ?outcome, "run ended");
                     ending = Some(outcome);
                 }
-                Action::Remember(_) | Action::Prepare | Action::Watch(_) | Action::Act(..) => {
+                Action::Lead | Action::Remember(_) | Action::Prepare | Action::Watch(_) | Action::Act(..) => {
                     if let Some(errand) = &mut self.errand {
                         errand.add(action);
                     }
@@ -314,18 +305,17 @@ impl<O: Outlook> Run<O> {
     }
 
     /// Does what is to be done, once what must be remembered is written down.
-    async fn carry_out(&mut self) -> Option<Event> {
-        let errand = self.errand.as_mut()?;
-        let (actions, hindered) = errand.flush().await;
-        for action in actions {
+    fn carry_out(&mut self) {
+        let Some(errand) = &mut self.errand else { return };
+        for action in errand.flush() {
             match action {
+                Action::Lead => errand.lead(),
                 Action::Prepare => errand.prepare(),
                 Action::Watch(jobs) => self.outlook.also(jobs),
                 Action::Act(name, act) => errand.act(name, act),
                 Action::Remember(_) | Action::Announce(_) | Action::Log(_) | Action::Finish(_) => {}
             }
         }
-        hindered
     }
 }
 
@@ -334,7 +324,7 @@ fn locked(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
     engine.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn next_done(errand: &mut Option<Box<Errand>>, stop: &CancellationToken) -> Done {
+async fn next_done(errand: &mut Option<Box<Errand>>, stop: &CancellationToken) -> Option<Event> {
     match errand {
         Some(errand) => Box::pin(errand.next(stop)).await,
         None => std::future::pending().await,

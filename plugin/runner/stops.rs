@@ -49,6 +49,8 @@ impl Hands {
         if job.is_stopped && !purge {
             return Ok(Report::Stopped(job.job_modify_index));
         }
+        // Looking took its time.
+        self.lease.check()?;
         client.deregister(key, purge).await.map_err(|error| write_trouble(&error))?;
         let left = client.job(key).await.map_err(|error| read_trouble(&error))?;
         match left {

@@ -74,7 +74,7 @@ impl Simulation {
             self.lines.push(match action {
                 Action::Announce(message) => format!("    event   {message}"),
                 Action::Log(line) => format!("    log     {line}"),
-                Action::Remember(_) | Action::Prepare | Action::Watch(_) | Action::Act(..) => {
+                Action::Lead | Action::Remember(_) | Action::Prepare | Action::Watch(_) | Action::Act(..) => {
                     panic!("a gate does nothing: {action:?}")
                 }
                 Action::Finish(outcome) => format!(

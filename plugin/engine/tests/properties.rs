@@ -116,7 +116,7 @@ proptest! {
                     Action::Finish(_) => ends += 1,
                     Action::Announce(_) => events += 1,
                     Action::Log(_) => {}
-                    Action::Remember(_) | Action::Prepare | Action::Watch(_) | Action::Act(..) => {
+                    Action::Lead | Action::Remember(_) | Action::Prepare | Action::Watch(_) | Action::Act(..) => {
                         prop_assert!(false, "a gate does nothing: {:?}", action);
                     }
                 }

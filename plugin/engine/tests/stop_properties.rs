@@ -204,7 +204,7 @@ impl<'a> Shell<'a> {
         let mut crashes = case.crashes.iter();
         Self {
             case,
-            engine: Engine::tree(plan.clone(), place(), "default/shop".into(), Vec::new(), now),
+            engine: Engine::tree(plan.clone(), place(), "default/shop".into(), now),
             plan,
             world,
             now,
@@ -396,14 +396,13 @@ impl<'a> Shell<'a> {
             self.memories_lost += 1;
         }
         self.watched.clear();
-        let memory = self.memory.clone();
-        self.engine = Engine::tree(self.plan.clone(), place(), "default/shop".into(), memory, self.now);
+        self.engine = Engine::tree(self.plan.clone(), place(), "default/shop".into(), self.now);
         self.step(Event::Started)
     }
 
     fn step(&mut self, event: Event) -> Result<(), TestCaseError> {
         let actions = self.engine.step(self.now, event);
-        let mut prepare = false;
+        let (mut lead, mut prepare) = (false, false);
         for action in actions {
             prop_assert!(self.outcome.is_none(), "{action:?} after the end");
             match &mut self.until_crash {
@@ -419,6 +418,7 @@ impl<'a> Shell<'a> {
                 Action::Announce(_) => {}
                 Action::Log(line) => self.story.push(format!("    {line}")),
                 Action::Remember(entry) => self.memory.push(entry),
+                Action::Lead => lead = true,
                 Action::Prepare => prepare = true,
                 Action::Watch(jobs) => {
                     self.news.extend(jobs.iter().cloned());
@@ -432,9 +432,17 @@ impl<'a> Shell<'a> {
                 Action::Finish(outcome) => self.outcome = Some(outcome),
             }
         }
-        if self.engine.next_timeout().is_some_and(|at| at > self.now) && self.outcome.is_none() && !prepare {
+        if self.engine.next_timeout().is_some_and(|at| at > self.now)
+            && self.outcome.is_none()
+            && !prepare
+            && !lead
+        {
             let more = self.engine.clone().step(self.now, Event::Tick);
             prop_assert_eq!(more, Vec::new(), "a step was not brought up to date");
+        }
+        if lead {
+            let lead = Lead { entries: self.memory.clone(), note: None };
+            return self.step(Event::Led(Ok(lead)));
         }
         if prepare {
             let is_same = std::mem::replace(&mut self.is_begun, true);

@@ -78,11 +78,17 @@ impl Tree {
                 let message = format!("{}: {}", self.came_to_nothing(), acting.describe_end(&what));
                 Some(self.finish(now, Outcome::Failed(message.clone()), message))
             }
+            Phase::Leading(acting, deadline) if *deadline <= now && !acting.is_under_way() => {
+                let what =
+                    format!("the lead of the tree could not be taken within {}", Spoken(PREPARE_LIMIT));
+                let message = format!("nothing was begun: {}", acting.describe_end(&what));
+                Some(self.close(Outcome::Failed(message.clone()), message))
+            }
             Phase::Stopping(deadline) if is_settled || *deadline <= now => {
                 let message = self.stopped_message(now);
                 Some(self.close(Outcome::Stopped, message))
             }
-            Phase::Preparing(..) | Phase::Stopping(_) => None,
+            Phase::Leading(..) | Phase::Preparing(..) | Phase::Stopping(_) => None,
             Phase::Running if !is_settled => None,
             Phase::Running => {
                 let is_good =

@@ -50,6 +50,9 @@ pub(super) struct HookStep {
     launch_until: Option<Time>,
     /// Whether the job of the attempt that is being launched may be there already.
     may_be_there: bool,
+    /// Whether a process before has begun to launch it, whose request may still be on its way: its job is then stopped,
+    /// and not purged, so that it cannot come into being once more.
+    may_come_late: bool,
     /// The stopped jobs of attempts that failed, where none is to stay.
     leftovers: Vec<JobKey>,
 }
@@ -91,6 +94,7 @@ impl HookStep {
         marks: Marks,
         memory: Option<Memory>,
     ) -> Self {
+        let may_come_late = matches!(memory, Some(Memory::Launching(_)));
         let phase = match memory {
             Some(Memory::Launching(attempt)) => Phase::Launching(attempt),
             Some(Memory::Running { attempt, job, deadline }) => {
@@ -111,6 +115,7 @@ impl HookStep {
             is_needless: false,
             launch_until: None,
             may_be_there: true,
+            may_come_late,
             leftovers: Vec::new(),
         }
     }
@@ -392,7 +397,8 @@ impl HookStep {
         let key = job.clone();
         // Not while another attempt follows: should that end well and this run lose its memory, the next run would find
         // no first attempt, and begin with it again.
-        let purge = self.hook.retain == Retain::None && attempt.before >= self.hook.retries;
+        let is_last = attempt.before >= self.hook.retries;
+        let purge = self.hook.retain == Retain::None && is_last && !self.may_come_late;
         let act = match output {
             Output::Of(alloc, task) => Act::Tail { key, alloc: alloc.clone(), task: task.clone() },
             Output::Read => Act::Retire { key, purge },
@@ -449,7 +455,7 @@ impl HookStep {
                 out.log(format!("{name}: its job could not be retired: {trouble}"));
                 ended.job = None;
             } else {
-                let purge = self.hook.retain != Retain::All;
+                let purge = self.hook.retain != Retain::All && !self.may_come_late;
                 let act = || Act::Retire { key, purge };
                 out.actions.extend(self.acting.begin(now, name, act));
             }
@@ -460,7 +466,8 @@ impl HookStep {
             if self.acting.is_hopeless().is_some() {
                 self.leftovers.clear();
             } else {
-                let act = || Act::Retire { key, purge: true };
+                let purge = !self.may_come_late;
+                let act = || Act::Retire { key, purge };
                 out.actions.extend(self.acting.begin(now, name, act));
             }
         }

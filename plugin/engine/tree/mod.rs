@@ -1,11 +1,12 @@
 //! One run of a tree: jobs are submitted and hooks are run in the order of the plan.
 //!
 //! ```text
-//!   Prepare ──▶ Prepared ──▶ steps ──▶ look at all jobs ──▶ begin what may begin ──▶ … ──▶ Finish
+//!   Lead ──▶ Led ──▶ Prepare ──▶ Prepared ──▶ steps ──▶ look at all jobs ──▶ begin what may begin ──▶ … ──▶ Finish
 //! ```
 //!
 //! # Invariants
 //!
+//! * Nothing is done before the run leads its tree, and nothing after it has lost the lead.
 //! * Nothing is written before every jobspec is prepared and every job was looked at once.
 //! * A step begins only while all that it needs is satisfied, and while there is room for it.
 //! * A step has at most one act under way, and an intent is remembered before its act.
@@ -77,8 +78,8 @@ pub(super) struct Tree {
     phase: Phase,
     /// What an earlier process remembered, until it is taken up.
     remembered: BTreeMap<String, (Time, Memory)>,
-    /// How the run ended in an earlier process, whose last words Nomad has not heard.
-    ended_before: Option<(Outcome, String)>,
+    /// What the user should know about the lead.
+    lead_note: Option<String>,
     steps: BTreeMap<String, Step>,
     /// The steps to bring up to date when a step has changed.
     wakes: BTreeMap<String, BTreeSet<String>>,
@@ -99,6 +100,7 @@ pub(super) struct Tree {
 
 #[derive(Clone, Debug)]
 enum Phase {
+    Leading(Acting, Time),
     Preparing(Acting, Time),
     Running,
     /// Nomad stops the task, and the hooks of a stopped job are being stopped.
@@ -106,24 +108,9 @@ enum Phase {
 }
 
 impl Tree {
-    pub(super) fn new(plan: Plan, place: Place, name: TreeName, remembers: Vec<Entry>, now: Time) -> Self {
-        let mut ended_before = None;
-        let (mut began, mut has_begun) = (now, false);
-        let mut remembered = BTreeMap::new();
-        for entry in remembers {
-            match entry {
-                Entry::Began { at } => (began, has_begun) = (at, true),
-                Entry::Step { name, at, memory } => {
-                    remembered.insert(name, (at, memory));
-                }
-                Entry::Ended { is_good: true, message, .. } => ended_before = Some((Outcome::Done, message)),
-                Entry::Ended { is_good: false, message, .. } => {
-                    ended_before = Some((Outcome::Failed(message.clone()), message));
-                }
-            }
-        }
+    pub(super) fn new(plan: Plan, place: Place, name: TreeName, now: Time) -> Self {
         let steps = plan.order().iter().enumerate().map(|(position, name)| {
-            let state = NodeState::Blocked { why: "its jobspec is being prepared".to_owned() };
+            let state = NodeState::Blocked { why: "the tree's lead is being taken".to_owned() };
             let step = Step { name: name.clone(), position, state, since: now, work: Work::Unprepared };
             (name.clone(), step)
         });
@@ -135,12 +122,12 @@ impl Tree {
             name,
             run: None,
             scene: Scene::new(place),
-            began,
-            has_begun,
-            deadline: timeout.map(|timeout| began + timeout),
-            phase: Phase::Preparing(Acting::default(), now + PREPARE_LIMIT),
-            remembered,
-            ended_before,
+            began: now,
+            has_begun: false,
+            deadline: timeout.map(|timeout| now + timeout),
+            phase: Phase::Leading(Acting::default(), now + PREPARE_LIMIT),
+            remembered: BTreeMap::new(),
+            lead_note: None,
             steps,
             watchers: BTreeMap::new(),
             has_looked: false,
@@ -160,11 +147,13 @@ impl Tree {
         let mut out = Out::default();
         let mut agenda = Agenda::default();
         match event {
-            Event::Started => {
-                if let Some((outcome, message)) = self.ended_before.take() {
-                    return self.close(outcome, message);
+            Event::Started => {}
+            Event::Led(result) => {
+                if let Some(actions) = self.led(now, result, &mut out) {
+                    return actions;
                 }
             }
+            Event::Lost(why) => return self.close(Outcome::Failed(why.clone()), why),
             Event::Seen(job, sight) => {
                 self.scene.see(job.clone(), sight);
                 let concerned = self.watchers.get(&job).into_iter().flatten();
@@ -189,7 +178,7 @@ impl Tree {
                 self.hindered = why;
                 out.log(match self.hindered_note() {
                     Some(note) => note,
-                    None => "the journal can be written again".to_owned(),
+                    None => "the run's record can be written again".to_owned(),
                 });
             }
             Event::Opened { .. } => out.log("a tree cannot be opened by hand".to_owned()),
@@ -227,8 +216,10 @@ impl Tree {
         }
         let steps = self.steps.values().filter_map(Step::next_timeout);
         let phase = match &self.phase {
-            Phase::Preparing(acting, _) if acting.is_under_way() => [None, None],
-            Phase::Preparing(acting, deadline) => [acting.next_timeout(), Some(*deadline)],
+            Phase::Leading(acting, _) | Phase::Preparing(acting, _) if acting.is_under_way() => [None, None],
+            Phase::Leading(acting, deadline) | Phase::Preparing(acting, deadline) => {
+                [acting.next_timeout(), Some(*deadline)]
+            }
             Phase::Running => [None, None],
             Phase::Stopping(deadline) => [Some(*deadline), None],
         };
@@ -281,7 +272,7 @@ impl Tree {
     }
 
     fn is_set_up(&self) -> bool {
-        !matches!(self.phase, Phase::Preparing(..))
+        !matches!(self.phase, Phase::Leading(..) | Phase::Preparing(..))
     }
 
     fn blocks(&self) -> Option<&manifest::Tree> {

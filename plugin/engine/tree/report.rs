@@ -169,7 +169,7 @@ impl Tree {
         let done = self.steps.values().filter(|step| step.state.is_satisfied()).count();
         let hooks = match self.phase {
             super::Phase::Stopping(_) => "its hooks were stopped, ",
-            super::Phase::Preparing(..) | super::Phase::Running => "",
+            super::Phase::Leading(..) | super::Phase::Preparing(..) | super::Phase::Running => "",
         };
         format!(
             "stopped; {done} of {} satisfied after {}; {hooks}the jobs are left as they are",
@@ -181,17 +181,17 @@ impl Tree {
     fn notes(&self) -> Vec<String> {
         let hindered = self.hindered_note().into_iter();
         let trouble = match &self.phase {
-            super::Phase::Preparing(acting, _) => acting.trouble.clone(),
+            super::Phase::Leading(acting, _) | super::Phase::Preparing(acting, _) => acting.trouble.clone(),
             super::Phase::Running | super::Phase::Stopping(_) => None,
         };
         let halt = self.halt.iter().map(|halt| format!("nothing new is begun: {}", halt.why));
-        hindered.chain(trouble).chain(halt).collect()
+        self.lead_note.clone().into_iter().chain(hindered).chain(trouble).chain(halt).collect()
     }
 
     /// Why nothing can be written down, if that is so.
     pub(super) fn hindered_note(&self) -> Option<String> {
         let why = self.hindered.as_ref()?;
-        Some(format!("the journal cannot be written, and nothing is begun before it can: {why}"))
+        Some(format!("the run's record cannot be written, and nothing is begun before it can: {why}"))
     }
 
     pub(super) fn in_order(&self) -> impl Iterator<Item = &Step> {

@@ -1,22 +1,28 @@
 //! From a manifest to steps: preparing, and what an earlier process remembered.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{
-    Entry, Phase, Tree,
+    Entry, PREPARE_LIMIT, Phase, Tree,
     hook::HookStep,
     job::JobStep,
     release::ReleaseStep,
-    step::{Out, Work},
+    step::{Acting, Out, Work},
     stop::StopStep,
     wait::WaitStep,
 };
 use crate::{
     cluster::{JobKey, Marks, Place},
-    engine::{Action, Outcome, Time, Trouble},
+    engine::{Action, Lead, NodeState, Outcome, Time, Trouble},
     manifest::{Until, Wait},
     plan::Blueprint,
 };
+
+/// How soon the lead is asked for again while another has it: its lock may be let go at any moment.
+const LEAD_AGAIN: Duration = Duration::from_secs(1);
 
 /// The job of which it is written down that the tree waits for it: not for jobs of its own, nor for the end of one.
 fn recorded(wait: &Wait, place: &Place, own: &BTreeSet<JobKey>) -> Option<JobKey> {
@@ -119,12 +125,65 @@ impl Tree {
         }
     }
 
-    /// Has the jobspecs prepared while they are not.
+    /// Takes up what was remembered, or that somebody else leads. What this comes to if it is the end.
+    pub(super) fn led(
+        &mut self,
+        now: Time,
+        result: Result<Lead, Trouble>,
+        out: &mut Out,
+    ) -> Option<Vec<Action>> {
+        let Phase::Leading(acting, _) = &mut self.phase else { return None };
+        let lead = match result {
+            Ok(lead) => lead,
+            Err(Trouble { why, is_transient: false }) => {
+                let message = format!("nothing was begun: {why}");
+                return Some(self.close(Outcome::Failed(message.clone()), message));
+            }
+            Err(trouble) => {
+                if acting.trouble.as_ref() != Some(&trouble.why) {
+                    out.log(trouble.why.clone());
+                }
+                acting.end(now, Err(trouble));
+                acting.retry_by(now + LEAD_AGAIN);
+                return None;
+            }
+        };
+        if let Some(note) = &lead.note {
+            out.log(note.clone());
+        }
+        self.lead_note = lead.note;
+        self.phase = Phase::Preparing(Acting::default(), now + PREPARE_LIMIT);
+        for step in self.steps.values_mut() {
+            step.state = NodeState::Blocked { why: "its jobspec is being prepared".to_owned() };
+        }
+        for entry in lead.entries {
+            match entry {
+                Entry::Began { at } => {
+                    (self.began, self.has_begun) = (at, true);
+                    self.deadline = self.blocks().and_then(|tree| tree.timeout).map(|timeout| at + timeout);
+                }
+                Entry::Step { name, at, memory } => {
+                    self.remembered.insert(name, (at, memory));
+                }
+                // Its last words were not heard.
+                Entry::Ended { is_good, message, .. } => {
+                    let outcome = if is_good { Outcome::Done } else { Outcome::Failed(message.clone()) };
+                    return Some(self.close(outcome, message));
+                }
+            }
+        }
+        None
+    }
+
+    /// Has the lead taken, then the jobspecs prepared, while that is not done.
     pub(super) fn prepare(&mut self, now: Time, out: &mut Out) {
-        if let Phase::Preparing(acting, _) = &mut self.phase
-            && acting.begins(now)
-        {
-            out.actions.push(Action::Prepare);
+        let (acting, action) = match &mut self.phase {
+            Phase::Leading(acting, _) => (acting, Action::Lead),
+            Phase::Preparing(acting, _) => (acting, Action::Prepare),
+            Phase::Running | Phase::Stopping(_) => return,
+        };
+        if acting.begins(now) {
+            out.actions.push(action);
         }
     }
 }

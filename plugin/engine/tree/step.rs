@@ -104,6 +104,11 @@ impl Acting {
         }
     }
 
+    /// Tries again at this time, or earlier.
+    pub(super) fn retry_by(&mut self, at: Time) {
+        self.retry_at = self.retry_at.map(|retry_at| retry_at.min(at));
+    }
+
     /// Whether it was tried often enough; then it is forgotten.
     pub(super) fn is_hopeless(&mut self) -> Option<String> {
         if self.tries < ENOUGH || self.is_under_way {

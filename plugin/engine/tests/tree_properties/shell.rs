@@ -33,7 +33,7 @@ impl<'a> Shell<'a> {
     pub(super) fn new(case: &'a Case) -> Self {
         let plan = tree_plan(&case.config());
         let now = Time::from_unix_millis(1_000_000);
-        let engine = Engine::tree(plan.clone(), place(), "default/shop".into(), Vec::new(), now);
+        let engine = Engine::tree(plan.clone(), place(), "default/shop".into(), now);
         let mut shell = Self {
             case,
             engine,
@@ -148,8 +148,7 @@ impl<'a> Shell<'a> {
         if !self.has_ended_before {
             self.shown.clear();
         }
-        let memory = self.memory.clone();
-        self.engine = Engine::tree(self.plan.clone(), place(), "default/shop".into(), memory, self.now);
+        self.engine = Engine::tree(self.plan.clone(), place(), "default/shop".into(), self.now);
         self.step(Event::Started)
     }
 
@@ -174,7 +173,7 @@ impl<'a> Shell<'a> {
         if is_prepared {
             self.check_deadlines()?;
         }
-        let mut prepare = false;
+        let (mut lead, mut prepare) = (false, false);
         for action in actions {
             prop_assert!(self.judge.finishes.is_empty(), "{action:?} after the end");
             match &mut self.until_crash {
@@ -190,6 +189,7 @@ impl<'a> Shell<'a> {
                 Action::Announce(_) => {}
                 Action::Log(line) => self.tell(format!("    {line}")),
                 Action::Remember(entry) => self.remember(entry)?,
+                Action::Lead => lead = true,
                 Action::Prepare => prepare = true,
                 Action::Watch(jobs) => {
                     for key in jobs {
@@ -206,6 +206,10 @@ impl<'a> Shell<'a> {
                 }
                 Action::Finish(outcome) => self.judge.finishes.push(outcome),
             }
+        }
+        if lead {
+            let lead = Lead { entries: self.memory.clone(), note: None };
+            return self.step(Event::Led(Ok(lead)));
         }
         if prepare {
             let is_same = std::mem::replace(&mut self.has_beginning, true);

@@ -89,9 +89,10 @@ fn a_job_that_cannot_be_looked_at_holds_everything_back_and_then_fails() {
     let away = || Arc::new(sample::unseen(crate::cluster::Blindness::Unreachable, "cannot reach Nomad"));
     let plan = tree_plan(&jobs(&["db", "web"]));
     let now = Time::from_unix_millis(1_000_000);
-    let mut engine = Engine::tree(plan.clone(), place(), "default/shop".into(), Vec::new(), now);
+    let mut engine = Engine::tree(plan.clone(), place(), "default/shop".into(), now);
     let blueprints = blueprints(&plan, &BTreeSet::new());
     engine.step(now, Event::Started);
+    engine.step(now, Event::Led(Ok(Lead::default())));
     engine.step(now, Event::Prepared { blueprints, is_same: false, run: "0000beef".into() });
     engine.step(now, Event::Seen(JobKey::new("default", "db"), Arc::new(nobody())));
     let actions = engine.step(now, Event::Seen(JobKey::new("default", "web"), away()));
@@ -142,11 +143,11 @@ fn a_journal_that_cannot_be_written_is_told_and_told_when_it_can_again() {
     run.fares("db", Fate::Good);
     assert_snapshot!(run.transcript(), @"
     10s: the disk is full
-        log     the journal cannot be written, and nothing is begun before it can: cannot write the journal: No space left on device
+        log     the run's record cannot be written, and nothing is begun before it can: cannot write the journal: No space left on device
     35s: time passes
-        event   0 of 1 satisfied · db: 0 of 1 healthy; gives up in 9m 55s · the journal cannot be written, and nothing is begun before it can: cannot write the journal: No space left on device
+        event   0 of 1 satisfied · db: 0 of 1 healthy; gives up in 9m 55s · the run's record cannot be written, and nothing is begun before it can: cannot write the journal: No space left on device
     50s: there is room again
-        log     the journal can be written again
+        log     the run's record can be written again
     50s: db is Good
         log     db: satisfied: created, version 0: 1 of 1 healthy
         log     done after 50s: created db

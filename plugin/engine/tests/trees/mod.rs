@@ -52,7 +52,7 @@ impl Simulation {
     fn in_world(config: &Value, world: World, changed: &[&str]) -> Self {
         let plan = tree_plan(config);
         let now = Time::from_unix_millis(1_000_000);
-        let engine = Engine::tree(plan.clone(), place(), "default/shop".into(), Vec::new(), now);
+        let engine = Engine::tree(plan.clone(), place(), "default/shop".into(), now);
         let mut run = Self {
             plan,
             engine,
@@ -74,9 +74,8 @@ impl Simulation {
 
     /// The process ends, and another goes on.
     fn crash(&mut self) -> &mut Self {
-        let remembered = self.remembered.clone();
         self.watched.clear();
-        self.engine = Engine::tree(self.plan.clone(), place(), "default/shop".into(), remembered, self.now);
+        self.engine = Engine::tree(self.plan.clone(), place(), "default/shop".into(), self.now);
         self.happens("a new process goes on", Event::Started)
     }
 
@@ -89,6 +88,10 @@ impl Simulation {
                     Action::Announce(message) => self.lines.push(format!("    event   {message}")),
                     Action::Log(line) => self.lines.push(format!("    log     {line}")),
                     Action::Remember(entry) => self.remembered.push(entry),
+                    Action::Lead => {
+                        let lead = Lead { entries: self.remembered.clone(), note: None };
+                        events.push(Event::Led(Ok(lead)));
+                    }
                     Action::Prepare if let Some(trouble) = &self.unprepared => {
                         events.push(Event::Unprepared(trouble.clone()));
                     }

@@ -390,7 +390,7 @@ fn nothing_is_stopped_while_it_is_not_known_who_waits() {
     let mut run = Simulation::of(&jobs(&["x"]));
     run.refused.insert("db".to_owned());
     let plan = tree_plan(&stack(&Value::Null));
-    run.engine = Engine::tree(plan.clone(), place(), "default/shop".into(), Vec::new(), run.now);
+    run.engine = Engine::tree(plan.clone(), place(), "default/shop".into(), run.now);
     (run.plan, run.world) = (plan, world);
     run.forget_words().happens("the stop begins", Event::Started);
     assert_snapshot!(run.ending(), @"failed after 0s: db: wanted job db stopped, but Nomad says no; look with `nomad job status db` · not begun, because db failed (on_failure = finish): mail, web, api");

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_begun_before_the_journal_can_be_written() {
-    let stage = Stage::of(&shop());
+    let stage = Stage::of(&shop()).without_variables();
     // Something of this name is in the way of a new journal, and cannot be removed as a file.
     let run = stage.process(false);
     let obstacle = stage.task_dir().join("dtree/journal.new");
@@ -12,7 +12,7 @@ async fn nothing_is_begun_before_the_journal_can_be_written() {
     seconds(20).await;
     assert_eq!(stage.writes(), "");
     let notes = run.running.status().notes.join("\n");
-    assert!(notes.contains("nothing is begun before the journal can be written"), "{notes}");
+    assert!(notes.contains("nothing is begun before the run's record can be written"), "{notes}");
     std::fs::remove_dir(&obstacle).unwrap();
     stage.healthy("postgres").await;
     stage.goes_on(&run).await;
@@ -20,7 +20,7 @@ async fn nothing_is_begun_before_the_journal_can_be_written() {
 
 #[tokio::test(start_paused = true)]
 async fn a_journal_that_is_full_stops_what_would_have_to_be_remembered() {
-    let stage = Stage::of(&shop());
+    let stage = Stage::of(&shop()).without_variables();
     let run = stage.process(false);
     stage.appears("postgres").await;
     seconds(1).await;
@@ -40,7 +40,7 @@ async fn a_journal_that_is_full_stops_what_would_have_to_be_remembered() {
     assert_eq!(stage.writes(), "", "a hook was launched without being remembered");
     let told = run.diary.text();
     assert!(
-        told.contains("event") && told.contains("the journal cannot be written, and nothing is begun"),
+        told.contains("event") && told.contains("the run's record cannot be written, and nothing is begun"),
         "{told}"
     );
     run.running.stop();
@@ -69,7 +69,7 @@ async fn a_recovered_run_goes_on_and_keeps_its_time_limits() {
     insta::assert_snapshot!(stage.writes(), @"
     PUT var/dtree/default/shop/default/postgres  200
     POST jobs api 200
-    DELETE job/setup-shop-cca8ebdd-1  200
+    DELETE job/setup-shop-9f05bf4f-1  200
     ");
     // Nomad did not hear of it: the next process says the same, and does nothing.
     let run = stage.process(true);
@@ -106,8 +106,12 @@ async fn a_run_that_has_lost_its_memory_finds_in_the_cluster_what_it_did() {
     seconds(1).await;
     run.crash().await;
     stage.writes();
-    // As after a drain: another client, another directory.
+    // All of it, in the cluster and in the task's directory.
     std::fs::remove_dir_all(stage.task_dir().join("dtree")).unwrap();
+    let variables = stage.fake.state().variables("default");
+    for (path, _) in variables {
+        stage.fake.state().forget_variable("default", &path);
+    }
     let run = stage.process(false);
     seconds(5).await;
     assert_eq!(stage.writes(), "");
@@ -115,6 +119,6 @@ async fn a_run_that_has_lost_its_memory_finds_in_the_cluster_what_it_did() {
     insta::assert_snapshot!(stage.writes(), @"
     PUT var/dtree/default/shop/default/postgres  200
     POST jobs api 200
-    DELETE job/setup-shop-cca8ebdd-1  200
+    DELETE job/setup-shop-9f05bf4f-1  200
     ");
 }

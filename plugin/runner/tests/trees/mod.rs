@@ -1,6 +1,7 @@
 //! Whole trees over a fake Nomad: watch, runner, acts and journal. The fake schedules nothing; a test does.
 
 mod errors;
+mod lead;
 mod memory;
 mod runs;
 mod stops;
@@ -103,9 +104,20 @@ impl Stage {
         self.alloc_dir.path().join("gate")
     }
 
+    /// Nomad refuses all variables: what is remembered is in the task's directory.
+    fn without_variables(self) -> Self {
+        self.fake.answer("/v1/var", Answer::Text(403, "Permission denied".to_owned()));
+        self
+    }
+
     /// A process that begins the tree, or goes on with it.
     fn process(&self, is_recovery: bool) -> Process {
-        let (plan, place) = (plan(&self.config), placed());
+        self.process_of("own", is_recovery)
+    }
+
+    /// The same in an allocation.
+    fn process_of(&self, alloc: &str, is_recovery: bool) -> Process {
+        let (plan, place) = (plan(&self.config), Place { alloc: alloc.into(), ..placed() });
         let viewer = viewer(&self.fake, &place);
         let watch = Watch::new(None, CancellationToken::new());
         let outlook = watch.subscribe(viewer.clone(), plan.subjects(&place));
@@ -171,6 +183,8 @@ impl Stage {
             .iter()
             // How a run asks whether it may submit: nothing has this name.
             .filter(|write| !write.path.contains("dtree-may-i-submit"))
+            // The record of the run, and its lock.
+            .filter(|write| !write.path.contains("/shop/~"))
             .map(|write| {
                 let id = write.body["Job"]["ID"].as_str().unwrap_or_default();
                 let path = write.path.trim_start_matches("/v1/");

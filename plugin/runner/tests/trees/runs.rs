@@ -10,10 +10,10 @@ async fn a_shop_comes_up_in_order_and_a_second_run_writes_nothing() {
     stage.goes_on(&run).await;
     insta::assert_snapshot!(stage.writes(), @"
     POST jobs postgres 200
-    POST jobs setup-shop-cca8ebdd-1 200
+    POST jobs setup-shop-9f05bf4f-1 200
     PUT var/dtree/default/shop/default/postgres  200
     POST jobs api 200
-    DELETE job/setup-shop-cca8ebdd-1  200
+    DELETE job/setup-shop-9f05bf4f-1  200
     ");
     let again = stage.process(false);
     again.is_done().await;
@@ -46,7 +46,7 @@ async fn a_job_that_is_purged_in_the_middle_fails_the_run_with_a_word() {
     insta::assert_snapshot!(run.fails().await, @"failed after 1s: postgres: wanted job postgres ready, but it was purged by someone else; start the tree's task again, and it is submitted anew · skipped because postgres failed: api");
     insta::assert_snapshot!(stage.writes(), @"
     POST jobs postgres 200
-    POST jobs setup-shop-cca8ebdd-1 200
+    POST jobs setup-shop-9f05bf4f-1 200
     ");
 }
 
@@ -56,5 +56,5 @@ async fn a_failed_hook_is_told_with_its_last_words() {
     let run = stage.process(false);
     stage.healthy("postgres").await;
     stage.ends("setup-", 3).await;
-    insta::assert_snapshot!(run.fails().await, @"failed after 0s: setup: wanted hook local/setup complete, but setup-shop-cca8ebdd-1: it failed: allocation alloc-se: task t exited with 3; its last words: connecting / psql: no route to host · skipped because setup failed: api · ready: postgres");
+    insta::assert_snapshot!(run.fails().await, @"failed after 0s: setup: wanted hook local/setup complete, but setup-shop-9f05bf4f-1: it failed: allocation alloc-se: task t exited with 3; its last words: connecting / psql: no route to host · skipped because setup failed: api · ready: postgres");
 }
