@@ -20,6 +20,7 @@ mod ending;
 mod held;
 mod hook;
 mod job;
+mod leaving;
 mod memory;
 mod release;
 mod report;
