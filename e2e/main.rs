@@ -28,4 +28,5 @@ mod tree_journal;
 mod tree_outputs;
 mod tree_record;
 mod tree_recovery;
+mod tree_stop;
 mod trees;

@@ -146,3 +146,30 @@ fn a_tree_that_may_keep_no_records_runs_and_says_what_is_lost_by_it() {
     let told = story.tree(&id).says(SOON, "because Nomad's Variables are refused");
     assert!(told.contains("variables { path \"dtree/*\""), "{told}");
 }
+
+#[test]
+fn a_tree_that_may_not_read_who_waits_stops_nothing_and_says_which_lines_it_lacks() {
+    let story = CLUSTER.story();
+    let db = story.id("db");
+    let id = story.id("tree");
+    let (without, _) =
+        policy().split_once("  variables").map(|(a, b)| (a.to_owned(), b.to_owned())).expect("both");
+    allow(&story, &id, &format!("{without}}}"));
+    let tree = Tree::new(&id).node(Node::of(&Job::service(&db)));
+    story.run_tree(&tree);
+    story.tree(&id).succeeds(SOON);
+    let before = story.stamp(&db);
+    story.run_tree(&tree.clone().stopped("").run("2"));
+    story.tree(&id).fails(SOON);
+    let message = story.tree(&id).says(SOON, "failed after");
+    assert!(message.contains(&format!("whether another tree waits for job {db}")), "{message}");
+    assert!(message.contains("read the variable"), "a list shows nothing, and no refusal: {message}");
+    assert!(message.contains("variables { path \"dtree/*\""), "{message}");
+    assert_eq!(story.stamp(&db), before);
+
+    story.is_judged_up_to_now();
+    allow(&story, &id, &policy());
+    story.run_tree(&tree.stopped("purge = true").run("3"));
+    story.tree(&id).succeeds(SOON);
+    story.were_never_registered(&[&db]);
+}

@@ -21,6 +21,7 @@ pub(crate) struct Job {
     group_name: &'static str,
     memory: u32,
     update: &'static str,
+    kill_timeout: &'static str,
 }
 
 /// A gate as it should be: a prestart task that is no sidecar.
@@ -51,6 +52,7 @@ impl Job {
             group_name: "g",
             memory: 10,
             update,
+            kill_timeout: "1s",
         }
     }
 
@@ -183,6 +185,12 @@ impl Job {
         ))
     }
 
+    /// How long the main task may take to end when it is told to.
+    pub(crate) fn kill_timeout(mut self, limit: &'static str) -> Self {
+        self.kill_timeout = limit;
+        self
+    }
+
     /// In another namespace.
     pub(crate) fn namespace(mut self, namespace: &str) -> Self {
         namespace.clone_into(&mut self.namespace);
@@ -204,7 +212,19 @@ impl Job {
     /// As a jobspec.
     pub(crate) fn hcl(&self) -> String {
         let Self {
-            id, namespace, kind, count, script, gate, meta, group, group_name, memory, update, ..
+            id,
+            namespace,
+            kind,
+            count,
+            script,
+            gate,
+            meta,
+            group,
+            group_name,
+            memory,
+            update,
+            kill_timeout,
+            ..
         } = self;
         let (payload, dispatch_payload) = if self.has_payload {
             ("payload = \"required\"", "dispatch_payload {\n        file = \"payload\"\n      }")
@@ -266,7 +286,7 @@ impl Job {
 
     task "main" {{
       driver       = "raw_exec"
-      kill_timeout = "1s"
+      kill_timeout = "{kill_timeout}"
       {dispatch_payload}
 
       config {{

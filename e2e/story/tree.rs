@@ -84,6 +84,11 @@ impl Tree {
         self
     }
 
+    /// The same, stopped: with this inside of the `stop` block.
+    pub(crate) fn stopped(self, stop: &str) -> Self {
+        self.option("verb = \"stop\"").option(&format!("stop {{\n {stop}\n }}"))
+    }
+
     /// More inside of the task.
     pub(crate) fn task(mut self, hcl: &str) -> Self {
         hcl.clone_into(&mut self.task);
@@ -257,6 +262,18 @@ impl Node {
     /// A hook before it.
     pub(crate) fn pre(mut self, hook: Hook) -> Self {
         self.hooks.push(("pre", hook));
+        self
+    }
+
+    /// A hook before it is stopped.
+    pub(crate) fn pre_stop(mut self, hook: Hook) -> Self {
+        self.hooks.push(("pre_stop", hook));
+        self
+    }
+
+    /// A hook when it is stopped and gone.
+    pub(crate) fn post_stop(mut self, hook: Hook) -> Self {
+        self.hooks.push(("post_stop", hook));
         self
     }
 

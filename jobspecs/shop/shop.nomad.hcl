@@ -2,7 +2,9 @@
 #
 #     nomad job run -var shop=/path/of/the/stand-ins shop.nomad.hcl
 #
-# Run it again after a change: what is as it should be is left alone.
+# Run it again after a change: what is as it should be is left alone. Stop all of it, nginx first and postgres last:
+#
+#     nomad job run -var shop=/path/of/the/stand-ins -var verb=stop shop.nomad.hcl
 
 variable "shop" {
   type        = string
@@ -22,6 +24,12 @@ variable "api_port" {
 variable "nginx_port" {
   type    = number
   default = 8081
+}
+
+# run or stop.
+variable "verb" {
+  type    = string
+  default = "run"
 }
 
 # Another value is another run.
@@ -58,6 +66,8 @@ job "shop" {
       }
 
       config {
+        verb = var.verb
+
         job "postgres" {
           jobspec = "local/postgres.nomad.hcl"
 

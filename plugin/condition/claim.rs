@@ -7,7 +7,7 @@
 //! * A job is *unchanged* by its marks alone: what a scheduler, an autoscaler or an operator did to its counts is no
 //!   change.
 
-use crate::cluster::{Job, Marks};
+use crate::cluster::{Job, Marks, RaftIndex, SpecHash, TreeName};
 
 /// What a tree has to do about one of its jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +52,35 @@ pub fn claim(job: Option<&Job>, wanted: &Marks, may_adopt: bool) -> Claim {
     }
 }
 
+/// Whose a registered job is, if it is not `tree`'s.
+pub fn foreign(job: &Job, tree: &TreeName) -> Option<String> {
+    let id = &job.key.job;
+    match job.marks.as_deref() {
+        None => Some(format!("job {id} was not submitted by a tree")),
+        Some(marks) if marks.tree != *tree => Some(format!("job {id} belongs to tree {}", marks.tree)),
+        Some(_) => None,
+    }
+}
+
+/// Whether `tree` may stop, or purge, a job that it saw as created then and made from that spec. Another count is no
+/// change.
+///
+/// # Errors
+///
+/// What has happened to it since.
+pub fn may_stop(job: &Job, tree: &TreeName, created: RaftIndex, spec: &SpecHash) -> Result<(), String> {
+    let id = &job.key.job;
+    if let Some(whose) = foreign(job, tree) {
+        return Err(format!("{whose} by now, and is left alone"));
+    }
+    let is_same = job.marks.as_deref().is_some_and(|marks| marks.spec == *spec);
+    if job.create_index == created && is_same {
+        Ok(())
+    } else {
+        Err(format!("job {id} was registered anew by someone else while the tree was stopped; stop it again"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +121,32 @@ mod tests {
         Foreign("job postgres is registered already, and not by a tree; it is left alone; adopt = true takes it over")
         Foreign("job postgres belongs to tree default/bar; it is left alone; a `wait` block can wait for it")
         "#);
+    }
+
+    #[test]
+    fn only_what_was_seen_of_the_own_tree_is_stopped() {
+        let mine = marks("default/shop", "aa");
+        let tree = TreeName::from("default/shop");
+        let seen = job(Some(mine.clone()), false);
+        let may = |job: &Job| may_stop(job, &tree, seen.create_index, &mine.spec);
+        let mut scaled = seen.clone();
+        scaled.version = crate::cluster::JobVersion(9);
+        let mut anew = seen.clone();
+        anew.create_index = RaftIndex(seen.create_index.0 + 1);
+        assert_eq!([&seen, &scaled, &job(Some(mine.clone()), true)].map(may), [Ok(()), Ok(()), Ok(())]);
+        let others = [
+            anew,
+            job(Some(marks("default/shop", "ab")), false),
+            job(Some(marks("default/bar", "aa")), false),
+            job(None, false),
+        ];
+        let words: Vec<String> = others.iter().map(|job| may(job).unwrap_err()).collect();
+        insta::assert_snapshot!(words.join("\n"), @"
+        job postgres was registered anew by someone else while the tree was stopped; stop it again
+        job postgres was registered anew by someone else while the tree was stopped; stop it again
+        job postgres belongs to tree default/bar by now, and is left alone
+        job postgres was not submitted by a tree by now, and is left alone
+        ");
     }
 
     #[test]

@@ -24,7 +24,7 @@ mod own_task;
 mod placement;
 mod rollout;
 
-pub use claim::{Change, Claim, claim};
+pub use claim::{Change, Claim, claim, foreign, may_stop};
 pub use own_task::judge as judge_task;
 pub use placement::{Standing, standing};
 pub use rollout::{Attested, Rollout, rollout};

@@ -14,7 +14,7 @@
 //! |---|---|---|
 //! | 1 | waits and their deadlines | `fixtures/handle-v1.msgpack` |
 //! | 2 | a tree of jobs too | `fixtures/handle-v2.msgpack` |
-//! | 3 | hooks that belong to no job, outputs and context too | `fixtures/handle-v3.msgpack` |
+//! | 3 | hooks that belong to no job, outputs, context, webhooks, and what is stopped, too | `fixtures/handle-v3.msgpack` |
 //!
 //! A change of the format needs a new version number, and the old ones stay readable for as long as an agent of their
 //! time may be updated.
@@ -26,7 +26,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     engine::Time,
-    manifest::{Manifest, Wait},
+    manifest::{Manifest, Stop, Verb, Wait},
 };
 
 /// The version that is written.
@@ -141,6 +141,10 @@ impl TryFrom<SecondHandle> for Handle {
                 launch.get_mut("vars").into_iter().for_each(escape);
                 launch.get_mut("payload").into_iter().for_each(escape);
             }
+        }
+        if let Some(tree) = manifest.pointer_mut("/tree").and_then(Value::as_object_mut) {
+            tree.insert("verb".to_owned(), serde_json::to_value(Verb::Run).map_err(Error::Manifest)?);
+            tree.insert("stop".to_owned(), serde_json::to_value(Stop::default()).map_err(Error::Manifest)?);
         }
         let read: Manifest = serde_json::from_value(manifest.clone()).map_err(Error::Manifest)?;
         // As in `exactly`.

@@ -267,7 +267,15 @@ mod tests {
         }
         max_parallel = number
         on_failure = string
+        stop {
+          exclude = list(string)
+          purge = bool
+          target = string
+          timeout = string
+          with_dependencies = bool
+        }
         timeout = string
+        verb = string
         wait <name> {
           any_version = bool
           at_least = string

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, HookOutcome, Time};
+use super::{Doomed, Entry, HookOutcome, Time};
 use crate::{
     cluster::{AllocId, Check, JobKey, JobVersion, Marks, RaftIndex, RunId, Sight, TreeName, VersionRecord},
     condition::Attested,
@@ -122,6 +122,30 @@ pub enum Act {
         /// Whether Nomad is to forget it.
         purge: bool,
     },
+    /// Read which trees wait for a job: [`Report::Holders`].
+    Holders {
+        /// The job.
+        key: JobKey,
+    },
+    /// Write down that this tree waits for a job: [`Report::Done`].
+    Hold {
+        /// The job.
+        key: JobKey,
+    },
+    /// Take back that this tree waits for a job: [`Report::Done`].
+    LetGo {
+        /// The job.
+        key: JobKey,
+    },
+    /// Stop a job of the tree if it is still what it was, or `purge` it when it is stopped: [`Report::Stopped`].
+    Stop {
+        /// The job.
+        key: JobKey,
+        /// What it was.
+        doomed: Doomed,
+        /// Whether Nomad is to forget it, and what is written down of it.
+        purge: bool,
+    },
     /// Write down that a job was brought into service, its post hooks included: [`Report::Done`].
     Attest {
         /// The job.
@@ -160,12 +184,25 @@ pub enum Report {
     Submitted(Submission),
     /// The hook runs, or ran, as this job.
     Launched(JobKey),
+    /// These trees wait for the job.
+    Holders(Vec<Holder>),
+    /// The job is stopped: when that was written. Zero where there is no such job any more.
+    Stopped(RaftIndex),
     /// A hook's job of this ID was there, and its result was taken before.
     Spent,
     /// It is done.
     Done,
     /// The last lines of a task's output.
     Tail(String),
+}
+
+/// A tree that waits for a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its name.
+    pub tree: TreeName,
+    /// The variable in which it is written down.
+    pub path: String,
 }
 
 /// The lead of a tree.

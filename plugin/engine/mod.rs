@@ -29,11 +29,11 @@ mod tree;
 use std::collections::BTreeMap;
 
 pub use self::{
-    event::{Act, Action, Event, Lead, Notice, Outcome, Report, Submission, Trouble},
+    event::{Act, Action, Event, Holder, Lead, Notice, Outcome, Report, Submission, Trouble},
     node::NodeState,
     status::{NodeStatus, Status},
     time::Time,
-    tree::{Cause, Due, Ended, Entry, HookOutcome, Memory, Submitted, Try},
+    tree::{Cause, Doomed, Due, Ended, Entry, HookOutcome, Memory, Stopped, Submitted, Try},
 };
 use self::{gate::Gate, tree::Tree};
 use crate::{

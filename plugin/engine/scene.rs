@@ -82,15 +82,20 @@ impl Scene {
             (None, Some(Sight::Present(sight))) => format!(" {}", condition::default_until(sight.job.kind)),
             (None, _) => " ready".to_owned(),
         };
+        format!("{}{until}", self.subject(wait))
+    }
+
+    /// What is looked at, for people: `job default/postgres`.
+    pub(super) fn subject(&self, wait: &Wait) -> String {
         match &wait.subject {
             Subject::Job { job, namespace, group } => {
                 let namespace =
                     namespace.as_ref().filter(|namespace| **namespace != self.place.job.namespace);
                 let namespace = namespace.map_or_else(String::new, |namespace| format!("{namespace}/"));
                 let group = group.as_ref().map_or_else(String::new, |group| format!(", group {group},"));
-                format!("job {namespace}{job}{group}{until}")
+                format!("job {namespace}{job}{group}")
             }
-            Subject::Task { task } => format!("task {task}{until}"),
+            Subject::Task { task } => format!("task {task}"),
         }
     }
 

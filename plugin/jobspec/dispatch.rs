@@ -31,7 +31,7 @@ pub(super) struct Target<'a> {
 
 /// All hooks of `tree` that dispatch, for a task of the job `own`.
 pub(super) fn targets<'a>(own: &JobKey, tree: &'a Tree) -> Vec<Target<'a>> {
-    let hooks = tree.hooks.iter().filter_map(|(name, hook)| match &hook.launch {
+    let hooks = tree.hooks_of_verb().filter_map(|(name, hook)| match &hook.launch {
         Launch::Dispatch { job, payload } => {
             let namespace = hook.namespace.as_ref().unwrap_or(&own.namespace).clone();
             Some(Target { name, hook, key: JobKey::new(namespace, job.clone()), payload })

@@ -44,7 +44,7 @@ impl<'a> Source<'a> {
             vars: &node.vars,
             namespace: node.namespace.as_ref(),
         });
-        let hooks = tree.hooks.iter().filter_map(|(name, hook)| match &hook.launch {
+        let hooks = tree.hooks_of_verb().filter_map(|(name, hook)| match &hook.launch {
             Launch::Jobspec { jobspec, vars } => {
                 Some(Self { name, hook: Some(hook), path: jobspec, vars, namespace: hook.namespace.as_ref() })
             }

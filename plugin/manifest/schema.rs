@@ -61,6 +61,7 @@ const fn text(name: &'static str, meaning: &'static str) -> Attribute {
 /// The body of `config {}`.
 pub const MANIFEST: Body = Body {
     attributes: &[
+        text("verb", "run or stop: whether the jobs are brought up or stopped"),
         text("on_failure", "finish, continue or cancel: what happens to the rest when a node fails"),
         attribute(
             "max_parallel",
@@ -78,6 +79,7 @@ pub const MANIFEST: Body = Body {
             meaning: "a job that must be there and be ready",
             body: JOB,
         },
+        Block { name: "stop", label: None, meaning: "what is stopped where the verb is stop", body: STOP },
         Block {
             name: "hook",
             label: Some("name"),
@@ -183,6 +185,21 @@ const READY: Body = Body {
         text("stable_for", "for how long it must be so without a break; 0s if absent"),
         text("timeout", "how long it may take; the job's progress deadline and half a minute if absent"),
         text("on_blocked", "wait or fail, while Nomad finds no room for the job"),
+    ],
+    blocks: &[],
+};
+
+const STOP: Body = Body {
+    attributes: &[
+        attribute("purge", Kind::Bool, "have Nomad forget the stopped jobs"),
+        attribute("exclude", Kind::TextList, "jobs that are left as they are"),
+        text("target", "only this job is stopped; all of them if absent"),
+        attribute(
+            "with_dependencies",
+            Kind::Bool,
+            "stop what the target depends on, too, as far as nothing else needs it",
+        ),
+        text("timeout", "how long a stopped job may take until nothing of it runs any more; 5m if absent"),
     ],
     blocks: &[],
 };

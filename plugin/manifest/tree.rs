@@ -4,13 +4,17 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{AtLeast, OnBlocked, OnFailure, OnHookFailure, Retain, Source, Until, Webhook};
+use super::{AtLeast, OnBlocked, OnFailure, OnHookFailure, Retain, Source, Stop, Until, Verb, Webhook};
 use crate::cluster::{JobId, Namespace};
 
 /// What a manifest with `job` or `hook` blocks describes. One without jobs is a hook task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tree {
+    /// Whether its jobs are brought up or stopped.
+    pub verb: Verb,
+    /// What is stopped, where they are.
+    pub stop: Stop,
     /// What happens to the rest when a node fails.
     pub on_failure: OnFailure,
     /// How many nodes may be worked on at the same time; 1 or more.
@@ -33,6 +37,11 @@ impl Tree {
     pub const DEFAULT_MAX_PARALLEL: u32 = 10;
     /// The most that [`Tree::max_parallel`] can be: as many nodes as a tree may have.
     pub const MAX_PARALLEL: u32 = 1000;
+
+    /// The hooks whose jobspecs are looked at: those of a run are of no use to who stops.
+    pub fn hooks_of_verb(&self) -> impl Iterator<Item = (&String, &Hook)> {
+        self.hooks.iter().filter(|(_, hook)| self.verb == Verb::Run || !hook.moment.is_of_run())
+    }
 }
 
 /// A job that must be there and be ready.
@@ -207,6 +216,11 @@ impl Moment {
     /// Whether it is a step of bringing a tree up: it has a place among the nodes.
     pub fn is_of_run(self) -> bool {
         matches!(self, Self::Pre | Self::Post | Self::Alone)
+    }
+
+    /// Whether it is a step of stopping a tree: it has a place around its job's stop.
+    pub fn is_of_stop(self) -> bool {
+        matches!(self, Self::PreStop | Self::PostStop)
     }
 }
 

@@ -62,6 +62,16 @@ words!(
 );
 
 words!(
+    /// What a tree does with its jobs.
+    Verb {
+        /// Brings them up.
+        Run = "run",
+        /// Stops them.
+        Stop = "stop",
+    }
+);
+
+words!(
     /// What happens when the time is over.
     OnTimeout {
         /// The gate fails.

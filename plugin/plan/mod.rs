@@ -20,6 +20,7 @@
 mod blueprint;
 mod naming;
 mod references;
+mod stopping;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,9 +31,10 @@ use petgraph::{
     graphmap::DiGraphMap,
 };
 
+use self::stopping::{Footing, Stopping};
 use crate::{
     cluster::{JobKey, Place, nearest},
-    manifest::{Hook, JobNode, Manifest, Moment, Problem, Problems, Reference, Tree},
+    manifest::{Hook, JobNode, Manifest, Moment, Problem, Problems, Reference, Tree, Verb},
 };
 
 /// A manifest that can be carried out, and the order of its steps.
@@ -42,6 +44,8 @@ pub struct Plan {
     order: Vec<String>,
     /// Only for a tree; a gate's waits name what they need themselves.
     needs: BTreeMap<String, Vec<String>>,
+    /// Only for a stop.
+    footing: Footing,
 }
 
 impl Plan {
@@ -68,11 +72,15 @@ impl Plan {
             );
         }
         match toposort(&graph, None) {
+            Ok(_) if problems.is_empty() && is_stop(&manifest) => {
+                let Stopping { order, needs, footing } = Stopping::of(&manifest, &needs);
+                Ok(Self { manifest, order, needs, footing })
+            }
             Ok(order) if problems.is_empty() => {
                 let order = order.into_iter().filter(|name| is_block(&manifest, name)).map(str::to_owned);
                 let order = order.collect();
                 let needs = if manifest.tree.is_some() { needs } else { BTreeMap::new() };
-                Ok(Self { manifest, order, needs })
+                Ok(Self { manifest, order, needs, footing: Footing::default() })
             }
             Ok(_) | Err(_) => Err(problems),
         }
@@ -83,8 +91,8 @@ impl Plan {
         &self.manifest
     }
 
-    /// The names of the steps of a run: each after all that it depends on, else by name. Hooks around a stop and
-    /// after a run are none of them.
+    /// The names of the steps: each after all that it depends on, else by name. Of a run, hooks around a stop and after a
+    /// run are none of them; of a stop only its jobs, its waits, and the hooks around it are.
     pub fn order(&self) -> &[String] {
         &self.order
     }
@@ -105,11 +113,30 @@ impl Plan {
         }
     }
 
+    /// Whether it is the stop of a tree.
+    pub fn is_stop(&self) -> bool {
+        is_stop(&self.manifest)
+    }
+
+    /// In a stop: all that these jobs need to be up, directly or through others.
+    pub fn foundations<'a>(&self, jobs: impl IntoIterator<Item = &'a str>) -> BTreeSet<&str> {
+        self.footing.beneath(jobs)
+    }
+
+    /// In a stop: whether the `stop` block speaks of this job.
+    pub fn is_selected(&self, job: &str) -> bool {
+        self.footing.is_selected(job)
+    }
+
     /// The jobs to look at for a task at `place`: its own, and those that are waited for.
     pub fn subjects(&self, place: &Place) -> BTreeSet<JobKey> {
         let awaited = self.manifest.waits.values().filter_map(|wait| wait.subject.job(place));
         awaited.chain([place.job.clone()]).collect()
     }
+}
+
+fn is_stop(manifest: &Manifest) -> bool {
+    manifest.tree.as_ref().is_some_and(|tree| tree.verb == Verb::Stop)
 }
 
 /// The steps that each step needs. Names that no block has are left out.

@@ -2,13 +2,17 @@
 
 use crate::cluster::{JobId, JobKey, JobVersion, Marks, RaftIndex, RunId, SpecHash, TreeName, digest};
 
-/// One bringing into service of one version of a job.
+/// One bringing into service of one version of a job, or the end of its service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rollout<'a> {
     /// It is to be submitted, over what was registered at this position; zero for nothing.
     Over(RaftIndex, &'a SpecHash),
     /// It was submitted as this version of the job that was created then.
     Version(RaftIndex, JobVersion),
+    /// This version of the job that was created then is to be stopped.
+    BeforeStop(RaftIndex, JobVersion),
+    /// It was stopped.
+    AfterStop(RaftIndex, JobVersion),
 }
 
 /// A short name for one rollout of `job` as hook `hook` sees it: the same for the same rollout and the same hook, and
@@ -17,6 +21,8 @@ pub fn rollout(tree: &TreeName, hook: &Marks, job: &JobKey, rollout: Rollout<'_>
     let (what, first, second) = match rollout {
         Rollout::Over(before, spec) => ("over", before.to_string(), spec.to_string()),
         Rollout::Version(created, version) => ("version", created.to_string(), version.to_string()),
+        Rollout::BeforeStop(created, version) => ("before stop", created.to_string(), version.to_string()),
+        Rollout::AfterStop(created, version) => ("after stop", created.to_string(), version.to_string()),
     };
     short([tree.as_str(), &hook.node, hook.spec.as_str(), &job.to_string(), what, &first, &second])
 }
@@ -60,6 +66,8 @@ mod tests {
             of("11", Rollout::Over(RaftIndex(7), &SpecHash::from("ab"))),
             of("11", Rollout::Version(RaftIndex(7), JobVersion(0))),
             of("11", Rollout::Version(RaftIndex(7), JobVersion(1))),
+            of("11", Rollout::BeforeStop(RaftIndex(7), JobVersion(0))),
+            of("11", Rollout::AfterStop(RaftIndex(7), JobVersion(0))),
         ];
         assert!(others.iter().all(|other| *other != name), "{name}, {others:?}");
         assert_eq!(hook_job("setup", &tree, "0badcafe", 2).as_str(), "setup-shop-0badcafe-2");

@@ -213,3 +213,41 @@ fn references_that_go_round_are_a_circle() {
     config: these blocks depend on each other: d → e → d (take one of the depends_on or one of the references away)
     ");
 }
+
+#[test]
+fn a_stop_goes_backwards_through_hooks_and_waits_between_jobs() {
+    let plan = compiled(&json!({
+        "verb": "stop",
+        "wait": {"dns": {}, "vault": {"depends_on": ["db"]}, "lone": {}},
+        "job": {
+            "db": {
+                "jobspec": "x", "depends_on": ["dns"], "post": {"seed": {"jobspec": "x"}},
+                "pre_stop": {"dump": {"jobspec": "x", "depends_on": ["flush"]}, "flush": {"jobspec": "x"}},
+            },
+            "api": {"jobspec": "x", "depends_on": ["migrate"], "post_stop": {"archive": {"jobspec": "x"}}},
+            "web": {"jobspec": "x", "depends_on": ["vault"]},
+            "mail": {"jobspec": "x", "depends_on": ["api"]},
+        },
+        "hook": {"migrate": {"dispatch": "m", "once": "v7", "depends_on": ["db"]}},
+        "after_failure": {"alarm": {"dispatch": "m"}},
+    }))
+    .unwrap();
+    let lines: Vec<String> =
+        plan.order().iter().map(|name| format!("{name} after {}", plan.needs(name).join(", "))).collect();
+    assert_snapshot!(lines.join("\n"), @"
+    mail after 
+    api after mail
+    archive after api
+    web after 
+    flush after api, archive, web
+    dump after api, archive, flush, web
+    db after api, archive, dump, flush, web
+    dns after db
+    lone after api, archive, db, mail, web
+    vault after web
+    ");
+    let foundations: Vec<&str> = plan.foundations(["web"]).into_iter().collect();
+    assert_eq!(foundations, ["db", "dns", "seed", "vault"]);
+    assert!(plan.needs("alarm").is_empty());
+    assert!(plan.is_stop());
+}

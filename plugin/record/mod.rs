@@ -14,6 +14,7 @@
 
 mod beneath;
 mod header;
+mod held;
 mod history;
 mod journal;
 mod keeper;
@@ -22,6 +23,7 @@ mod path;
 #[cfg(test)]
 mod tests;
 
+pub use held::{all_of as held_all_of, by as held_by};
 pub use journal::{Error, Journal};
 pub use keeper::{Candidate, Keeper, Refusal, Remembered, TTL};
 pub use ledger::Note;

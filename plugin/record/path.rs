@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use crate::cluster::{JobKey, TreeName, digest};
 
 /// Everything is kept beneath this: what a policy has to name.
-const ROOT: &str = "dtree";
+pub(super) const ROOT: &str = "dtree";
 /// The longest path that Nomad takes.
-const LONGEST: usize = 128;
+pub(super) const LONGEST: usize = 128;
 
 /// The path of what `tree` knows of the job `key`: `dtree/<tree>/<namespace>/<job>`.
 pub fn of_job(tree: &TreeName, key: &JobKey) -> String {
@@ -54,7 +54,7 @@ fn fitting(path: String) -> String {
 }
 
 /// `name` in the letters that a path may have; others as `~` and their code. A slash stays.
-fn plain(name: &str) -> String {
+pub(super) fn plain(name: &str) -> String {
     let mut plain = String::with_capacity(name.len());
     for byte in name.bytes() {
         match byte {

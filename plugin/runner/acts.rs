@@ -98,8 +98,14 @@ impl Hands {
     async fn act(&self, name: &str, act: Act) -> Result<Report, Trouble> {
         let client = self.viewer.client().map_err(|error| read_trouble(&error))?;
         match act {
-            Act::Recall { .. } | Act::Fill { .. } | Act::Tail { .. } => {}
-            Act::Submit { .. } | Act::Launch { .. } | Act::Retire { .. } | Act::Attest { .. } => {
+            Act::Recall { .. } | Act::Fill { .. } | Act::Tail { .. } | Act::Holders { .. } => {}
+            Act::Submit { .. }
+            | Act::Launch { .. }
+            | Act::Retire { .. }
+            | Act::Attest { .. }
+            | Act::Hold { .. }
+            | Act::LetGo { .. }
+            | Act::Stop { .. } => {
                 self.lease.check()?;
             }
         }
@@ -120,6 +126,10 @@ impl Hands {
                 Ok(Report::Done)
             }
             Act::Attest { key, done, hooks } => self.attest(&client, &key, &done, &hooks).await,
+            Act::Holders { key } => self.holders(&client, &key).await,
+            Act::Hold { key } => self.hold(&client, &key).await,
+            Act::LetGo { key } => self.let_go(&client, &key).await,
+            Act::Stop { key, doomed, purge } => self.stop(&client, &key, &doomed, purge).await,
             Act::Tail { key, alloc, task } => {
                 let mut text = String::new();
                 for stream in [LogStream::Stdout, LogStream::Stderr] {
@@ -260,7 +270,7 @@ impl Hands {
     }
 
     /// Where it is written down what has become of a job: in the tree's own namespace.
-    fn record_of(&self, key: &JobKey) -> (Namespace, String) {
+    pub(super) fn record_of(&self, key: &JobKey) -> (Namespace, String) {
         (self.viewer.job.namespace.clone(), crate::record::path_of_job(&self.tree, key))
     }
 
@@ -329,7 +339,7 @@ pub(super) fn read_trouble(error: &nomad::Error) -> Trouble {
 }
 
 /// A write that may not have been carried out.
-fn write_trouble(error: &nomad::Error) -> Trouble {
+pub(super) fn write_trouble(error: &nomad::Error) -> Trouble {
     Trouble { why: told(error), is_transient: error.is_unsettled() }
 }
 

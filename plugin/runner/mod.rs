@@ -23,6 +23,7 @@ mod journal;
 mod lease;
 mod memory;
 mod outlook;
+mod stops;
 mod webhook;
 
 use std::{

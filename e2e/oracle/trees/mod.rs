@@ -10,6 +10,7 @@
 //! tree a job was submitted. A hook whose jobs do not stay (`retain`) leaves no record, and is judged by nothing.
 
 mod record;
+mod stops;
 mod wanted;
 
 use std::collections::BTreeMap;
@@ -37,12 +38,14 @@ pub(crate) fn judge(record: &Record, since: Nanos) -> Vec<String> {
     for (label, (node, hook)) in &labels {
         match (node, hook) {
             (Some(_), None) => judge_node(record, since, label, &mut findings),
+            (Some(_), Some(hook)) if matches!(hook.moment, "pre_stop" | "post_stop") => {}
             (Some(node), Some(hook)) => judge_hook(record, since, node, hook, &mut findings),
             (None, _) => {}
         }
     }
     judge_parallel(record, since, &labels, &mut findings);
     judge_endings(record, since, &mut findings);
+    stops::judge(record, since, &mut findings);
     findings
 }
 
@@ -196,7 +199,7 @@ fn judge_parallel(
 fn judge_endings(record: &Record, since: Nanos, findings: &mut Vec<String>) {
     for allocation in &record.tree.allocations {
         let Some(version) = record.tree.version(&allocation["JobVersion"]) else { continue };
-        let Some(run) = Run::of(version) else { continue };
+        let Some(run) = Run::of(version).filter(|run| !run.is_stop) else { continue };
         for (task, state) in allocation["TaskStates"].as_object().into_iter().flatten() {
             let Some(ended) = time(&state["FinishedAt"]).filter(|at| *at >= since) else { continue };
             let has_ended_well =
@@ -217,5 +220,7 @@ fn is_tree(version: &Value, task: &str) -> bool {
     tasks_in(version).any(|found| found["Name"] == *task && found["Driver"] == "dtree")
 }
 
+#[cfg(test)]
+mod stop_tests;
 #[cfg(test)]
 mod tests;

@@ -77,7 +77,7 @@ impl Record {
         Ok(Self { tree, name, jobs, evaluations, of })
     }
 
-    fn job(&self, key: &Key) -> Option<&JobRecord> {
+    pub(super) fn job(&self, key: &Key) -> Option<&JobRecord> {
         self.jobs.jobs.get(key)
     }
 
@@ -221,7 +221,7 @@ pub(super) fn has_exited_well(state: &Value) -> bool {
     ended.is_some_and(|event| number(&event["ExitCode"]) == 0)
 }
 
-fn tasks_of(allocation: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn tasks_of(allocation: &Value) -> impl Iterator<Item = &Value> {
     allocation["TaskStates"].as_object().into_iter().flat_map(|states| states.values())
 }
 

@@ -5,16 +5,16 @@ use serde_json::{Value, json};
 use super::super::JobRecord;
 use super::{Record, judge};
 
-fn nanos(second: i64) -> i64 {
+pub(super) fn nanos(second: i64) -> i64 {
     1_800_000_000_000_000_000 + second * 1_000_000_000
 }
 
-fn at(second: i64) -> String {
+pub(super) fn at(second: i64) -> String {
     jiff::Timestamp::from_nanosecond(nanos(second).into()).unwrap().to_string()
 }
 
 /// A job of the tree in its first version, registered at a second.
-fn version(node: &str, kind: &str, submitted: i64) -> Value {
+pub(super) fn version(node: &str, kind: &str, submitted: i64) -> Value {
     json!({
         "ID": node, "Namespace": "default", "Type": kind, "Version": 0, "Stop": false,
         "SubmitTime": nanos(submitted), "JobModifyIndex": submitted,
@@ -31,7 +31,7 @@ fn healthy(second: i64) -> Value {
     })
 }
 
-fn completed(second: i64, code: i64) -> Value {
+pub(super) fn completed(second: i64, code: i64) -> Value {
     json!({
         "ID": "b", "TaskGroup": "g", "JobVersion": 0, "CreateTime": nanos(0),
         "ClientStatus": if code == 0 { "complete" } else { "failed" },
@@ -43,7 +43,7 @@ fn completed(second: i64, code: i64) -> Value {
 }
 
 /// `db`, its pre hook and its post hook, and `web` after it: check 1 to 2, db 3 to 5, setup 6 to 7, web 8 to 10.
-fn shop() -> Record {
+pub(super) fn shop() -> Record {
     let hook = |name: &str| json!([{ name: [{ "jobspec": "x", "retain": "all" }] }]);
     let config = json!({
         "max_parallel": 1,
@@ -74,7 +74,7 @@ fn shop() -> Record {
     record
 }
 
-fn add(record: &mut Record, label: &str, id: &str, version: Value, allocation: Value) {
+pub(super) fn add(record: &mut Record, label: &str, id: &str, version: Value, allocation: Value) {
     let key = ("default".to_owned(), id.to_owned());
     let evaluation = json!({ "TriggeredBy": "job-register", "JobModifyIndex": version["JobModifyIndex"] });
     record.evaluations.insert(key.clone(), vec![evaluation]);
@@ -83,13 +83,13 @@ fn add(record: &mut Record, label: &str, id: &str, version: Value, allocation: V
     record.jobs.jobs.insert(key, found);
 }
 
-fn job<'a>(record: &'a mut Record, id: &str) -> &'a mut JobRecord {
+pub(super) fn job<'a>(record: &'a mut Record, id: &str) -> &'a mut JobRecord {
     record.jobs.jobs.get_mut(&("default".to_owned(), id.to_owned())).unwrap()
 }
 
 /// That all that is found says this.
 #[track_caller]
-fn finds(record: &Record, words: &str) {
+pub(super) fn finds(record: &Record, words: &str) {
     let findings = judge(record, 0);
     assert!(findings.iter().any(|finding| finding.contains(words)), "{words:?} is not in {findings:?}");
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::super::{Need, array, text};
+use super::super::{Nanos, Need, array, number, text};
 use super::record::Key;
 
 /// How many nodes may be worked on at a time where a tree does not say so.
@@ -13,6 +13,11 @@ const USUAL_PARALLEL: usize = 10;
 /// What a run of it does.
 #[derive(Debug, Clone)]
 pub(super) struct Run {
+    /// The version of the tree's job.
+    pub(super) began: Nanos,
+    /// Whether its verb is to stop, and what then.
+    pub(super) is_stop: bool,
+    pub(super) stop: Value,
     pub(super) max_parallel: usize,
     pub(super) jobs: Vec<Node>,
     pub(super) waits: BTreeMap<String, Need>,
@@ -47,7 +52,7 @@ impl Run {
             label,
             depends_on: names(&block["depends_on"]),
             ready: block["ready"].get(0).cloned().unwrap_or_else(|| block["ready"].clone()),
-            hooks: ["pre", "post"]
+            hooks: ["pre", "post", "pre_stop", "post_stop"]
                 .into_iter()
                 .flat_map(|moment| labelled(&block[moment]).into_iter().map(move |hook| (moment, hook)))
                 .map(|(moment, (label, block))| Hook {
@@ -62,7 +67,10 @@ impl Run {
             Value::String(text) => text.parse().unwrap_or(USUAL_PARALLEL),
             other => other.as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(USUAL_PARALLEL),
         };
-        Some(Self { max_parallel, jobs: jobs.collect(), waits: waits.collect() })
+        let stop = config["stop"].get(0).unwrap_or_else(|| &config["stop"]).clone();
+        let is_stop = config["verb"] == "stop";
+        let began = number(&version["Version"]);
+        Some(Self { began, is_stop, stop, max_parallel, jobs: jobs.collect(), waits: waits.collect() })
     }
 }
 

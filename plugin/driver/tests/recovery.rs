@@ -187,6 +187,8 @@ fn third_handle() -> Handle {
         "after_success": {"tell": {"dispatch": "chat"}},
         "webhook": {"chat": {"url": "http://chat.example:8080/hooks/x", "headers": {"X-Key": "y"}, "on": ["failure"]}},
         "after_failure": {"alarm": {"dispatch": "pager", "retries": 3}},
+        "verb": "stop",
+        "stop": {"purge": true, "target": "api", "with_dependencies": true, "timeout": "2m"},
     });
     handle_of(&config, &[("redis", 1_795_158_842_042)])
 }

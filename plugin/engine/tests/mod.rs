@@ -2,6 +2,7 @@
 
 mod properties;
 mod recovery;
+mod stop_properties;
 mod stories;
 mod tree_properties;
 mod trees;

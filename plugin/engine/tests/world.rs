@@ -33,6 +33,8 @@ pub(super) struct Registered {
     marks: Option<Marks>,
     is_stopped: bool,
     pub(super) fate: Fate,
+    /// Whether something of it still runs although it is stopped.
+    lingers: bool,
     versions: Vec<VersionRecord>,
 }
 
@@ -43,6 +45,8 @@ pub(super) enum Written {
     Job(String),
     /// A hook was launched: its node, and the job it runs as.
     Hook(String, JobId),
+    /// A job of the tree was stopped: its node.
+    Stop(String),
 }
 
 /// The cluster.
@@ -54,6 +58,8 @@ pub(super) struct World {
     attested: BTreeMap<JobKey, (condition::Attested, BTreeMap<String, HookOutcome>)>,
     /// What the shell reads for each reference, where it is not what it was at first.
     pub(super) outputs: BTreeMap<String, String>,
+    /// Which trees wait for which jobs.
+    pub(super) held: BTreeSet<(JobKey, String)>,
 }
 
 impl Registered {
@@ -78,6 +84,15 @@ impl Registered {
         job.marks = self.marks.clone().map(Box::new);
         let (version, create_index) = (job.version, RaftIndex(self.create_index + 1));
         let fate = self.fate;
+        if self.is_stopped && !self.lingers {
+            return sight.with("a110c000", move |allocation: &mut Allocation| {
+                allocation.job_version = Some(version);
+                allocation.create_index = create_index;
+                allocation.status = AllocStatus::Complete;
+                allocation.is_wanted = false;
+                allocation.tasks.insert("main".to_owned(), sample::task(TaskPhase::Dead));
+            });
+        }
         sight.with("a110c000", move |allocation: &mut Allocation| {
             allocation.job_version = Some(version);
             allocation.create_index = create_index;
@@ -149,6 +164,7 @@ impl World {
             marks,
             is_stopped: false,
             fate: Fate::Pending,
+            lingers: false,
             versions,
         };
         self.jobs.insert(key.clone(), job);
@@ -191,6 +207,19 @@ impl World {
             version.is_stopped = true;
             job.versions.insert(0, version);
         }
+    }
+
+    /// A service that takes its time to end.
+    pub(super) fn linger(&mut self, key: &JobKey, lingers: bool) {
+        self.index += 1;
+        if let Some(job) = self.jobs.get_mut(key) {
+            job.lingers = lingers;
+        }
+    }
+
+    /// Whether something of a job runs.
+    pub(super) fn runs(&self, key: &JobKey) -> bool {
+        self.jobs.get(key).is_some_and(|job| !job.is_stopped || job.lingers)
     }
 
     /// A job comes to this.
@@ -258,6 +287,44 @@ impl World {
             Act::Attest { key, done, hooks } => {
                 self.attested.insert(key.clone(), (done.clone(), hooks.clone()));
                 Ok(Report::Done)
+            }
+            Act::Holders { key } => {
+                let held = self.held.iter().filter(|(job, _)| job == key);
+                let holders = held.map(|(job, tree)| Holder {
+                    tree: tree.as_str().into(),
+                    path: format!("dtree/~held/{job}/{tree}"),
+                });
+                Ok(Report::Holders(holders.collect()))
+            }
+            Act::Hold { key } => {
+                self.held.insert((key.clone(), "default/shop".to_owned()));
+                Ok(Report::Done)
+            }
+            Act::LetGo { key } => {
+                self.held.remove(&(key.clone(), "default/shop".to_owned()));
+                Ok(Report::Done)
+            }
+            Act::Stop { key, doomed, purge } => {
+                let Some(job) = self.jobs.get(key).map(|job| job.job(key).job) else {
+                    return Ok(Report::Stopped(RaftIndex(0)));
+                };
+                if let Err(why) =
+                    condition::may_stop(&job, &"default/shop".into(), doomed.create_index, &doomed.spec)
+                {
+                    return Err(Trouble { why, is_transient: false });
+                }
+                if !job.is_stopped {
+                    assert!(!purge, "{name} is purged, and was not stopped");
+                    self.stop(key);
+                    self.written.push(Written::Stop(name.to_owned()));
+                }
+                if *purge {
+                    assert!(!self.runs(key), "{name} is purged while it runs");
+                    self.purge(key);
+                    self.attested.remove(key);
+                    return Ok(Report::Stopped(RaftIndex(0)));
+                }
+                Ok(Report::Stopped(RaftIndex(self.jobs[key].job_modify_index)))
             }
             Act::Tail { .. } => Ok(Report::Tail("connecting\npsql: no route to host\n".to_owned())),
         }

@@ -6,6 +6,8 @@ use super::{around::Around, conclusion::Conclusion, hook::HookStep};
 
 /// The run.
 const RUN: &str = "dtree_run";
+/// What the run does: `run` or `stop`.
+const VERB: &str = "dtree_verb";
 /// Why the hook runs.
 const CAUSE: &str = "dtree_cause";
 /// The job that it runs for.
@@ -25,6 +27,7 @@ pub(super) fn about(hook: &HookStep, around: &Around<'_>) -> BTreeMap<&'static s
         return BTreeMap::new();
     }
     let mut about: BTreeMap<_, _> = around.tree.run.iter().map(|run| (RUN, run.to_string())).collect();
+    about.extend(around.tree.blocks().map(|tree| (VERB, tree.verb.to_string())));
     if let Some(job) = hook.hook.of.as_deref().and_then(|of| around.job(of)) {
         let (cause, before, after) = job.change();
         about.insert(JOB, job.blueprint.key.to_string());

@@ -1,6 +1,6 @@
 //! What a step sees of the run around it.
 
-use super::{HookOutcome, Tree, ending::Halt, job::JobStep, step::Work};
+use super::{HookOutcome, Tree, ending::Halt, job::JobStep, selection::Choice, step::Work, stop::StopStep};
 use crate::{
     engine::{NodeState, node::waits_for, scene::Scene},
     manifest::Moment,
@@ -24,7 +24,7 @@ impl Around<'_> {
     pub(super) fn job(&self, name: &str) -> Option<&JobStep> {
         match &self.tree.steps.get(name)?.work {
             Work::Job(job) => Some(job),
-            Work::Unprepared | Work::Wait(_) | Work::Hook(_) => None,
+            Work::Unprepared | Work::Wait(_) | Work::Hook(_) | Work::Stop(_) | Work::Release(_) => None,
         }
     }
 
@@ -34,18 +34,44 @@ impl Around<'_> {
         hook.outcome().or_else(|| self.job(hook.hook.of.as_ref()?)?.outcome_before(name))
     }
 
-    /// The state of the step `name` when something that it needs is lost.
-    pub(super) fn left(&self, name: &str) -> Option<NodeState> {
-        self.tree.plan.needs(name).iter().find_map(|needed| self.lost(needed))
+    /// The step of this name that stops a job.
+    pub(super) fn stop(&self, name: &str) -> Option<&StopStep> {
+        match &self.tree.steps.get(name)?.work {
+            Work::Stop(job) => Some(job),
+            Work::Unprepared | Work::Wait(_) | Work::Hook(_) | Work::Job(_) | Work::Release(_) => None,
+        }
+    }
+
+    /// What was chosen for a step of a stop, once that is done.
+    pub(super) fn choice(&self, name: &str) -> Option<&Choice> {
+        self.tree.selection.get(name)
+    }
+
+    /// Whether the `stop` block speaks of this job.
+    pub(super) fn is_selected(&self, name: &str) -> bool {
+        self.tree.plan.is_selected(name)
     }
 
     /// The state of the step `name` when it will not be begun, or not any more: something that it needs is lost, or
     /// nothing new is begun.
     pub(super) fn halted(&self, name: &str) -> Option<NodeState> {
-        self.left(name).or_else(|| {
+        self.without(name).or_else(|| {
             let why = format!("not begun, because {}", self.halt?.why);
             Some(NodeState::Skipped { why, root: None })
         })
+    }
+
+    /// The state of the step `name` when something that it needs is lost.
+    pub(super) fn without(&self, name: &str) -> Option<NodeState> {
+        self.tree.plan.needs(name).iter().find_map(|needed| self.lost(needed))
+    }
+
+    /// The state of a step of a stop that is left as it is. What it needs is awaited all the same: whoever it needs in turn
+    /// waits for that, too.
+    pub(super) fn spared(&self, name: &str, why: &str) -> NodeState {
+        let waits = || self.blocked(name, |_| true).filter(|_| self.halt.is_none());
+        let state = self.without(name).or_else(waits);
+        state.unwrap_or_else(|| NodeState::Skipped { why: why.to_owned(), root: None })
     }
 
     /// The state of whoever needs the step `needed`, when that is lost. The root cause is handed down; why nothing new
@@ -76,7 +102,10 @@ impl Around<'_> {
             .needs(name)
             .iter()
             .filter(|needed| counts(needed))
-            .filter(|needed| self.tree.steps.get(*needed).is_none_or(|step| !step.state.is_satisfied()))
+            .filter(|needed| {
+                let step = self.tree.steps.get(*needed);
+                step.is_none_or(|step| !step.state.is_satisfied() && !self.tree.is_spared(step))
+            })
             .cloned()
             .collect();
         (!missing.is_empty()).then(|| NodeState::Blocked { why: waits_for(&missing) })
@@ -95,7 +124,12 @@ impl Around<'_> {
             Work::Job(job) if job.exclusive.as_deref() == Some(word) && step.is_busy() => {
                 Some(step.name.as_str())
             }
-            Work::Unprepared | Work::Wait(_) | Work::Job(_) | Work::Hook(_) => None,
+            Work::Unprepared
+            | Work::Wait(_)
+            | Work::Job(_)
+            | Work::Hook(_)
+            | Work::Stop(_)
+            | Work::Release(_) => None,
         })
     }
 

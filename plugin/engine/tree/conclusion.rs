@@ -143,14 +143,15 @@ impl Tree {
     }
 
     pub(super) fn is_all_good(&self) -> bool {
-        self.steps.values().all(|step| step.state.is_satisfied())
+        self.steps.values().all(|step| step.state.is_satisfied() || self.is_spared(step))
     }
 
     fn has_changed_anything(&self) -> bool {
         self.steps.values().any(|step| match &step.work {
             Work::Job(job) => job.cause().is_some(),
             Work::Hook(hook) => hook.outcome().is_some(),
-            Work::Unprepared | Work::Wait(_) => false,
+            Work::Stop(job) => job.was_doomed().is_some(),
+            Work::Unprepared | Work::Wait(_) | Work::Release(_) => false,
         })
     }
 }

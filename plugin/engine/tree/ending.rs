@@ -58,7 +58,7 @@ impl Tree {
             matches!(self.scene.own_sight().as_ref(), Sight::Present(sight) if sight.job.is_stopped);
         let has_hooks = self.steps.values().any(|step| match &step.work {
             Work::Hook(hook) => hook.is_busy(),
-            Work::Unprepared | Work::Wait(_) | Work::Job(_) => false,
+            Work::Unprepared | Work::Wait(_) | Work::Job(_) | Work::Stop(_) | Work::Release(_) => false,
         });
         if is_own_job_stopped && has_hooks {
             self.phase = Phase::Stopping(now + STOP_LIMIT);
@@ -105,7 +105,9 @@ impl Tree {
         (step.state.is_satisfied() || step.state.is_lost())
             && match &step.work {
                 Work::Unprepared => false,
-                Work::Wait(_) => true,
+                Work::Wait(wait) => !wait.has_chores(&around),
+                Work::Stop(job) => !job.has_chores(&step.name, &around),
+                Work::Release(wait) => !wait.has_chores(),
                 Work::Job(job) => !job.has_chores() && !self.owes_record(job, &step.name),
                 Work::Hook(hook) => !hook.has_chores(&around),
             }

@@ -23,7 +23,9 @@ use super::{
     fill::Fill,
     job::LOOKS_FIRST,
     memory::{Ended, HookOutcome, Memory, Try},
+    selection::Choice,
     step::{Acting, Out},
+    stop::StopStep,
 };
 use crate::{
     cluster::{JobKey, Marks},
@@ -352,7 +354,7 @@ impl HookStep {
             return None;
         }
         // A process before this one may have read it, and have gone further.
-        if let Some(state) = around.left(name).or_else(|| around.blocked(name, |_| true)) {
+        if let Some(state) = around.without(name).or_else(|| around.blocked(name, |_| true)) {
             return Some(state);
         }
         match self.fill.advance(now, name, around, &mut self.acting, out) {
@@ -370,6 +372,10 @@ impl HookStep {
             let run = around.tree.run.as_ref().ok_or(NotNow::Waits)?;
             return Ok(plan::run_of_hook(&self.marks.tree, &self.marks, run));
         };
+        if let Some(job) = around.stop(of) {
+            let rollout = self.around_stop(of, job, around)?;
+            return Ok(plan::rollout(&self.marks.tree, &self.marks, &job.blueprint.key, rollout));
+        }
         let job = around.job(of).ok_or(NotNow::Waits)?;
         let rollout = match self.hook.moment {
             Moment::Pre => {
@@ -398,6 +404,36 @@ impl HookStep {
             }
         };
         Ok(plan::rollout(&self.marks.tree, &self.marks, &job.blueprint.key, rollout))
+    }
+
+    /// Of which stop it is, if it is needed.
+    fn around_stop(
+        &self,
+        of: &str,
+        job: &StopStep,
+        around: &Around<'_>,
+    ) -> Result<plan::Rollout<'static>, NotNow> {
+        if let Some(skipped) = around.lost(of) {
+            return Err(NotNow::Skipped(skipped));
+        }
+        if let Some(Choice::Spare(_)) = around.choice(of) {
+            return Err(NotNow::NotNeeded(format!("not needed: {of} is not stopped")));
+        }
+        if job.was_stopped_before() {
+            return Err(NotNow::NotNeeded(format!("not needed: {of} was not running")));
+        }
+        match (self.hook.moment, job.is_doomed(), job.was_doomed()) {
+            (Moment::PreStop, Some(doomed), _) => {
+                Ok(plan::Rollout::BeforeStop(doomed.create_index, doomed.version))
+            }
+            (Moment::PreStop, None, Some(_)) => {
+                Err(NotNow::NotNeeded(format!("not needed: {of} is stopped already")))
+            }
+            (Moment::PostStop, _, Some(doomed)) => {
+                Ok(plan::Rollout::AfterStop(doomed.create_index, doomed.version))
+            }
+            _ => Err(NotNow::Waits),
+        }
     }
 
     /// What it waits for before it can be told what it is for.
@@ -517,6 +553,12 @@ impl HookStep {
     fn result_stands(&self, around: &Around<'_>) -> bool {
         // One that belongs to no job is for this run, which remembers its result.
         let Some(of) = &self.hook.of else { return true };
+        match (self.hook.moment, around.stop(of)) {
+            (Moment::PreStop, stop) => return stop.is_some_and(|job| job.was_doomed().is_some()),
+            // Only a run that remembers to have stopped its job asks for it, and remembers its result.
+            (Moment::PostStop, _) => return true,
+            _ => {}
+        }
         around.job(of).is_some_and(|job| match self.hook.moment {
             Moment::Pre => job.is_submitted(),
             Moment::Post

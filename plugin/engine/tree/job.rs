@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// How long a job that must be looked at may stay out of sight before its step fails.
-const LOOK_LIMIT: Duration = Duration::from_mins(5);
+pub(super) const LOOK_LIMIT: Duration = Duration::from_mins(5);
 /// What is in the way before every job was seen.
 pub(super) const LOOKS_FIRST: &str = "looks at all jobs of the tree first";
 /// What a job may take longer than its own progress deadline: Nomad tells of a failure with a delay.
@@ -190,7 +190,7 @@ impl JobStep {
                     }
                     // A process before this one had read what it takes from others.
                     if !self.fill.is_done()
-                        && let Some(state) = around.left(name).or_else(|| around.blocked(name, |_| true))
+                        && let Some(state) = around.without(name).or_else(|| around.blocked(name, |_| true))
                     {
                         return state;
                     }

@@ -74,6 +74,15 @@ pub enum Memory {
     },
     /// A job is registered as the tree wants it.
     Submitted(Submitted),
+    /// A job is being stopped: it may be stopped already, or not yet.
+    Stopping {
+        /// What ran.
+        doomed: Doomed,
+        /// When nothing of it may run any more.
+        deadline: Time,
+    },
+    /// A job is stopped.
+    Stopped(Stopped),
     /// A job has failed.
     Failed {
         /// Why.
@@ -169,6 +178,30 @@ pub struct Submitted {
     /// What its post hooks came to, if they have run for this rollout before.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub hooks: BTreeMap<String, HookOutcome>,
+}
+
+/// What runs of a job that is to be stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Doomed {
+    /// When it was first registered since it was last purged.
+    pub create_index: RaftIndex,
+    /// Its version.
+    pub version: JobVersion,
+    /// From what it was made.
+    pub spec: SpecHash,
+}
+
+/// A job that this run has stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stopped {
+    /// What ran.
+    pub doomed: Doomed,
+    /// When the stop was written; zero where the job was gone by then.
+    pub at: RaftIndex,
+    /// When nothing of it may run any more.
+    pub deadline: Time,
 }
 
 /// One attempt to run a hook.

@@ -23,10 +23,15 @@ mod fill;
 mod held;
 mod hook;
 mod job;
+mod leaving;
 mod memory;
+mod release;
 mod report;
+mod selection;
 mod setup;
 mod step;
+mod stop;
+mod stopped;
 mod wait;
 
 use std::{
@@ -34,13 +39,14 @@ use std::{
     time::Duration,
 };
 
-pub use memory::{Cause, Due, Ended, Entry, HookOutcome, Memory, Submitted, Try};
+pub use memory::{Cause, Doomed, Due, Ended, Entry, HookOutcome, Memory, Stopped, Submitted, Try};
 
 use self::{
     agenda::{Agenda, wakes},
     around::Around,
     conclusion::Conclusion,
     ending::Halt,
+    selection::Choice,
     step::{Acting, Out, Step, Work},
 };
 use super::{
@@ -90,6 +96,8 @@ pub(super) struct Tree {
     watchers: BTreeMap<JobKey, BTreeSet<String>>,
     /// Whether every job was looked at once.
     has_looked: bool,
+    /// In a stop: what is stopped and what is left, once every job was looked at.
+    selection: BTreeMap<String, Choice>,
     halt: Option<Halt>,
     /// Why nothing can be written down.
     hindered: Option<String>,
@@ -139,6 +147,7 @@ impl Tree {
             steps,
             watchers: BTreeMap::new(),
             has_looked: false,
+            selection: BTreeMap::new(),
             halt: None,
             hindered: None,
             announcer: Announcer::new(now),
@@ -204,6 +213,7 @@ impl Tree {
             // Only now, when each has said how it stands: a job that is not the tree's, or a step that failed in an
             // earlier process, comes before anything that could be begun.
             self.has_looked = true;
+            self.select();
             let mut agenda = Agenda::default();
             agenda.add(self.steps.values());
             self.advance(now, agenda, &mut out);
@@ -246,7 +256,9 @@ impl Tree {
     }
 
     pub(super) fn wants_checks(&self) -> bool {
-        self.ending.is_none() && self.plan.manifest().waits.values().any(|wait| asks_for_checks(wait))
+        self.ending.is_none()
+            && !self.plan.is_stop()
+            && self.plan.manifest().waits.values().any(|wait| asks_for_checks(wait))
     }
 
     /// Whether every job whose turn is still to come was seen, or will not be waited for; and the rest was looked for.
@@ -256,8 +268,21 @@ impl Tree {
                 Work::Job(job) if job.is_undecided() && !step.state.is_lost() => {
                     !matches!(*self.scene.sight_of(&job.blueprint.key), Sight::Unseen(_))
                 }
-                Work::Job(_) | Work::Hook(_) | Work::Wait(_) | Work::Unprepared => true,
+                Work::Stop(job) if job.is_undecided() && !step.state.is_lost() => {
+                    job.has_seen(&step.name, &self.around())
+                }
+                Work::Job(_)
+                | Work::Hook(_)
+                | Work::Wait(_)
+                | Work::Stop(_)
+                | Work::Release(_)
+                | Work::Unprepared => true,
             })
+    }
+
+    /// The run as a step sees it once every job was looked at.
+    fn around(&self) -> Around<'_> {
+        Around { tree: self, scene: &self.scene, halt: self.halt.as_ref(), has_looked: true }
     }
 
     /// Whether it has jobs, and not only hooks.
@@ -291,7 +316,10 @@ impl Tree {
                     self.watchers.entry(job.clone()).or_default().insert(name.to_owned());
                 }
             }
-            Work::Unprepared | Work::Wait(_) => {}
+            Work::Stop(job) => job.acted(now, name, result, out),
+            Work::Release(wait) => wait.acted(now, name, result, out),
+            Work::Wait(wait) => wait.acted(now, name, result, out),
+            Work::Unprepared => {}
         }
         let (is_free, has_failed) = (was_busy && !step.is_busy(), step.has_failed());
         agenda.add(self.steps.get(name));
@@ -339,6 +367,8 @@ impl Tree {
                 Work::Wait(wait) => wait.advance(now, &name, &around, out),
                 Work::Job(job) => job.advance(now, &name, &around, out),
                 Work::Hook(hook) => hook.advance(now, &name, &around, out),
+                Work::Stop(job) => job.advance(now, &name, &around, out),
+                Work::Release(wait) => wait.advance(now, &name, &around, out),
             };
             let has_changed = state != step.state;
             let is_free = was_busy && !step.is_busy();

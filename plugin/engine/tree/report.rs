@@ -8,7 +8,7 @@ use super::{
 use crate::{
     cluster::Sight,
     engine::{Action, NodeState, NodeStatus, Status, Time, scene, time::Spoken},
-    manifest::Launch,
+    manifest::{Launch, Moment},
 };
 
 /// How many steps an event names; the status has all of them.
@@ -94,6 +94,9 @@ impl Tree {
 
     /// What a run that ended well has done.
     pub(super) fn success(&self, now: Time) -> String {
+        if self.plan.is_stop() {
+            return self.stop_success(now);
+        }
         let mut created: Vec<&str> = Vec::new();
         let mut changed: Vec<&str> = Vec::new();
         let (mut unchanged, mut hooks) = (0_usize, 0_usize);
@@ -105,7 +108,7 @@ impl Tree {
                     None => unchanged += 1,
                 },
                 Work::Hook(hook) if hook.outcome().is_some() => hooks += 1,
-                Work::Hook(_) | Work::Wait(_) | Work::Unprepared => {}
+                Work::Hook(_) | Work::Wait(_) | Work::Stop(_) | Work::Release(_) | Work::Unprepared => {}
             }
         }
         let mut parts = Vec::new();
@@ -137,7 +140,7 @@ impl Tree {
             parts.extend(self.halt.as_ref().map(|halt| halt.why.clone()));
         }
         let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
-        for step in self.in_order() {
+        for step in self.in_order().filter(|step| !self.is_spared(step)) {
             if let NodeState::Skipped { why, .. } = &step.state {
                 match reasons.iter_mut().find(|(reason, _)| reason == why) {
                     Some((_, names)) => names.push(&step.name),
@@ -157,6 +160,8 @@ impl Tree {
         if !good.is_empty() {
             parts.push(format!("ready: {}", listed(&good)));
         }
+        parts.extend(self.has_stopped());
+        parts.extend(self.kept());
         format!("failed after {}: {}", Spoken(now.since(self.began)), parts.join(" · "))
     }
 
@@ -164,7 +169,7 @@ impl Tree {
         let done = self.steps.values().filter(|step| step.state.is_satisfied()).count();
         let has_hooks = self.steps.values().any(|step| match &step.work {
             Work::Hook(hook) => hook.is_busy(),
-            Work::Unprepared | Work::Wait(_) | Work::Job(_) => false,
+            Work::Unprepared | Work::Wait(_) | Work::Job(_) | Work::Stop(_) | Work::Release(_) => false,
         });
         let of_hooks = match self.phase {
             super::Phase::Stopping(_) => Some("its hooks were stopped"),
@@ -200,7 +205,9 @@ impl Tree {
 
     pub(super) fn in_order(&self) -> impl Iterator<Item = &Step> {
         let hooks = self.blocks().into_iter().flat_map(|tree| tree.hooks.iter());
-        let last = hooks.filter(|(_, hook)| !hook.moment.is_of_run()).map(|(name, _)| name);
+        let last =
+            hooks.filter(|(_, hook)| matches!(hook.moment, Moment::AfterSuccess | Moment::AfterFailure));
+        let last = last.map(|(name, _)| name);
         self.plan.order().iter().chain(last).filter_map(|name| self.steps.get(name))
     }
 
@@ -217,6 +224,8 @@ impl Tree {
             Work::Unprepared => "its jobspec".to_owned(),
             Work::Wait(wait) => self.scene.wanted(&wait.wait),
             Work::Job(job) => self.scene.wanted(&job.wait),
+            Work::Stop(job) => self.scene.wanted(&job.wait),
+            Work::Release(wait) => format!("{} no longer waited for", self.scene.subject(&wait.wait)),
             Work::Hook(hook) => {
                 let what = match &hook.hook.launch {
                     Launch::Jobspec { jobspec, .. } => format!("hook {jobspec}"),
@@ -236,7 +245,11 @@ impl Tree {
                 }
                 Sight::Unseen(_) | Sight::Present(_) => self.scene.hint(&job.wait),
             },
-            Work::Unprepared | Work::Job(_) => None,
+            Work::Stop(job) => match *self.scene.sight_of(&job.blueprint.key) {
+                Sight::Present(_) => self.scene.hint(&job.wait),
+                Sight::Absent { .. } | Sight::Unseen(_) => None,
+            },
+            Work::Unprepared | Work::Job(_) | Work::Release(_) => None,
             Work::Hook(hook) => hook
                 .running()
                 .map(|job| format!("look with `nomad job status {}{}`", scene::in_namespace(job), job.job)),
@@ -245,7 +258,7 @@ impl Tree {
 }
 
 /// Some names, and how many more.
-fn listed(names: &[&str]) -> String {
+pub(super) fn listed(names: &[&str]) -> String {
     const MOST: usize = 12;
     let shown = names.iter().take(MOST).copied().collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(MOST) {

@@ -11,17 +11,29 @@ use super::{
     fill::Fill,
     hook::HookStep,
     job::JobStep,
+    release::ReleaseStep,
     step::{Acting, Out, Work},
+    stop::StopStep,
     wait::WaitStep,
 };
 use crate::{
-    cluster::Marks,
+    cluster::{JobKey, Marks, Place},
     engine::{Action, Lead, NodeState, Outcome, Time, Trouble},
+    manifest::{Until, Wait},
     plan::Blueprint,
 };
 
 /// How soon the lead is asked for again while another has it: its lock may be let go at any moment.
 const LEAD_AGAIN: Duration = Duration::from_secs(1);
+
+/// The job of which it is written down that the tree waits for it: not for jobs of its own, nor for the end of one.
+fn recorded(wait: &Wait, place: &Place, own: &BTreeSet<JobKey>) -> Option<JobKey> {
+    match wait.until {
+        Some(Until::Failed | Until::Stopped | Until::Absent) => return None,
+        None | Some(Until::Running | Until::Healthy | Until::Complete | Until::Finished) => {}
+    }
+    wait.subject.job(place).filter(|key| !own.contains(key) && *key != place.job)
+}
 
 impl Tree {
     /// Makes the steps' work from what is prepared, and from what an earlier process remembered.
@@ -50,6 +62,13 @@ impl Tree {
         self.phase = Phase::Running;
         let mut jobs = BTreeSet::new();
         let fill = |name: &str| Fill::new(self.plan.references(name));
+        let is_stop = self.plan.is_stop();
+        let own: BTreeSet<JobKey> = tree
+            .jobs
+            .keys()
+            .filter_map(|name| blueprints.get(name))
+            .map(|blueprint| blueprint.key.clone())
+            .collect();
         for (name, step) in &mut self.steps {
             let memory = self.remembered.remove(name);
             if let Some((at, _)) = &memory {
@@ -65,12 +84,20 @@ impl Tree {
                 spec: blueprint.spec.clone(),
             };
             let mut shown = BTreeSet::new();
-            if let Some(wait) = self.plan.manifest().waits.get(name) {
+            if let Some(wait) = self.plan.manifest().waits.get(name).filter(|_| is_stop) {
+                let job = recorded(wait, &self.scene.place, &own);
+                step.work = Work::Release(Box::new(ReleaseStep::new((**wait).clone(), job)));
+            } else if let Some(wait) = self.plan.manifest().waits.get(name) {
                 shown.extend(wait.subject.job(&self.scene.place));
-                step.work = Work::Wait(Box::new(WaitStep::new((**wait).clone(), memory.as_ref())));
+                let held = (!tree.jobs.is_empty()).then(|| recorded(wait, &self.scene.place, &own)).flatten();
+                step.work = Work::Wait(Box::new(WaitStep::new((**wait).clone(), held, memory.as_ref())));
             } else if let Some(blueprint) = blueprints.remove(name) {
                 let marks = marks(&blueprint);
-                if let Some(node) = tree.jobs.get(name) {
+                if tree.jobs.contains_key(name) && is_stop {
+                    shown.insert(blueprint.key.clone());
+                    let stop = StopStep::new(now, &tree.stop, blueprint, marks.tree, memory);
+                    step.work = Work::Stop(Box::new(stop));
+                } else if let Some(node) = tree.jobs.get(name) {
                     shown.insert(blueprint.key.clone());
                     step.work =
                         Work::Job(Box::new(JobStep::new(now, node, blueprint, marks, fill(name), memory)));

@@ -1,6 +1,8 @@
 //! What all steps of a tree have in common: a state to show, and at most one act under way.
 
-use super::{hook::HookStep, job::JobStep, memory::Memory, wait::WaitStep};
+use super::{
+    hook::HookStep, job::JobStep, memory::Memory, release::ReleaseStep, stop::StopStep, wait::WaitStep,
+};
 use crate::engine::{Act, Action, Entry, NodeState, Report, Time, Trouble, event::backoff};
 
 /// A step.
@@ -23,6 +25,9 @@ pub(super) enum Work {
     Wait(Box<WaitStep>),
     Job(Box<JobStep>),
     Hook(Box<HookStep>),
+    Stop(Box<StopStep>),
+    /// A wait that is let go.
+    Release(Box<ReleaseStep>),
 }
 
 /// The act of a step: whether it is under way, and when to try again.
@@ -161,9 +166,10 @@ impl Step {
         if self.state.is_lost() {
             // Nothing is awaited any more, but something may have to be cleared away.
             return match &self.work {
-                Work::Unprepared | Work::Wait(_) => None,
+                Work::Unprepared | Work::Wait(_) | Work::Release(_) => None,
                 Work::Job(job) => job.retries_at(),
                 Work::Hook(hook) => hook.retries_at(),
+                Work::Stop(job) => job.retries_at(),
             };
         }
         match &self.work {
@@ -171,32 +177,37 @@ impl Step {
             Work::Wait(wait) => wait.next_timeout(),
             Work::Job(job) => job.next_timeout(),
             Work::Hook(hook) => hook.next_timeout(),
+            Work::Stop(job) => job.next_timeout(),
+            Work::Release(wait) => wait.next_timeout(),
         }
     }
 
     /// Whether it is remembered as failed.
     pub(super) fn has_failed(&self) -> bool {
         match &self.work {
-            Work::Unprepared | Work::Wait(_) => false,
+            Work::Unprepared | Work::Wait(_) | Work::Release(_) => false,
             Work::Job(job) => job.has_failed(),
             Work::Hook(hook) => hook.has_failed(),
+            Work::Stop(job) => job.has_failed(),
         }
     }
 
     /// When its time is over.
     pub(super) fn gives_up(&self) -> Option<Time> {
         match &self.work {
-            Work::Unprepared => None,
+            Work::Unprepared | Work::Release(_) => None,
             Work::Wait(wait) => wait.gives_up(),
             Work::Job(job) => job.gives_up(),
             Work::Hook(hook) => hook.gives_up(),
+            Work::Stop(job) => job.gives_up(),
         }
     }
 
     /// Whether it takes one of the places of `max_parallel`.
     pub(super) fn is_busy(&self) -> bool {
         match &self.work {
-            Work::Unprepared | Work::Wait(_) => false,
+            Work::Unprepared | Work::Wait(_) | Work::Release(_) => false,
+            Work::Stop(job) => job.is_busy() && !self.state.is_lost(),
             Work::Job(job) => job.is_busy() && !self.state.is_lost(),
             Work::Hook(hook) => hook.is_busy(),
         }

@@ -1,11 +1,16 @@
 //! A `wait` among the nodes of a tree.
 
-use super::{FIRST_LOOK, around::Around, memory::Memory, step::Out};
+use super::{
+    FIRST_LOOK,
+    around::Around,
+    memory::Memory,
+    step::{Acting, Out},
+};
 use crate::{
-    cluster::Sight,
+    cluster::{JobKey, Sight},
     condition::Verdict,
     engine::{
-        NodeState, Time,
+        Act, NodeState, Report, Time, Trouble,
         node::{Evidence, Node},
     },
     manifest::Wait,
@@ -21,19 +26,66 @@ pub(super) struct WaitStep {
     /// Whether its condition holds; a wait can also be satisfied because its time is over.
     is_met: bool,
     was_met: bool,
+    /// The job of which it is to be written down that the tree waits for it, until that is done or given up.
+    held: Option<JobKey>,
+    acting: Acting,
 }
 
 impl WaitStep {
-    pub(super) fn new(wait: Wait, memory: Option<&Memory>) -> Self {
+    pub(super) fn new(wait: Wait, held: Option<JobKey>, memory: Option<&Memory>) -> Self {
         let remembered = match memory {
             Some(Memory::Wait { deadline, was_met }) => Some((*deadline, *was_met)),
             _ => None,
         };
         let was_met = remembered.is_some_and(|(_, was_met)| was_met);
-        Self { wait, node: None, remembered, is_met: false, was_met }
+        Self { wait, node: None, remembered, is_met: false, was_met, held, acting: Acting::default() }
     }
 
     pub(super) fn advance(&mut self, now: Time, name: &str, around: &Around<'_>, out: &mut Out) -> NodeState {
+        self.acting.unasked();
+        let state = self.judge(now, name, around, out);
+        if self.is_record_due(around) {
+            if let Some(why) = self.acting.is_hopeless() {
+                self.give_up_record(name, &why, out);
+            } else if let Some(key) = self.held.clone() {
+                out.actions.extend(self.acting.begin(now, name, || Act::Hold { key }));
+            }
+        }
+        state
+    }
+
+    /// Takes what came of the step's act.
+    pub(super) fn acted(&mut self, now: Time, name: &str, result: Result<Report, Trouble>, out: &mut Out) {
+        match self.acting.end(now, result) {
+            Some(Ok(_)) => self.held = None,
+            Some(Err(why)) => self.give_up_record(name, &why, out),
+            None => {}
+        }
+    }
+
+    fn give_up_record(&mut self, name: &str, why: &str, out: &mut Out) {
+        if let Some(key) = self.held.take() {
+            out.log(format!(
+                "{name}: that this tree waits for job {key} cannot be written down, so its tree may stop it: {why}"
+            ));
+        }
+    }
+
+    /// Whether it is to be written down now that the tree waits.
+    fn is_record_due(&self, around: &Around<'_>) -> bool {
+        self.held.is_some()
+            && self.is_met
+            && around.has_looked
+            && around.halt.is_none()
+            && self.node.as_ref().is_some_and(|node| node.state.is_satisfied())
+    }
+
+    /// Whether something remains to be done for it although its state is final.
+    pub(super) fn has_chores(&self, around: &Around<'_>) -> bool {
+        self.acting.is_under_way() || self.is_record_due(around)
+    }
+
+    fn judge(&mut self, now: Time, name: &str, around: &Around<'_>, out: &mut Out) -> NodeState {
         if let Some(node) = &self.node
             && (node.state.is_lost() || node.state.is_satisfied() && (around.halt.is_some() || !self.is_met))
         {
@@ -77,8 +129,9 @@ impl WaitStep {
     }
 
     pub(super) fn next_timeout(&self) -> Option<Time> {
-        let node = self.node.as_ref().filter(|node| !node.state.is_satisfied() && !node.state.is_lost())?;
-        [Some(node.deadline), node.believed_at()].into_iter().flatten().min()
+        let node = self.node.as_ref().filter(|node| !node.state.is_satisfied() && !node.state.is_lost());
+        let own = node.map(|node| [Some(node.deadline), node.believed_at()]);
+        own.into_iter().flatten().chain([self.acting.next_timeout()]).flatten().min()
     }
 
     pub(super) fn gives_up(&self) -> Option<Time> {

@@ -3,6 +3,7 @@
 mod block;
 mod hook;
 mod job;
+mod stop;
 mod wait;
 mod webhook;
 
@@ -14,10 +15,11 @@ use self::{
     block::{Block, Number},
     hook::Hook,
     job::Job,
+    stop::Stop,
     wait::Wait,
     webhook::Webhook,
 };
-use super::{JobNode, Moment, OnFailure, Problem, Problems, Tree};
+use super::{JobNode, Moment, OnFailure, Problem, Problems, Tree, Verb};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +30,8 @@ pub(super) struct Manifest {
     after_success: Option<BTreeMap<String, Hook>>,
     after_failure: Option<BTreeMap<String, Hook>>,
     webhook: Option<BTreeMap<String, Webhook>>,
+    verb: Option<String>,
+    stop: Option<Stop>,
     on_failure: Option<String>,
     max_parallel: Option<Number>,
     timeout: Option<String>,
@@ -79,11 +83,27 @@ impl Manifest {
                 );
             }
         }
+        if jobs.is_empty() {
+            for (what, _) in [("verb", self.verb.is_some()), ("stop", self.stop.is_some())]
+                .into_iter()
+                .filter(|(_, is_given)| *is_given)
+            {
+                block.problem_with_help(
+                    format!("{what} is about the jobs of a tree, and there is no `job` block"),
+                    "take it away: only what a tree has submitted can be stopped by it",
+                );
+            }
+        }
+        let verb = block.word("verb", self.verb, Verb::WORDS, Verb::from_word);
         let on_failure = block.word("on_failure", self.on_failure, OnFailure::WORDS, OnFailure::from_word);
         let max_parallel = block.number("max_parallel", self.max_parallel, 1, Tree::MAX_PARALLEL);
         let timeout = block.time_limit("timeout", self.timeout);
         let context = block.context(self.context);
+        let labels = jobs.keys().cloned().collect();
+        let stop = self.stop.filter(|_| !jobs.is_empty()).unwrap_or_default().check(&labels, problems);
         let mut tree = Tree {
+            verb: verb.unwrap_or(Verb::Run),
+            stop,
             on_failure: on_failure.unwrap_or(OnFailure::Finish),
             max_parallel: max_parallel.unwrap_or(Tree::DEFAULT_MAX_PARALLEL),
             timeout,

@@ -1,6 +1,7 @@
 //! What users can write, and what they are told when it is wrong.
 
 mod paths;
+mod stop;
 mod tree;
 
 use std::time::Duration;
@@ -153,7 +154,7 @@ fn nothing_to_do_is_a_problem() {
 
 #[test]
 fn unknown_keys_and_garbage_are_problems() {
-    assert_snapshot!(problems(&json!({"wiat": {}})), @"config: cannot be read: unknown field `wiat`, expected one of `wait`, `job`, `hook`, `after_success`, `after_failure`, `webhook`, `on_failure`, `max_parallel`, `timeout`, `context`");
+    assert_snapshot!(problems(&json!({"wiat": {}})), @"config: cannot be read: unknown field `wiat`, expected one of `wait`, `job`, `hook`, `after_success`, `after_failure`, `webhook`, `verb`, `stop`, `on_failure`, `max_parallel`, `timeout`, `context`");
     assert_snapshot!(problems(&json!({"wait": {"a": {"untill": "healthy"}}})), @"config: cannot be read: unknown field `untill`, expected one of `job`, `namespace`, `group`, `task`, `until`, `at_least`, `any_version`, `timeout`, `on_timeout`, `on_blocked`, `depends_on`");
     assert_snapshot!(problems(&json!({"wait": {"a": {"until": 5}}})), @"config: cannot be read: invalid type: integer `5`, expected a string");
     assert_snapshot!(Manifest::from_msgpack(&[]).1, @"config: cannot be read: IO error while reading marker: failed to fill whole buffer");

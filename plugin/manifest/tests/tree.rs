@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::{problems, read};
 use crate::manifest::{
-    AtLeast, Hook, JobNode, Launch, Moment, OnBlocked, OnFailure, OnHookFailure, Ready, Retain, Source, Tree,
-    Until,
+    AtLeast, Hook, JobNode, Launch, Moment, OnBlocked, OnFailure, OnHookFailure, Ready, Retain, Source, Stop,
+    Tree, Until, Verb,
 };
 
 fn map(key: &str, value: &str) -> std::collections::BTreeMap<String, String> {
@@ -27,6 +27,8 @@ fn a_bare_tree_has_the_defaults() {
         "jobspec": "local/api.hcl", "vars": null, "ready": null, "pre": {"check": {"jobspec": "x"}}, "post": {},
     }}, "max_parallel": null});
     let expected = Tree {
+        verb: Verb::Run,
+        stop: Stop::default(),
         on_failure: OnFailure::Finish,
         max_parallel: 10,
         timeout: None,

@@ -38,6 +38,7 @@ impl Shell<'_> {
             let key = match &written {
                 Written::Job(_) => blueprints(&self.plan, &BTreeSet::new())[name].key.clone(),
                 Written::Hook(_, job) => JobKey::new("default", job.as_str()),
+                Written::Stop(_) => return Err(TestCaseError::fail(format!("a run stops {name}"))),
             };
             self.tell(format!("WRITTEN {written:?}"));
             prop_assert!(self.judge.begun.contains(name), "{name}: written, but not remembered before");
@@ -65,6 +66,7 @@ impl Shell<'_> {
                     let attempts: usize = key.job.as_str().rsplit('-').next().unwrap().parse().unwrap();
                     hook.becomes[(attempts - 1).min(hook.becomes.len() - 1)]
                 }
+                Written::Stop(_) => Becomes::Hung,
             };
             self.judge.written.entry(name.to_owned()).or_default().insert(key.clone());
             self.expect(&key, becomes);
@@ -72,9 +74,14 @@ impl Shell<'_> {
         }
         let touched = match act {
             Act::Submit { key, .. } | Act::Launch { key, .. } | Act::Retire { key, .. } => key.clone(),
-            Act::Recall { .. } | Act::Fill { .. } | Act::Attest { .. } | Act::Tail { .. } => {
-                return Ok(result);
-            }
+            Act::Recall { .. }
+            | Act::Fill { .. }
+            | Act::Attest { .. }
+            | Act::Tail { .. }
+            | Act::Holders { .. }
+            | Act::Hold { .. }
+            | Act::LetGo { .. }
+            | Act::Stop { .. } => return Ok(result),
         };
         if let Act::Retire { key, .. } = act {
             self.to_come.retain(|(_, of), _| of != key);

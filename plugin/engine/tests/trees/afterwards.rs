@@ -83,8 +83,8 @@ fn a_failure_is_told_in_order_and_stays_the_outcome() {
         finish  failed
     ");
     assert_snapshot!(told_to_hooks(&run), @"
-    alarm: dtree_cause=failure dtree_message=failed after 0s: postgres: wanted job postgres healthy, but deployment 7c41f0ab failed: Deployment in some state; allocation a110c000: task main: Exit Code: 3; look with `nomad job status postgres` · skipped because postgres failed: setup, api dtree_run=0000beef
-    note: dtree_cause=failure dtree_message=failed after 0s: postgres: wanted job postgres healthy, but deployment 7c41f0ab failed: Deployment in some state; allocation a110c000: task main: Exit Code: 3; look with `nomad job status postgres` · skipped because postgres failed: setup, api dtree_run=0000beef
+    alarm: dtree_cause=failure dtree_message=failed after 0s: postgres: wanted job postgres healthy, but deployment 7c41f0ab failed: Deployment in some state; allocation a110c000: task main: Exit Code: 3; look with `nomad job status postgres` · skipped because postgres failed: setup, api dtree_run=0000beef dtree_verb=run
+    note: dtree_cause=failure dtree_message=failed after 0s: postgres: wanted job postgres healthy, but deployment 7c41f0ab failed: Deployment in some state; allocation a110c000: task main: Exit Code: 3; look with `nomad job status postgres` · skipped because postgres failed: setup, api dtree_run=0000beef dtree_verb=run
     ");
 }
 
@@ -121,9 +121,9 @@ fn hooks_know_the_job_its_versions_and_why() {
     let mut again = Simulation::in_world(&config, run.world.clone(), &["db"]);
     again.fares("check", Fate::Good).fares("db", Fate::Good).fares("seed", Fate::Good);
     assert_snapshot!([told_to_hooks(&run), told_to_hooks(&again)].join("\n"), @"
-    check: dtree_cause=created dtree_job=default/db dtree_run=0000beef
-    seed: dtree_cause=created dtree_job=default/db dtree_run=0000beef dtree_version_after=0
-    check: dtree_cause=updated dtree_job=default/db dtree_run=0000beef dtree_version_before=0
-    seed: dtree_cause=updated dtree_job=default/db dtree_run=0000beef dtree_version_after=1 dtree_version_before=0
+    check: dtree_cause=created dtree_job=default/db dtree_run=0000beef dtree_verb=run
+    seed: dtree_cause=created dtree_job=default/db dtree_run=0000beef dtree_verb=run dtree_version_after=0
+    check: dtree_cause=updated dtree_job=default/db dtree_run=0000beef dtree_verb=run dtree_version_before=0
+    seed: dtree_cause=updated dtree_job=default/db dtree_run=0000beef dtree_verb=run dtree_version_after=1 dtree_version_before=0
     ");
 }

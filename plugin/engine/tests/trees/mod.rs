@@ -8,6 +8,7 @@ mod limits;
 mod order;
 mod outputs;
 mod owners;
+mod stops;
 
 use std::collections::BTreeSet;
 
@@ -166,6 +167,14 @@ impl Simulation {
         self
     }
 
+    /// As if nothing had been said or remembered.
+    fn forget_words(&mut self) -> &mut Self {
+        self.remembered.clear();
+        self.lines.clear();
+        self.watched.clear();
+        self
+    }
+
     /// A job is shown as it is now.
     fn shows(&mut self, job: &str) -> &mut Self {
         let key = JobKey::new("default", job);
@@ -219,6 +228,11 @@ fn told(act: &Act) -> String {
         Act::Launch { key, dispatch: Some(parent), .. } => format!("dispatch {} as {}", parent.job, key.job),
         Act::Retire { key, purge } => format!("{} {}", if *purge { "purge" } else { "stop" }, key.job),
         Act::Attest { key, done, .. } => format!("attest {} version {}", key.job, done.version),
+        Act::Holders { key } => format!("ask who waits for {}", key.job),
+        Act::Hold { key } => format!("hold {}", key.job),
+        Act::LetGo { key } => format!("let go of {}", key.job),
+        Act::Stop { key, purge: false, .. } => format!("stop {}", key.job),
+        Act::Stop { key, purge: true, .. } => format!("purge {}", key.job),
         Act::Tail { task, .. } => format!("tail {task}"),
     }
 }

@@ -5,6 +5,7 @@ mod lead;
 mod memory;
 mod outputs;
 mod runs;
+mod stops;
 mod webhooks;
 
 use std::path::Path;
@@ -41,6 +42,8 @@ struct Stage {
     fake: FakeNomad,
     alloc_dir: tempfile::TempDir,
     config: Value,
+    /// The tree's name.
+    tree: &'static str,
 }
 
 /// A run, and the process that it lives in.
@@ -86,7 +89,7 @@ impl Stage {
         fake.transact(|write| write.register(fake::job("default", "shop")));
         let alloc_dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(alloc_dir.path().join("gate/local")).unwrap();
-        let stage = Self { fake, alloc_dir, config: config.clone() };
+        let stage = Self { fake, alloc_dir, config: config.clone(), tree: "default/shop" };
         for name in ["postgres", "api"] {
             stage.file(name, &fake::job("default", name));
         }
@@ -120,7 +123,7 @@ impl Stage {
         let viewer = viewer(&self.fake, &place);
         let watch = Watch::new(None, CancellationToken::new());
         let outlook = watch.subscribe(viewer.clone(), plan.subjects(&place));
-        let (tree, dir): (_, &Path) = ("default/shop".into(), self.alloc_dir.path());
+        let (tree, dir): (_, &Path) = (self.tree.into(), self.alloc_dir.path());
         let errand =
             Errand::open(tree, viewer, dir, plan.manifest(), place.alloc.clone(), is_recovery).unwrap();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
