@@ -15,7 +15,7 @@ const ROOMS: [(&str, &[&str]); 13] = [
     ("show", &["engine"]),
     ("nomad", &["cluster"]),
     ("jobspec", &["cluster", "manifest", "plan", "nomad"]),
-    ("record", &["cluster"]),
+    ("record", &["cluster", "nomad"]),
     ("watch", &["cluster", "nomad"]),
     (
         "runner",

@@ -177,6 +177,7 @@ fn errand(
     let job = [&config.parent_job_id, &config.job_id].into_iter().find(|job| !job.is_empty());
     let tree = format!("{}/{}", config.namespace, job.map_or("", String::as_str));
     let alloc_dir = Path::new(&config.alloc_dir);
-    let errand = Errand::open(tree.into(), viewer.clone(), alloc_dir, plan.manifest(), is_recovery);
+    let alloc = config.alloc_id.as_str().into();
+    let errand = Errand::open(tree.into(), viewer.clone(), alloc_dir, plan.manifest(), alloc, is_recovery);
     Ok(Some(Box::new(errand.map_err(|error| refusal(error.chain()))?)))
 }

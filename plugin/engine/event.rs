@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Entry;
 use crate::{
-    cluster::{AllocId, Check, JobKey, JobVersion, Marks, RaftIndex, Sight, VersionRecord},
+    cluster::{AllocId, Check, JobKey, JobVersion, Marks, RaftIndex, RunId, Sight, VersionRecord},
     condition::Attested,
     plan::Blueprint,
 };
@@ -30,6 +30,8 @@ pub enum Event {
         blueprints: BTreeMap<String, Blueprint>,
         /// Whether these are what the run remembers to have begun with. Otherwise it begins anew.
         is_same: bool,
+        /// The run that this is: another one where it begins anew.
+        run: RunId,
     },
     /// The jobspecs of a tree cannot be prepared.
     Unprepared(Trouble),

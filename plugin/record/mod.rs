@@ -1,7 +1,9 @@
-//! What outlives a process: a journal in the task's directory, to go on after a crash without doing anything twice, and
-//! the places in Nomad's Variables where a tree keeps what it has to know.
+//! What outlives a process: the record of a tree's run in Nomad's Variables, which has one leader; and a journal in the
+//! task's directory, where Variables are refused.
 //!
 //! # Invariants
+//!
+//! Those of the record stand in `keeper.rs` and `ledger.rs`. Of the journal:
 //!
 //! * What was appended is in the file before the appending returns, and flushed to the disk where it is on one: it
 //!   stands there however the process ends. (Nomad has that directory in memory: see `beneath.rs`.)
@@ -11,10 +13,16 @@
 //! What the entries mean is not known here.
 
 mod beneath;
+mod header;
+mod history;
 mod journal;
+mod keeper;
+mod ledger;
 mod path;
 #[cfg(test)]
 mod tests;
 
 pub use journal::{Error, Journal};
+pub use keeper::{Candidate, Keeper, Refusal, Remembered, TTL};
+pub use ledger::Note;
 pub use path::of_job as path_of_job;

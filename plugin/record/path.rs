@@ -11,18 +11,46 @@ const LONGEST: usize = 128;
 
 /// The path of what `tree` knows of the job `key`: `dtree/<tree>/<namespace>/<job>`.
 pub fn of_job(tree: &TreeName, key: &JobKey) -> String {
-    let path = format!(
+    fitting(format!(
         "{ROOT}/{}/{}/{}",
         plain(tree.as_str()),
         plain(key.namespace.as_str()),
         plain(key.job.as_str())
-    );
+    ))
+}
+
+/// Where `tree` has the lock of its leader. No name of the user's making begins with a tilde.
+pub(super) fn lock(tree: &TreeName) -> String {
+    of_tree(tree, "~lock")
+}
+
+/// Where `tree` has the head of its record.
+pub(super) fn header(tree: &TreeName) -> String {
+    of_tree(tree, "~run")
+}
+
+/// Where `tree` has a chunk of its record.
+pub(super) fn chunk(tree: &TreeName, n: usize) -> String {
+    of_tree(tree, &format!("~run/{}", n + 1))
+}
+
+/// Where it stands how the last runs of `tree` have ended.
+pub(super) fn history(tree: &TreeName) -> String {
+    of_tree(tree, "~history")
+}
+
+fn of_tree(tree: &TreeName, what: &str) -> String {
+    fitting(format!("{ROOT}/{}/{what}", plain(tree.as_str())))
+}
+
+/// `path`, or one that follows from it where Nomad would not take it.
+fn fitting(path: String) -> String {
     if path.len() <= LONGEST {
         return path;
     }
     let mut short = digest([path.as_str()]);
     short.truncate(32);
-    format!("{ROOT}/long/{short}")
+    format!("{ROOT}/~long/{short}")
 }
 
 /// `name` in the letters that a path may have; others as `~` and their code. A slash stays.
@@ -50,7 +78,11 @@ mod tests {
         assert_eq!(of("api.v1 ü"), "dtree/default/shop/default/api~2Ev1~20~C3~BC");
         assert_ne!(of("a~2E"), of("a."));
         let long = "x".repeat(200);
-        assert_eq!(of(&long).len(), 43);
+        assert_eq!(of(&long).len(), 44);
+        assert!(of(&long).starts_with("dtree/~long/"));
         assert_ne!(of(&long), of(&format!("{long}x")));
+        assert_eq!(chunk(&tree, 0), "dtree/default/shop/~run/1");
+        // Whatever a job is called, it has another path.
+        assert_eq!(of_job(&tree, &JobKey::new("~run", "1")), "dtree/default/shop/~7Erun/1");
     }
 }

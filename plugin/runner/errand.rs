@@ -7,10 +7,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     acts::Hands,
+    clock::wall_clock,
     memory::{self, Beginning, Memory, Past},
 };
 use crate::{
-    cluster::TreeName,
+    cluster::{AllocId, RunId, TreeName},
     engine::{Action, Entry, Event, Trouble},
     jobspec::Prepared,
     manifest::Manifest,
@@ -26,6 +27,7 @@ const RETRY: Duration = Duration::from_secs(1);
 pub struct Errand {
     hands: Arc<Hands>,
     manifest: Manifest,
+    alloc: AllocId,
     memory: Memory,
     past: Past,
     acts: JoinSet<Done>,
@@ -57,6 +59,7 @@ impl Errand {
         viewer: Viewer,
         alloc_dir: &Path,
         manifest: &Manifest,
+        alloc: AllocId,
         is_recovery: bool,
     ) -> Result<Self, memory::Error> {
         let (memory, mut past) = Memory::open(alloc_dir, &viewer.task, tree.as_str())?;
@@ -67,6 +70,7 @@ impl Errand {
         Ok(Self {
             hands: Arc::new(hands),
             manifest: manifest.clone(),
+            alloc,
             memory,
             past,
             acts: JoinSet::new(),
@@ -101,10 +105,10 @@ impl Errand {
         let blueprints: BTreeMap<String, Blueprint> =
             prepared.iter().map(|(node, spec)| (node.clone(), spec.blueprint.clone())).collect();
         match self.begin(blueprints.clone()).await {
-            Ok(is_same) => {
+            Ok((run, is_same)) => {
                 self.past = Past::default();
                 self.hands.take(prepared);
-                Event::Prepared { blueprints, is_same }
+                Event::Prepared { blueprints, is_same, run }
             }
             Err(error) => {
                 let why = format!("nothing is begun before the journal can be written: {}", error.chain());
@@ -114,14 +118,21 @@ impl Errand {
     }
 
     /// Begins anew, or goes on: then `true`.
-    async fn begin(&mut self, blueprints: BTreeMap<String, Blueprint>) -> Result<bool, memory::Error> {
-        let beginning = Beginning::new(&self.manifest, blueprints)?;
-        if self.past.beginning.as_ref() == Some(&beginning) {
+    async fn begin(
+        &mut self,
+        blueprints: BTreeMap<String, Blueprint>,
+    ) -> Result<(RunId, bool), memory::Error> {
+        let mut beginning = Beginning::new(&self.manifest, blueprints)?;
+        let new = |at| RunId::of(&self.hands.tree, &self.alloc, at);
+        if let Some(before) = self.past.beginning.as_ref().filter(|before| beginning.is_as(before)) {
+            let run = before.run.clone().unwrap_or_else(|| new(self.past.began_at()));
             self.memory.go_on();
-            return Ok(true);
+            return Ok((run, true));
         }
+        let run = new(wall_clock().unix_millis());
+        beginning.run = Some(run.clone());
         self.memory.begin(beginning).await?;
-        Ok(false)
+        Ok((run, false))
     }
 
     /// Keeps what is to be done until what must be remembered is written down.

@@ -19,7 +19,7 @@ use serde_json::Value;
 use tokio::task::spawn_blocking;
 
 use crate::{
-    cluster::digest,
+    cluster::{RunId, digest},
     engine::Entry,
     manifest::Manifest,
     plan::Blueprint,
@@ -37,9 +37,12 @@ enum Line {
 }
 
 /// What a run began with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Beginning {
+    /// The run. Absent in journals of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) run: Option<RunId>,
     /// A digest of what the user wrote, in hex.
     manifest: String,
     /// What each node submits, by its name.
@@ -49,7 +52,12 @@ pub(super) struct Beginning {
 impl Beginning {
     pub(super) fn new(manifest: &Manifest, blueprints: BTreeMap<String, Blueprint>) -> Result<Self, Error> {
         let manifest = digest([serde_json::to_string(manifest)?.as_str()]);
-        Ok(Self { manifest, blueprints })
+        Ok(Self { run: None, manifest, blueprints })
+    }
+
+    /// Whether a run that began with `other` is one with this.
+    pub(super) fn is_as(&self, other: &Self) -> bool {
+        (&self.manifest, &self.blueprints) == (&other.manifest, &other.blueprints)
     }
 }
 
@@ -61,6 +69,15 @@ pub(super) struct Past {
 }
 
 impl Past {
+    /// When the run began, in milliseconds; zero when that was not written down any more.
+    pub(super) fn began_at(&self) -> u64 {
+        let began = self.entries.iter().find_map(|entry| match entry {
+            Entry::Began { at } => Some(at.unix_millis()),
+            _ => None,
+        });
+        began.unwrap_or_default()
+    }
+
     /// Whether the run came to its end.
     pub(super) fn has_ended(&self) -> bool {
         self.entries.iter().any(|entry| matches!(entry, Entry::Ended { .. }))

@@ -44,7 +44,7 @@ use super::{
     scene::{Scene, asks_for_checks},
 };
 use crate::{
-    cluster::{JobKey, Place, Sight, TreeName, digest},
+    cluster::{JobKey, Place, RunId, Sight, TreeName, digest},
     manifest,
     plan::Plan,
 };
@@ -61,6 +61,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(3);
 pub(super) struct Tree {
     plan: Plan,
     name: TreeName,
+    /// The run that this is, once it is prepared: whoever goes on with it elsewhere is the same run.
+    run: Option<RunId>,
     scene: Scene,
     began: Time,
     /// Whether that is remembered.
@@ -124,6 +126,7 @@ impl Tree {
             wakes: wakes(&plan),
             plan,
             name,
+            run: None,
             scene: Scene::new(place),
             began,
             has_begun,
@@ -163,7 +166,8 @@ impl Tree {
                 self.scene.check(checks);
                 agenda.add(self.steps.values());
             }
-            Event::Prepared { blueprints, is_same } => {
+            Event::Prepared { blueprints, is_same, run } => {
+                self.run.get_or_insert(run);
                 self.set_up(now, blueprints, is_same, &mut out);
                 agenda.add(self.steps.values());
             }
@@ -247,11 +251,14 @@ impl Tree {
             })
     }
 
-    /// What tells this run from others of the same tree: also from those of the same instant in another allocation, or
-    /// in another task.
+    /// What tells this run from others of the same tree, also when they begin at the same instant. A run of hooks only
+    /// is that of one task in one allocation; one with jobs goes on in another.
     fn run_name(&self) -> String {
+        let run = self.run.as_ref().map_or("", RunId::as_str);
         let Place { alloc, task, .. } = &self.scene.place;
-        digest([alloc.as_str(), task, &self.began.unix_millis().to_string()])
+        let began = self.began.unix_millis().to_string();
+        let own = [alloc.as_str(), &began].into_iter().filter(|_| !self.has_jobs());
+        digest([run, task].into_iter().chain(own))
     }
 
     /// Whether it has jobs, and not only hooks.

@@ -68,6 +68,7 @@ pub(crate) struct State {
     /// What a request is answered after so many more.
     nth: Option<(usize, Answer)>,
     writes: Vec<Written>,
+    under_way: Vec<(PathBuf, serve::Asked)>,
     /// Whether tokens matter. Without, any token may do anything.
     pub(crate) acls: bool,
     /// Token and namespace: what may be read when there are ACLs.
@@ -129,6 +130,10 @@ pub(crate) enum Answer {
     AppliedThenGone,
     /// Nothing: the connection breaks, and nothing was done.
     Gone,
+    /// Nothing: the connection breaks, and the request is still on its way until [`FakeNomad::land`].
+    UnderWay,
+    /// The truth, after what was under way has arrived.
+    LandThenTruth,
 }
 
 struct Stream {
@@ -265,6 +270,11 @@ impl FakeNomad {
     /// Answers the request after the next `n` so, whatever it is about. Streams do not count.
     pub(crate) fn answer_nth(&self, n: usize, answer: Answer) {
         self.state().nth = Some((n, answer));
+    }
+
+    /// Requests that were still on their way arrive. How many of them were carried out.
+    pub(crate) fn land(&self) -> usize {
+        self.state().land()
     }
 
     /// Whether the request that is to be answered in another way is still to come.

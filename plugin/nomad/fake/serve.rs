@@ -75,6 +75,11 @@ pub(super) async fn serve(
         }
         Some(Answer::Late(delay)) => time::sleep(*delay).await,
         Some(Answer::Gone) => return gone(),
+        Some(Answer::UnderWay) => {
+            state.lock().unwrap().under_way.push((socket, asked));
+            return gone();
+        }
+        Some(Answer::LandThenTruth) => _ = state.lock().unwrap().land(),
         Some(Answer::AppliedThen(..) | Answer::AppliedThenGone) | None => {}
     }
     let truth = state.lock().unwrap().answer(socket, &asked);
@@ -135,8 +140,14 @@ impl State {
         })
     }
 
+    pub(super) fn land(&mut self) -> usize {
+        let arrived = std::mem::take(&mut self.under_way);
+        let answers = arrived.into_iter().map(|(socket, asked)| self.answer(socket, &asked));
+        answers.filter(|answer| answer.status().is_success()).count()
+    }
+
     /// The truth.
-    fn answer(&mut self, socket: PathBuf, asked: &Asked) -> Response<Body> {
+    pub(super) fn answer(&mut self, socket: PathBuf, asked: &Asked) -> Response<Body> {
         let Asked { path, namespace, token, .. } = asked;
         if token.is_empty() {
             return plain(401, 0, "Unauthorized");

@@ -1,5 +1,7 @@
 //! Journals that were cut off, tampered with, or written when the disk was full.
 
+mod keeper;
+
 use std::{
     fs, io,
     os::unix::fs::{FileExt as _, PermissionsExt as _, symlink},

@@ -210,7 +210,7 @@ impl<'a> Shell<'a> {
         if prepare {
             let is_same = std::mem::replace(&mut self.has_beginning, true);
             let blueprints = blueprints(&self.plan, &self.changed);
-            self.step(Event::Prepared { blueprints, is_same })?;
+            self.step(Event::Prepared { blueprints, is_same, run: "0000beef".into() })?;
         }
         Ok(())
     }

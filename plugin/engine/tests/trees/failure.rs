@@ -92,7 +92,7 @@ fn a_job_that_cannot_be_looked_at_holds_everything_back_and_then_fails() {
     let mut engine = Engine::tree(plan.clone(), place(), "default/shop".into(), Vec::new(), now);
     let blueprints = blueprints(&plan, &BTreeSet::new());
     engine.step(now, Event::Started);
-    engine.step(now, Event::Prepared { blueprints, is_same: false });
+    engine.step(now, Event::Prepared { blueprints, is_same: false, run: "0000beef".into() });
     engine.step(now, Event::Seen(JobKey::new("default", "db"), Arc::new(nobody())));
     let actions = engine.step(now, Event::Seen(JobKey::new("default", "web"), away()));
     let begins = |actions: &[Action]| actions.iter().any(|action| matches!(action, Action::Act(..)));

@@ -284,24 +284,24 @@ fn a_hook_task_tells_how_its_hook_went_and_what_it_said() {
     assert_snapshot!(run.transcript(), @"
     0s: the run begins
         log     seed: blocked: is about to begin
-        act     seed: launch seed-shop-5f5258e7-1
+        act     seed: launch seed-shop-42bc181a-1
         log     seed: working: is being launched
         event   0 of 1 satisfied · seed: is being launched; gives up in 5m
         log     seed: gated: looking at Nomad
         log     seed: gated: 0 of 1 complete, 1 running
     0s: seed is Good
         act     seed: tail main
-        log     seed: satisfied: seed-shop-5f5258e7-1: 1 of 1 complete
+        log     seed: satisfied: seed-shop-42bc181a-1: 1 of 1 complete
         log     seed: | connecting
         log     seed: | psql: no route to host
-        act     seed: purge seed-shop-5f5258e7-1
+        act     seed: purge seed-shop-42bc181a-1
         log     done after 0s: 1 hook run
         event   done after 0s: 1 hook run
         finish  done
     ");
     let mut run = Simulation::of(&json!({"hook": {"seed": {"dispatch": "seed"}}}));
     run.fares("seed", Fate::Bad).wait(1);
-    assert_snapshot!(run.ending(), @"failed after 0s: seed: wanted hook seed, dispatched, complete, but seed/dispatch-seed-shop-5f5258e7-1: it failed: allocation a110c000: task main exited with 3; its last words: connecting / psql: no route to host");
+    assert_snapshot!(run.ending(), @"failed after 0s: seed: wanted hook seed, dispatched, complete, but seed/dispatch-seed-shop-42bc181a-1: it failed: allocation a110c000: task main exited with 3; its last words: connecting / psql: no route to host");
     let mut run = Simulation::of(&json!({"hook": {"seed": {"jobspec": "x"}}}));
     run.happens("Nomad stops the task", Event::Stopped);
     assert_snapshot!(run.ending(), @"stopped; 0 of 1 satisfied after 0s; what it has launched runs on");
@@ -317,7 +317,8 @@ fn no_two_tasks_or_allocations_run_a_hook_under_one_name() {
         let mut engine = Engine::tree(plan.clone(), place, "default/shop".into(), Vec::new(), now);
         engine.step(now, Event::Started);
         let blueprints = blueprints(&plan, &BTreeSet::new());
-        let actions = engine.step(now, Event::Prepared { blueprints, is_same: false });
+        let actions =
+            engine.step(now, Event::Prepared { blueprints, is_same: false, run: "0000beef".into() });
         let launch = actions.into_iter().find_map(|action| match action {
             Action::Act(_, Act::Launch { key, .. }) => Some(key.job.as_str().to_owned()),
             _ => None,

@@ -94,7 +94,7 @@ impl Simulation {
                     Action::Prepare => {
                         let blueprints = blueprints(&self.plan, &self.changed);
                         let is_same = !self.remembered.is_empty();
-                        events.push(Event::Prepared { blueprints, is_same });
+                        events.push(Event::Prepared { blueprints, is_same, run: "0000beef".into() });
                     }
                     Action::Watch(jobs) => {
                         for job in jobs {

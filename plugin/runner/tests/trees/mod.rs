@@ -107,7 +107,8 @@ impl Stage {
         let watch = Watch::new(None, CancellationToken::new());
         let outlook = watch.subscribe(viewer.clone(), plan.subjects(&place));
         let (tree, dir): (_, &Path) = ("default/shop".into(), self.alloc_dir.path());
-        let errand = Errand::open(tree, viewer, dir, plan.manifest(), is_recovery).unwrap();
+        let errand =
+            Errand::open(tree, viewer, dir, plan.manifest(), place.alloc.clone(), is_recovery).unwrap();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let diary = Arc::new(Diary::default());
         let order = Order { plan, place, deadlines: BTreeMap::new(), errand: Some(Box::new(errand)) };
