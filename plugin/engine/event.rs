@@ -110,6 +110,20 @@ pub enum Act {
         /// Since which registration.
         done: Attested,
     },
+    /// Read the record of what runs once: [`Report::Record`].
+    ReadOnce {
+        /// The path of its variable.
+        path: String,
+    },
+    /// Write the record of what runs once over what it was when it was read: [`Report::Written`].
+    WriteOnce {
+        /// The path of its variable.
+        path: String,
+        /// What it is to say.
+        items: BTreeMap<String, String>,
+        /// The write that it was last seen with; `None`: there was none.
+        over: Option<RaftIndex>,
+    },
     /// Read the end of a failed task's output: [`Report::Tail`].
     Tail {
         /// Its job's namespace and ID.
@@ -137,10 +151,23 @@ pub enum Report {
     Launched(JobKey),
     /// A hook's job of this ID was there, and its result was taken before.
     Spent,
+    /// The record is this; `None`: there is none.
+    Record(Option<Kept>),
+    /// The record was written, as this write; `None`: it is not what was expected, and nothing was written.
+    Written(Option<RaftIndex>),
     /// It is done.
     Done,
     /// The last lines of a task's output.
     Tail(String),
+}
+
+/// A record as it stands in Nomad.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The last write to it.
+    pub index: RaftIndex,
+    /// What it says.
+    pub items: BTreeMap<String, String>,
 }
 
 /// Why something could not be done.

@@ -29,7 +29,7 @@ mod tree;
 use std::collections::BTreeMap;
 
 pub use self::{
-    event::{Act, Action, Event, Outcome, Report, Submission, Trouble},
+    event::{Act, Action, Event, Kept, Outcome, Report, Submission, Trouble},
     node::NodeState,
     status::{NodeStatus, Status},
     time::Time,

@@ -12,10 +12,11 @@ use std::{path::PathBuf, sync::OnceLock};
 use crate::{
     cluster::{JobKey, Marks, Namespace, RaftIndex, TreeName},
     condition::{self, Attested, Claim},
-    engine::{Act, Report, Submission, Trouble},
+    engine::{Act, Kept, Report, Submission, Trouble},
     jobspec::{self, Prepared, Spec, TaskDir},
     manifest::{Hook, Launch, Moment, Tree},
-    nomad::{self, Cas, Client, LogStream},
+    nomad::{self, Cas, Client, LogStream, Variable},
+    plan,
     watch::Viewer,
 };
 
@@ -55,7 +56,11 @@ impl Hands {
             jobspec::Error::Problems(problems) => Trouble { why: problems.to_string(), is_transient: false },
             jobspec::Error::Nomad(error) => read_trouble(&error),
         });
-        match (prepared, self.prove_record(&client, blocks).await) {
+        let proven = match self.prove_record(&client, blocks).await {
+            Ok(()) => self.prove_once(&client, blocks).await,
+            denied => denied,
+        };
+        match (prepared, proven) {
             (Ok(prepared), Ok(())) => Ok(prepared),
             (Err(problems), Err(denied)) if !problems.is_transient && !denied.is_transient => {
                 Err(Trouble { why: format!("{}\n{}", problems.why, denied.why), is_transient: false })
@@ -71,6 +76,23 @@ impl Hands {
         }
         let (namespace, path) = self.record_of(&self.viewer.job);
         client.variable(&namespace, &path).await.map(drop).map_err(|error| read_trouble(&error))
+    }
+
+    /// Whether the records of what runs once can be read and written: by a write that Nomad refuses to whoever may do
+    /// it, because no variable was last written so early.
+    async fn prove_once(&self, client: &Client, blocks: &Tree) -> Result<(), Trouble> {
+        let namespace = &self.viewer.job.namespace;
+        for (name, hook) in &blocks.hooks {
+            let Some(key) = &hook.once else { continue };
+            let path = plan::once_path(name, key);
+            client.variable(namespace, &path).await.map_err(|error| read_trouble(&error))?;
+            let items = [("hook".to_owned(), name.clone())].into();
+            match client.put_variable(namespace, &path, &items, Cas::At(RaftIndex(1))).await {
+                Err(error) if !error.is_conflict() => return Err(write_trouble(&error)),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Does `act` for step `name`.
@@ -90,6 +112,15 @@ impl Hands {
                 Ok(Report::Done)
             }
             Act::Attest { key, done } => self.attest(&client, &key, &done).await,
+            Act::ReadOnce { path } => self.read_once(&client, &path).await,
+            Act::WriteOnce { path, items, over } => {
+                let namespace = &self.viewer.job.namespace;
+                match client.put_variable(namespace, &path, &items, over.map_or(Cas::Absent, Cas::At)).await {
+                    Ok(index) => Ok(Report::Written(Some(index))),
+                    Err(error) if error.is_conflict() => Ok(Report::Written(None)),
+                    Err(error) => Err(write_trouble(&error)),
+                }
+            }
             Act::Tail { key, alloc, task } => {
                 let mut text = String::new();
                 for stream in [LogStream::Stdout, LogStream::Stderr] {
@@ -186,6 +217,20 @@ impl Hands {
             .map_err(|error| write_trouble(&error))?;
         let job = client.job(&child).await.map_err(|error| read_trouble(&error))?;
         if job.is_some_and(|job| job.is_stopped) { Ok(Report::Spent) } else { Ok(Report::Launched(child)) }
+    }
+
+    async fn read_once(&self, client: &Client, path: &str) -> Result<Report, Trouble> {
+        let variable = client.variable(&self.viewer.job.namespace, path).await;
+        match variable.map_err(|error| read_trouble(&error))? {
+            Some(variable) if variable.lock.is_some() => Err(Trouble {
+                why: format!(
+                    "the variable {path} is locked, which dtree never does: have it unlocked by whoever locked it"
+                ),
+                is_transient: true,
+            }),
+            Some(Variable { items, index, .. }) => Ok(Report::Record(Some(Kept { index, items }))),
+            None => Ok(Report::Record(None)),
+        }
     }
 
     async fn recall(&self, client: &Client, key: &JobKey) -> Result<Report, Trouble> {

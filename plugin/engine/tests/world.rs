@@ -52,6 +52,10 @@ pub(super) struct World {
     pub(super) jobs: BTreeMap<JobKey, Registered>,
     pub(super) written: Vec<Written>,
     attested: BTreeMap<JobKey, condition::Attested>,
+    /// The records of what runs once, by path.
+    pub(super) records: BTreeMap<String, Kept>,
+    /// Why nothing can be launched.
+    pub(super) refused_launch: Option<&'static str>,
 }
 
 impl Registered {
@@ -152,6 +156,11 @@ impl World {
         self.jobs.insert(key.clone(), job);
     }
 
+    /// Someone has a batch job run.
+    pub(super) fn register_batch(&mut self, key: &JobKey) {
+        self.put(key, JobType::Batch, None);
+    }
+
     /// Someone registers a job by hand.
     pub(super) fn register_by_hand(&mut self, id: &str) {
         self.put(&JobKey::new("default", id), JobType::Service, None);
@@ -220,6 +229,9 @@ impl World {
                 let (create_index, version) = (RaftIndex(job.create_index), JobVersion(job.version));
                 Ok(Report::Submitted(Submission { create_index, version }))
             }
+            Act::Launch { .. } if let Some(why) = self.refused_launch => {
+                Err(Trouble { why: why.to_owned(), is_transient: false })
+            }
             Act::Launch { key, marks, dispatch } => {
                 let key = match dispatch {
                     Some(parent) => JobKey::new("default", format!("{}/dispatch-{}", parent.job, key.job)),
@@ -245,6 +257,16 @@ impl World {
             Act::Attest { key, done } => {
                 self.attested.insert(key.clone(), done.clone());
                 Ok(Report::Done)
+            }
+            Act::ReadOnce { path } => Ok(Report::Record(self.records.get(path).cloned())),
+            Act::WriteOnce { path, items, over } => {
+                if self.records.get(path).map(|kept| kept.index) != *over {
+                    return Ok(Report::Written(None));
+                }
+                self.index += 1;
+                let index = RaftIndex(self.index);
+                self.records.insert(path.clone(), Kept { index, items: items.clone() });
+                Ok(Report::Written(Some(index)))
             }
             Act::Tail { .. } => Ok(Report::Tail("connecting\npsql: no route to host\n".to_owned())),
         }

@@ -20,6 +20,7 @@ mod held;
 mod hook;
 mod job;
 mod memory;
+mod once;
 mod report;
 mod setup;
 mod step;

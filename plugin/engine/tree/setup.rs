@@ -61,7 +61,7 @@ impl Tree {
                     shown.insert(blueprint.key.clone());
                     step.work = Work::Job(Box::new(JobStep::new(now, node, blueprint, marks, memory)));
                 } else if let Some(hook) = tree.hooks.get(name) {
-                    let hook = HookStep::new(now, hook, blueprint, marks, memory);
+                    let hook = HookStep::new(now, hook, blueprint, marks, &self.scene.place, memory);
                     shown.extend(hook.running().cloned());
                     step.work = Work::Hook(Box::new(hook));
                 }

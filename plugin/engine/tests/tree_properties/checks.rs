@@ -72,7 +72,11 @@ impl Shell<'_> {
         }
         let touched = match act {
             Act::Submit { key, .. } | Act::Launch { key, .. } | Act::Retire { key, .. } => key.clone(),
-            Act::Recall { .. } | Act::Attest { .. } | Act::Tail { .. } => return Ok(result),
+            Act::Recall { .. }
+            | Act::Attest { .. }
+            | Act::Tail { .. }
+            | Act::ReadOnce { .. }
+            | Act::WriteOnce { .. } => return Ok(result),
         };
         if let Act::Retire { key, .. } = act {
             self.to_come.retain(|(_, of), _| of != key);

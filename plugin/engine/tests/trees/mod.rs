@@ -4,6 +4,7 @@ mod crash;
 mod failure;
 mod hooks;
 mod limits;
+mod once;
 mod order;
 mod owners;
 
@@ -200,6 +201,12 @@ fn told(act: &Act) -> String {
         Act::Retire { key, purge } => format!("{} {}", if *purge { "purge" } else { "stop" }, key.job),
         Act::Attest { key, done } => format!("attest {} version {}", key.job, done.version),
         Act::Tail { task, .. } => format!("tail {task}"),
+        Act::ReadOnce { path } => format!("read {path}"),
+        Act::WriteOnce { path, items, .. } => {
+            let record: Value = serde_json::from_str(&items["record"]).unwrap();
+            let state = record["state"].as_object().unwrap().keys().next().unwrap();
+            format!("write {path}: attempt {} {state}", record["attempt"])
+        }
     }
 }
 
