@@ -167,7 +167,13 @@ impl Tree {
     }
 }
 
-/// Brings a text to a path in the task's directory, unharmed.
+/// A block that brings a text to a path in the task's directory, unharmed.
+pub(crate) fn template_of(path: &str, text: &str) -> String {
+    let mut block = String::new();
+    template(&mut block, path, text);
+    block
+}
+
 fn template(templates: &mut String, path: &str, text: &str) {
     if templates.contains(&format!("\"{path}\"")) {
         // Two nodes of one file.

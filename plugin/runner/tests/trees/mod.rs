@@ -2,6 +2,7 @@
 
 mod errors;
 mod memory;
+mod once;
 mod runs;
 
 use std::path::Path;
