@@ -133,6 +133,9 @@ fn five_allocations_and_three_kills_run_it_once() {
             .map(drop)
             .ok_or("not yet".to_owned())
     });
+    story.within(SOON, "the hook to have begun", || {
+        if tally.lines().len() == 1 { Ok(()) } else { Err(tally.text()) }
+    });
 
     story.kill_plugin();
     let by = record(&story, &migrate, "v7").expect("it is there")["state"]["running"]["by"].clone();

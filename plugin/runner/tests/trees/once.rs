@@ -2,6 +2,8 @@
 
 use super::*;
 
+const VARIABLE: &str = "/v1/var/dtree/~once/setup/v7";
+
 fn once() -> Stage {
     Stage::of(&json!({"hook": {"setup": {"jobspec": "local/setup", "once": "v7"}}}))
 }
@@ -32,9 +34,13 @@ async fn a_write_of_the_record_whose_answer_was_lost_is_read_back() {
     let run = stage.process(false);
     stage.fake.answer_next_write("/v1/jobs", Answer::AppliedThenGone);
     let hook = stage.appears("setup-once-").await;
-    stage.fake.answer_next_write("/v1/var/", Answer::AppliedThenGone);
+    stage.fake.answer_next_write(VARIABLE, Answer::AppliedThenGone);
+    seconds(5).await;
+    assert!(run.diary.text().contains("0 of 1 complete"), "{}", run.diary.text());
     run.crash().await;
     let run = stage.process(true);
+    seconds(1).await;
+    stage.fake.answer_next_write(VARIABLE, Answer::AppliedThen(500, "No cluster leader".to_owned()));
     assert_eq!(stage.ends("setup-once-", 0).await, hook);
     run.is_done().await;
     let jobs = stage.fake.job_ids("default").into_iter().filter(|id| id.starts_with("setup-once-")).count();
@@ -44,7 +50,7 @@ async fn a_write_of_the_record_whose_answer_was_lost_is_read_back() {
 #[tokio::test(start_paused = true)]
 async fn a_record_that_may_not_be_written_is_told_before_anything_is_launched() {
     let stage = once();
-    stage.fake.answer_next_write("/v1/var/", Answer::Text(403, "Permission denied".to_owned()));
+    stage.fake.answer_next_write(VARIABLE, Answer::Text(403, "Permission denied".to_owned()));
     let run = stage.process(false);
     let message = run.fails().await;
     assert!(
