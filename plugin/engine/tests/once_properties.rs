@@ -255,7 +255,7 @@ impl Cluster {
         while !self.floating.is_empty() {
             self.land(0)?;
         }
-        self.pass_time(self.now + Duration::from_secs(600));
+        self.pass_time(self.now + Duration::from_mins(10));
         self.settle()
     }
 
