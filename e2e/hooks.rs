@@ -131,7 +131,7 @@ fn five_allocations_and_three_kills_run_it_once() {
         record(&story, &migrate, "v7")?["state"]["running"]["job"]
             .as_object()
             .map(drop)
-            .ok_or("not yet".to_owned())
+            .ok_or_else(|| "not yet".to_owned())
     });
     story.within(SOON, "the hook to have begun", || {
         if tally.lines().len() == 1 { Ok(()) } else { Err(tally.text()) }

@@ -53,6 +53,7 @@ struct Cluster {
     launched: Vec<JobKey>,
     story: Vec<String>,
     at: usize,
+    n_steps: u32,
 }
 
 impl Cluster {
@@ -76,7 +77,19 @@ impl Cluster {
         let parts = parts.collect();
         let world = World::default();
         let (floating, launched, story) = (Vec::new(), Vec::new(), Vec::new());
-        Self { case, plan, world, now, parts, floating, to_come: BTreeMap::new(), launched, story, at: 0 }
+        Self {
+            case,
+            plan,
+            world,
+            now,
+            parts,
+            floating,
+            to_come: BTreeMap::new(),
+            launched,
+            story,
+            at: 0,
+            n_steps: 0,
+        }
     }
 
     fn choice(&mut self) -> Option<u8> {
@@ -85,6 +98,8 @@ impl Cluster {
     }
 
     fn step(&mut self, n: usize, event: Event) {
+        self.n_steps += 1;
+        assert!(self.n_steps < 20_000, "it never ends");
         let mut events = vec![event];
         while let Some(event) = events.pop() {
             let part = &mut self.parts[n];
