@@ -14,6 +14,7 @@ mod access;
 mod bad_input;
 mod conditions;
 mod demo_runs;
+mod hooks;
 mod order;
 mod recovery;
 mod tasks;

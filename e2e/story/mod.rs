@@ -31,7 +31,7 @@ pub(crate) use midway::{Midway, Places};
 pub(crate) use shared::Shared;
 pub(crate) use switch::Switch;
 pub(crate) use task::Task;
-pub(crate) use tree::{Hook, Node, Tree};
+pub(crate) use tree::{Hook, Node, Tree, template_of};
 
 use crate::harness::{Cluster, Options, seconds, wait_for};
 

@@ -173,6 +173,13 @@ impl Tree {
     }
 }
 
+/// A block that brings a text to a path in the task's directory, unharmed.
+pub(crate) fn template_of(path: &str, text: &str) -> String {
+    let mut block = String::new();
+    template(&mut block, path, text);
+    block
+}
+
 /// Blocks of hooks; their jobspecs come in through templates.
 fn hook_blocks(templates: &mut String, hooks: &[(&'static str, Hook)]) -> String {
     let mut blocks = String::new();

@@ -155,6 +155,20 @@ pub enum Act {
         /// What its post hooks came to.
         hooks: BTreeMap<String, HookOutcome>,
     },
+    /// Read the record of what runs once: [`Report::Record`].
+    ReadOnce {
+        /// The path of its variable.
+        path: String,
+    },
+    /// Write the record of what runs once over what it was when it was read: [`Report::Written`].
+    WriteOnce {
+        /// The path of its variable.
+        path: String,
+        /// What it is to say.
+        items: BTreeMap<String, String>,
+        /// The write that it was last seen with; `None`: there was none.
+        over: Option<RaftIndex>,
+    },
     /// Read the end of a failed task's output: [`Report::Tail`].
     Tail {
         /// Its job's namespace and ID.
@@ -190,6 +204,10 @@ pub enum Report {
     Stopped(RaftIndex),
     /// A hook's job of this ID was there, and its result was taken before.
     Spent,
+    /// The record is this; `None`: there is none.
+    Record(Option<Kept>),
+    /// The record was written, as this write; `None`: it is not what was expected, and nothing was written.
+    Written(Option<RaftIndex>),
     /// It is done.
     Done,
     /// The last lines of a task's output.
@@ -212,6 +230,15 @@ pub struct Lead {
     pub entries: Vec<Entry>,
     /// What the user should know about it.
     pub note: Option<String>,
+}
+
+/// A record as it stands in Nomad.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The last write to it.
+    pub index: RaftIndex,
+    /// What it says.
+    pub items: BTreeMap<String, String>,
 }
 
 /// Why something could not be done.

@@ -29,7 +29,7 @@ mod tree;
 use std::collections::BTreeMap;
 
 pub use self::{
-    event::{Act, Action, Event, Holder, Lead, Notice, Outcome, Report, Submission, Trouble},
+    event::{Act, Action, Event, Holder, Kept, Lead, Notice, Outcome, Report, Submission, Trouble},
     node::NodeState,
     status::{NodeStatus, Status},
     time::Time,

@@ -25,7 +25,7 @@ mod stopping;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use blueprint::Blueprint;
-pub use naming::{Rollout, hook_job, rollout, run_of_hook};
+pub use naming::{Rollout, hook_job, once_job, once_path, rollout, run_of_hook, run_of_once};
 use petgraph::{
     algo::{kosaraju_scc, toposort},
     graphmap::DiGraphMap,

@@ -1,6 +1,15 @@
 //! Names of hook jobs, which follow from what they are for: who comes back after a crash finds the same name.
 
-use crate::cluster::{JobId, JobKey, JobVersion, Marks, RaftIndex, RunId, SpecHash, TreeName, digest};
+use std::fmt::Write as _;
+
+use crate::cluster::{
+    JobId, JobKey, JobVersion, Marks, Namespace, RaftIndex, RunId, SpecHash, TreeName, digest,
+};
+
+/// What runs once has its variables beneath this. No namespace begins with a tilde, so no tree has its records here.
+const ONCE: &str = "dtree/~once";
+/// The longest path that Nomad takes.
+const LONGEST_PATH: usize = 128;
 
 /// One bringing into service of one version of a job, or the end of its service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +39,42 @@ pub fn rollout(tree: &TreeName, hook: &Marks, job: &JobKey, rollout: Rollout<'_>
 /// A short name for what hook `hook`, which belongs to no job, is in one run.
 pub fn run_of_hook(tree: &TreeName, hook: &Marks, run: &RunId) -> String {
     short([tree.as_str(), &hook.node, "run", run.as_str()])
+}
+
+/// A short name for what runs once for `key` as hook `hook` of any task in `namespace`, whoever launches it.
+pub fn run_of_once(namespace: &Namespace, hook: &str, key: &str) -> String {
+    let mut name = digest(["once", namespace.as_str(), hook, key]);
+    name.truncate(16);
+    name
+}
+
+/// The ID under which a hook runs that runs once: `<hook>-once-<run>-<attempt>`.
+pub fn once_job(hook: &str, run: &str, attempt: u32) -> JobId {
+    format!("{hook}-once-{run}-{attempt}").into()
+}
+
+/// The path of the Nomad variable in which it stands what became of hook `hook` for `key`.
+pub fn once_path(hook: &str, key: &str) -> String {
+    let path = format!("{ONCE}/{}/{}", segment(hook), segment(key));
+    if path.len() <= LONGEST_PATH {
+        return path;
+    }
+    let mut short = digest([hook, key]);
+    short.truncate(32);
+    format!("{ONCE}/~long/{short}")
+}
+
+/// `name` in the letters that a segment of a path may have; others as `~` and their code.
+fn segment(name: &str) -> String {
+    let mut segment = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => segment.push(char::from(byte)),
+            // Writing to a string cannot fail.
+            _ => _ = write!(segment, "~{byte:02X}"),
+        }
+    }
+    segment
 }
 
 fn short<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
@@ -71,5 +116,25 @@ mod tests {
         ];
         assert!(others.iter().all(|other| *other != name), "{name}, {others:?}");
         assert_eq!(hook_job("setup", &tree, "0badcafe", 2).as_str(), "setup-shop-0badcafe-2");
+    }
+
+    #[test]
+    fn what_runs_once_has_a_path_and_a_name_that_no_other_key_has() {
+        assert_eq!(once_path("migrate", "v7"), "dtree/~once/migrate/v7");
+        assert_eq!(once_path("a/b", "v7 ü"), "dtree/~once/a~2Fb/v7~20~C3~BC");
+        assert_ne!(once_path("a/b", "c"), once_path("a", "b/c"));
+        assert_ne!(once_path("a", "~2E"), once_path("a", "."));
+        let long = "x".repeat(1024);
+        assert_eq!(once_path("a", &long).len(), "dtree/~once/~long/".len() + 32);
+        assert_ne!(once_path("a", &long), once_path("b", &long));
+        let run = |namespace: &str, hook, key| run_of_once(&namespace.into(), hook, key);
+        let names = [
+            run("default", "a", "b"),
+            run("other", "a", "b"),
+            run("default", "ab", ""),
+            run("default", "a", "c"),
+        ];
+        assert_eq!(std::collections::BTreeSet::from(names).len(), 4);
+        assert_eq!(once_job("migrate", "0badcafe0badcafe", 2).as_str(), "migrate-once-0badcafe0badcafe-2");
     }
 }

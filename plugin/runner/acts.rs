@@ -19,10 +19,11 @@ use super::{fill::Filled, lease::Lease};
 use crate::{
     cluster::{JobKey, Marks, Namespace, RaftIndex, TreeName},
     condition::{self, Attested, Claim},
-    engine::{Act, HookOutcome, Report, Submission, Trouble},
+    engine::{Act, HookOutcome, Kept, Report, Submission, Trouble},
     jobspec::{self, Prepared, Spec, TaskDir},
     manifest::Tree,
-    nomad::{self, Cas, Client, LogStream},
+    nomad::{self, Cas, Client, LogStream, Variable},
+    plan,
     watch::Viewer,
 };
 
@@ -75,13 +76,34 @@ impl Hands {
             jobspec::Error::Problems(problems) => Trouble { why: problems.to_string(), is_transient: false },
             jobspec::Error::Nomad(error) => read_trouble(&error),
         });
-        match (prepared, self.prove_outputs(&client, blocks).await) {
+        let proven = match self.prove_outputs(&client, blocks).await {
+            Ok(()) => self.prove_once(&client, blocks).await,
+            denied => denied,
+        };
+        match (prepared, proven) {
             (Ok(prepared), Ok(())) => Ok(prepared),
             (Err(problems), Err(denied)) if !problems.is_transient && !denied.is_transient => {
                 Err(Trouble { why: format!("{}\n{}", problems.why, denied.why), is_transient: false })
             }
             (Err(trouble), _) | (Ok(_), Err(trouble)) => Err(trouble),
         }
+    }
+
+    /// Whether the records of what runs once can be read and written: by a write that Nomad refuses to whoever may do
+    /// it, because no variable was last written so early.
+    async fn prove_once(&self, client: &Client, blocks: &Tree) -> Result<(), Trouble> {
+        let namespace = &self.viewer.job.namespace;
+        for (name, hook) in blocks.hooks_of_verb() {
+            let Some(key) = &hook.once else { continue };
+            let path = plan::once_path(name, key);
+            client.variable(namespace, &path).await.map_err(|error| read_trouble(&error))?;
+            let items = [("hook".to_owned(), name.clone())].into();
+            match client.put_variable(namespace, &path, &items, Cas::At(RaftIndex(1))).await {
+                Err(error) if !error.is_conflict() => return Err(write_trouble(&error)),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Does `act` for step `name`.
@@ -98,13 +120,18 @@ impl Hands {
     async fn act(&self, name: &str, act: Act) -> Result<Report, Trouble> {
         let client = self.viewer.client().map_err(|error| read_trouble(&error))?;
         match act {
-            Act::Recall { .. } | Act::Fill { .. } | Act::Tail { .. } | Act::Holders { .. } => {}
+            Act::Recall { .. }
+            | Act::Fill { .. }
+            | Act::Tail { .. }
+            | Act::Holders { .. }
+            | Act::ReadOnce { .. } => {}
             Act::Submit { .. }
             | Act::Launch { .. }
             | Act::Retire { .. }
             | Act::Attest { .. }
             | Act::Hold { .. }
             | Act::LetGo { .. }
+            | Act::WriteOnce { .. }
             | Act::Stop { .. } => {
                 self.lease.check()?;
             }
@@ -130,6 +157,15 @@ impl Hands {
             Act::Hold { key } => self.hold(&client, &key).await,
             Act::LetGo { key } => self.let_go(&client, &key).await,
             Act::Stop { key, doomed, purge } => self.stop(&client, &key, &doomed, purge).await,
+            Act::ReadOnce { path } => self.read_once(&client, &path).await,
+            Act::WriteOnce { path, items, over } => {
+                let namespace = &self.viewer.job.namespace;
+                match client.put_variable(namespace, &path, &items, over.map_or(Cas::Absent, Cas::At)).await {
+                    Ok(index) => Ok(Report::Written(Some(index))),
+                    Err(error) if error.is_conflict() => Ok(Report::Written(None)),
+                    Err(error) => Err(write_trouble(&error)),
+                }
+            }
             Act::Tail { key, alloc, task } => {
                 let mut text = String::new();
                 for stream in [LogStream::Stdout, LogStream::Stderr] {
@@ -229,6 +265,20 @@ impl Hands {
             .map_err(|error| self.refused(name, &error))?;
         let job = client.job(&child).await.map_err(|error| read_trouble(&error))?;
         if job.is_some_and(|job| job.is_stopped) { Ok(Report::Spent) } else { Ok(Report::Launched(child)) }
+    }
+
+    async fn read_once(&self, client: &Client, path: &str) -> Result<Report, Trouble> {
+        let variable = client.variable(&self.viewer.job.namespace, path).await;
+        match variable.map_err(|error| read_trouble(&error))? {
+            Some(variable) if variable.lock.is_some() => Err(Trouble {
+                why: format!(
+                    "the variable {path} is locked, which dtree never does: have it unlocked by whoever locked it"
+                ),
+                is_transient: true,
+            }),
+            Some(Variable { items, index, .. }) => Ok(Report::Record(Some(Kept { index, items }))),
+            None => Ok(Report::Record(None)),
+        }
     }
 
     async fn recall(&self, client: &Client, key: &JobKey) -> Result<Report, Trouble> {

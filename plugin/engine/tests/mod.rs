@@ -1,5 +1,6 @@
 //! Runs of gates on simulated time.
 
+mod once_properties;
 mod properties;
 mod recovery;
 mod stop_properties;

@@ -60,6 +60,10 @@ pub(super) struct World {
     pub(super) outputs: BTreeMap<String, String>,
     /// Which trees wait for which jobs.
     pub(super) held: BTreeSet<(JobKey, String)>,
+    /// The records of what runs once, by path.
+    pub(super) records: BTreeMap<String, Kept>,
+    /// Why nothing can be launched.
+    pub(super) refused_launch: Option<&'static str>,
 }
 
 impl Registered {
@@ -170,6 +174,11 @@ impl World {
         self.jobs.insert(key.clone(), job);
     }
 
+    /// Someone has a batch job run.
+    pub(super) fn register_batch(&mut self, key: &JobKey) {
+        self.put(key, JobType::Batch, None);
+    }
+
     /// Someone registers a job by hand.
     pub(super) fn register_by_hand(&mut self, id: &str) {
         self.put(&JobKey::new("default", id), JobType::Service, None);
@@ -252,6 +261,9 @@ impl World {
                 let (create_index, version) = (RaftIndex(job.create_index), JobVersion(job.version));
                 Ok(Report::Submitted(Submission { create_index, version }))
             }
+            Act::Launch { .. } if let Some(why) = self.refused_launch => {
+                Err(Trouble { why: why.to_owned(), is_transient: false })
+            }
             Act::Launch { key, marks, dispatch, about: _ } => {
                 let key = match dispatch {
                     Some(parent) => JobKey::new("default", format!("{}/dispatch-{}", parent.job, key.job)),
@@ -325,6 +337,16 @@ impl World {
                     return Ok(Report::Stopped(RaftIndex(0)));
                 }
                 Ok(Report::Stopped(RaftIndex(self.jobs[key].job_modify_index)))
+            }
+            Act::ReadOnce { path } => Ok(Report::Record(self.records.get(path).cloned())),
+            Act::WriteOnce { path, items, over } => {
+                if self.records.get(path).map(|kept| kept.index) != *over {
+                    return Ok(Report::Written(None));
+                }
+                self.index += 1;
+                let index = RaftIndex(self.index);
+                self.records.insert(path.clone(), Kept { index, items: items.clone() });
+                Ok(Report::Written(Some(index)))
             }
             Act::Tail { .. } => Ok(Report::Tail("connecting\npsql: no route to host\n".to_owned())),
         }

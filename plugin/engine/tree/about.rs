@@ -35,6 +35,11 @@ pub(super) fn about(hook: &HookStep, around: &Around<'_>) -> BTreeMap<&'static s
         about.extend(before.map(|version| (BEFORE, version.to_string())));
         about.extend(after.map(|version| (AFTER, version.to_string())));
     }
+    if let Some(job) = hook.hook.of.as_deref().and_then(|of| around.stop(of)) {
+        about.insert(JOB, job.blueprint.key.to_string());
+        let doomed = job.was_doomed().or_else(|| job.is_doomed());
+        about.extend(doomed.map(|doomed| (BEFORE, doomed.version.to_string())));
+    }
     if let Some(Conclusion { is_good, message }) = &around.tree.conclusion {
         about.insert(CAUSE, if *is_good { "success" } else { "failure" }.to_owned());
         let end = message.char_indices().map(|(at, _)| at).nth(LONGEST).unwrap_or(message.len());

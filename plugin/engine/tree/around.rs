@@ -104,7 +104,7 @@ impl Around<'_> {
             .filter(|needed| counts(needed))
             .filter(|needed| {
                 let step = self.tree.steps.get(*needed);
-                step.is_none_or(|step| !step.state.is_satisfied() && !self.tree.is_spared(step))
+                step.is_none_or(|step| !self.tree.is_out_of_the_way(step))
             })
             .cloned()
             .collect();

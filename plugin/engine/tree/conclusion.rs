@@ -64,8 +64,8 @@ impl Tree {
             let Some(blueprint) = self.after.remove(&name) else { continue };
             let memory = self.remembered.remove(&name).map(|(_, memory)| memory);
             let marks = Marks { tree: self.name.clone(), node: name.clone(), spec: blueprint.spec.clone() };
-            let hook =
-                HookStep::new(now, &hook, blueprint, marks, Fill::new(self.plan.references(&name)), memory);
+            let fill = Fill::new(self.plan.references(&name));
+            let hook = HookStep::new(now, &hook, blueprint, marks, fill, &self.scene.place, memory);
             if let Some(job) = hook.running().cloned() {
                 self.watchers.entry(job.clone()).or_default().insert(name.clone());
                 out.actions.push(Action::Watch([job].into()));
@@ -143,7 +143,7 @@ impl Tree {
     }
 
     pub(super) fn is_all_good(&self) -> bool {
-        self.steps.values().all(|step| step.state.is_satisfied() || self.is_spared(step))
+        self.steps.values().all(|step| self.is_out_of_the_way(step))
     }
 
     fn has_changed_anything(&self) -> bool {

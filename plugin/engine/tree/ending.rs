@@ -57,7 +57,7 @@ impl Tree {
         let is_own_job_stopped =
             matches!(self.scene.own_sight().as_ref(), Sight::Present(sight) if sight.job.is_stopped);
         let has_hooks = self.steps.values().any(|step| match &step.work {
-            Work::Hook(hook) => hook.is_busy(),
+            Work::Hook(hook) => hook.is_busy() && hook.farewell().is_none(),
             Work::Unprepared | Work::Wait(_) | Work::Job(_) | Work::Stop(_) | Work::Release(_) => false,
         });
         if is_own_job_stopped && has_hooks {
@@ -66,7 +66,10 @@ impl Tree {
             return None;
         }
         let message = self.stopped_message(now);
-        Some(self.close(Outcome::Stopped, message))
+        let mut actions: Vec<Action> =
+            self.steps.values().filter_map(Step::farewell).map(Action::Log).collect();
+        actions.extend(self.close(Outcome::Stopped, message));
+        Some(actions)
     }
 
     /// The ending, if this is it.

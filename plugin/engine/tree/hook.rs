@@ -23,21 +23,22 @@ use super::{
     fill::Fill,
     job::LOOKS_FIRST,
     memory::{Ended, HookOutcome, Memory, Try},
+    once::OnceStep,
     selection::Choice,
     step::{Acting, Out},
     stop::StopStep,
 };
 use crate::{
-    cluster::{JobKey, Marks},
+    cluster::{JobKey, Marks, Place},
     engine::{Act, Action, NodeState, Report, Time, Trouble, scene, time::Spoken},
     manifest::{Hook, Launch, Moment, OnHookFailure, Retain},
     plan::{self, Blueprint},
 };
 
 /// How often the output of a hook that ended well is asked for: nothing depends on it.
-const TELLING_TRIES: u32 = 3;
+pub(super) const TELLING_TRIES: u32 = 3;
 /// How long launching may be tried in vain.
-const LAUNCH_LIMIT: Duration = Duration::from_mins(5);
+pub(super) const LAUNCH_LIMIT: Duration = Duration::from_mins(5);
 
 /// A hook.
 #[derive(Clone, Debug)]
@@ -45,6 +46,8 @@ pub(super) struct HookStep {
     pub(super) hook: Hook,
     pub(super) blueprint: Blueprint,
     pub(super) marks: Marks,
+    /// How it goes where it runs once for a key. Then all that follows means nothing.
+    once: Option<Box<OnceStep>>,
     phase: Phase,
     acting: Acting,
     fill: Fill,
@@ -99,9 +102,11 @@ impl HookStep {
         blueprint: Blueprint,
         marks: Marks,
         fill: Fill,
+        place: &Place,
         memory: Option<Memory>,
     ) -> Self {
         let may_come_late = matches!(memory, Some(Memory::Launching(_)));
+        let once = OnceStep::new(&marks.node, hook, &blueprint, place, memory.as_ref()).map(Box::new);
         let phase = match memory {
             Some(Memory::Launching(attempt)) => Phase::Launching(attempt),
             Some(Memory::Running { attempt, job, deadline }) => {
@@ -117,6 +122,7 @@ impl HookStep {
             hook: hook.clone(),
             blueprint,
             marks,
+            once,
             phase,
             acting: Acting::default(),
             fill,
@@ -131,6 +137,9 @@ impl HookStep {
 
     /// Brings the step up to date.
     pub(super) fn advance(&mut self, now: Time, name: &str, around: &Around<'_>, out: &mut Out) -> NodeState {
+        if let Some(once) = &mut self.once {
+            return once.advance(now, name, around, out);
+        }
         self.acting.unasked();
         loop {
             match &mut self.phase {
@@ -245,6 +254,9 @@ impl HookStep {
 
     /// Takes what came of the step's act.
     pub(super) fn acted(&mut self, now: Time, name: &str, result: Result<Report, Trouble>, out: &mut Out) {
+        if let Some(once) = &mut self.once {
+            return once.acted(now, result, out);
+        }
         let Some(result) = self.acting.end(now, result) else { return };
         match (&mut self.phase, result) {
             // Its hash stays: what it is for does not follow from what others put out.
@@ -572,6 +584,9 @@ impl HookStep {
 
     /// The job it runs as at this moment.
     pub(super) fn running(&self) -> Option<&JobKey> {
+        if let Some(once) = &self.once {
+            return once.running();
+        }
         match &self.phase {
             Phase::Running(running) => Some(&running.job),
             Phase::Failing { job, .. } => Some(job),
@@ -581,16 +596,25 @@ impl HookStep {
 
     /// Whether it has failed, in this process or in an earlier one.
     pub(super) fn has_failed(&self) -> bool {
+        if let Some(once) = &self.once {
+            return once.has_failed();
+        }
         matches!(&self.phase, Phase::Ended(ended) if !ended.is_good)
     }
 
     /// Whether it takes one of the places of `max_parallel`.
     pub(super) fn is_busy(&self) -> bool {
+        if let Some(once) = &self.once {
+            return once.is_busy();
+        }
         matches!(self.phase, Phase::Launching(_) | Phase::Running(_) | Phase::Failing { .. })
     }
 
     /// What ran, once it has ended and if it ran.
     pub(super) fn outcome(&self) -> Option<HookOutcome> {
+        if let Some(once) = &self.once {
+            return once.outcome();
+        }
         match &self.phase {
             Phase::Ended(ended) if !self.is_needless => Some(ended.outcome.clone()),
             _ => None,
@@ -599,6 +623,9 @@ impl HookStep {
 
     /// Whether something remains to be done for it although its state is final.
     pub(super) fn has_chores(&self, around: &Around<'_>) -> bool {
+        if let Some(once) = &self.once {
+            return once.has_chores();
+        }
         self.acting.is_under_way()
             || match &self.phase {
                 Phase::Ended(ended) => {
@@ -613,12 +640,23 @@ impl HookStep {
             }
     }
 
+    /// What is said of a hook that runs on although nobody here waits for it any more.
+    pub(super) fn farewell(&self) -> Option<String> {
+        self.once.as_ref().filter(|once| once.is_busy()).map(|once| once.farewell())
+    }
+
     /// When its act is tried again.
     pub(super) fn retries_at(&self) -> Option<Time> {
+        if let Some(once) = &self.once {
+            return once.retries_at();
+        }
         self.acting.next_timeout()
     }
 
     pub(super) fn next_timeout(&self) -> Option<Time> {
+        if let Some(once) = &self.once {
+            return once.next_timeout();
+        }
         let own = match &self.phase {
             Phase::Running(running) => {
                 [Some(running.node.deadline), running.node.believed_at()].into_iter().flatten().min()
@@ -633,6 +671,9 @@ impl HookStep {
     }
 
     pub(super) fn gives_up(&self) -> Option<Time> {
+        if let Some(once) = &self.once {
+            return once.gives_up();
+        }
         match &self.phase {
             Phase::Running(running) => Some(running.node.deadline),
             Phase::Waiting => self.fill.gives_up(),

@@ -25,6 +25,7 @@ mod hook;
 mod job;
 mod leaving;
 mod memory;
+mod once;
 mod release;
 mod report;
 mod selection;
@@ -336,10 +337,11 @@ impl Tree {
 
     /// The steps that may be waiting for room: those that have all they need.
     fn waiting_for_room(&self) -> impl Iterator<Item = &Step> {
-        let is_satisfied = |name: &String| self.steps.get(name).is_some_and(|step| step.state.is_satisfied());
+        let is_out_of_the_way =
+            |name: &String| self.steps.get(name).is_some_and(|step| self.is_out_of_the_way(step));
         self.steps.values().filter(move |step| {
             matches!(step.state, NodeState::Blocked { .. })
-                && self.plan.needs(&step.name).iter().all(is_satisfied)
+                && self.plan.needs(&step.name).iter().all(is_out_of_the_way)
         })
     }
 

@@ -74,6 +74,11 @@ impl Tree {
         self.selection = selection;
     }
 
+    /// Whether whoever needs a step need not wait for it any more.
+    pub(super) fn is_out_of_the_way(&self, step: &Step) -> bool {
+        step.state.is_satisfied() || self.is_spared(step)
+    }
+
     /// Whether a step is left as it is, which is no failure.
     pub(super) fn is_spared(&self, step: &Step) -> bool {
         matches!(step.state, NodeState::Skipped { root: None, .. })

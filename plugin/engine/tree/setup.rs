@@ -102,7 +102,8 @@ impl Tree {
                     step.work =
                         Work::Job(Box::new(JobStep::new(now, node, blueprint, marks, fill(name), memory)));
                 } else if let Some(hook) = tree.hooks.get(name) {
-                    let hook = HookStep::new(now, hook, blueprint, marks, fill(name), memory);
+                    let hook =
+                        HookStep::new(now, hook, blueprint, marks, fill(name), &self.scene.place, memory);
                     shown.extend(hook.running().cloned());
                     step.work = Work::Hook(Box::new(hook));
                 }

@@ -182,6 +182,14 @@ impl Step {
         }
     }
 
+    /// What is said of it when the task is stopped while it is under way.
+    pub(super) fn farewell(&self) -> Option<String> {
+        match &self.work {
+            Work::Hook(hook) => hook.farewell(),
+            Work::Unprepared | Work::Wait(_) | Work::Job(_) | Work::Stop(_) | Work::Release(_) => None,
+        }
+    }
+
     /// Whether it is remembered as failed.
     pub(super) fn has_failed(&self) -> bool {
         match &self.work {

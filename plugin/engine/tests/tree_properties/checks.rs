@@ -81,7 +81,9 @@ impl Shell<'_> {
             | Act::Holders { .. }
             | Act::Hold { .. }
             | Act::LetGo { .. }
-            | Act::Stop { .. } => return Ok(result),
+            | Act::Stop { .. }
+            | Act::ReadOnce { .. }
+            | Act::WriteOnce { .. } => return Ok(result),
         };
         if let Act::Retire { key, .. } = act {
             self.to_come.retain(|(_, of), _| of != key);

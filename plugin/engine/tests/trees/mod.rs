@@ -5,6 +5,7 @@ mod crash;
 mod failure;
 mod hooks;
 mod limits;
+mod once;
 mod order;
 mod outputs;
 mod owners;
@@ -234,6 +235,12 @@ fn told(act: &Act) -> String {
         Act::Stop { key, purge: false, .. } => format!("stop {}", key.job),
         Act::Stop { key, purge: true, .. } => format!("purge {}", key.job),
         Act::Tail { task, .. } => format!("tail {task}"),
+        Act::ReadOnce { path } => format!("read {path}"),
+        Act::WriteOnce { path, items, .. } => {
+            let record: Value = serde_json::from_str(&items["record"]).unwrap();
+            let state = record["state"].as_object().unwrap().keys().next().unwrap();
+            format!("write {path}: attempt {} {state}", record["attempt"])
+        }
     }
 }
 

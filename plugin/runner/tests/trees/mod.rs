@@ -3,6 +3,7 @@
 mod errors;
 mod lead;
 mod memory;
+mod once;
 mod outputs;
 mod runs;
 mod stops;
