@@ -239,6 +239,35 @@ impl World {
         }
     }
 
+    /// Stops a job as a shell would.
+    fn stop_for(
+        &mut self,
+        name: &str,
+        key: &JobKey,
+        doomed: &Doomed,
+        purge: bool,
+    ) -> Result<Report, Trouble> {
+        let Some(job) = self.jobs.get(key).map(|job| job.job(key).job) else {
+            return Ok(Report::Stopped(RaftIndex(0)));
+        };
+        if let Err(why) = condition::may_stop(&job, &"default/shop".into(), doomed.create_index, &doomed.spec)
+        {
+            return Err(Trouble { why, is_transient: false });
+        }
+        if !job.is_stopped {
+            assert!(!purge, "{name} is purged, and was not stopped");
+            self.stop(key);
+            self.written.push(Written::Stop(name.to_owned()));
+        }
+        if purge {
+            assert!(!self.runs(key), "{name} is purged while it runs");
+            self.purge(key);
+            self.attested.remove(key);
+            return Ok(Report::Stopped(RaftIndex(0)));
+        }
+        Ok(Report::Stopped(RaftIndex(self.jobs[key].job_modify_index)))
+    }
+
     /// Does what a shell would do with Nomad.
     pub(super) fn perform(&mut self, name: &str, act: &Act) -> Result<Report, Trouble> {
         match act {
@@ -316,28 +345,7 @@ impl World {
                 self.held.remove(&(key.clone(), "default/shop".to_owned()));
                 Ok(Report::Done)
             }
-            Act::Stop { key, doomed, purge } => {
-                let Some(job) = self.jobs.get(key).map(|job| job.job(key).job) else {
-                    return Ok(Report::Stopped(RaftIndex(0)));
-                };
-                if let Err(why) =
-                    condition::may_stop(&job, &"default/shop".into(), doomed.create_index, &doomed.spec)
-                {
-                    return Err(Trouble { why, is_transient: false });
-                }
-                if !job.is_stopped {
-                    assert!(!purge, "{name} is purged, and was not stopped");
-                    self.stop(key);
-                    self.written.push(Written::Stop(name.to_owned()));
-                }
-                if *purge {
-                    assert!(!self.runs(key), "{name} is purged while it runs");
-                    self.purge(key);
-                    self.attested.remove(key);
-                    return Ok(Report::Stopped(RaftIndex(0)));
-                }
-                Ok(Report::Stopped(RaftIndex(self.jobs[key].job_modify_index)))
-            }
+            Act::Stop { key, doomed, purge } => self.stop_for(name, key, doomed, *purge),
             Act::ReadOnce { path } => Ok(Report::Record(self.records.get(path).cloned())),
             Act::WriteOnce { path, items, over } => {
                 if self.records.get(path).map(|kept| kept.index) != *over {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{around::Around, conclusion::Conclusion, hook::HookStep};
+use super::{around::Around, conclusion::Conclusion};
+use crate::manifest::Hook;
 
 /// The run.
 const RUN: &str = "dtree_run";
@@ -21,21 +22,18 @@ const MESSAGE: &str = "dtree_message";
 /// How long a value may become: meta is part of a job, and Nomad keeps it with each version.
 const LONGEST: usize = 1000;
 
-/// What hook step `hook` is told. Nothing where it runs once for a key, whoever asks: its job is the same for all.
-pub(super) fn about(hook: &HookStep, around: &Around<'_>) -> BTreeMap<&'static str, String> {
-    if hook.hook.once.is_some() {
-        return BTreeMap::new();
-    }
+/// What `hook` is told. One that runs once for a key, whoever asks, is told nothing: its job is the same for all.
+pub(super) fn about(hook: &Hook, around: &Around<'_>) -> BTreeMap<&'static str, String> {
     let mut about: BTreeMap<_, _> = around.tree.run.iter().map(|run| (RUN, run.to_string())).collect();
     about.extend(around.tree.blocks().map(|tree| (VERB, tree.verb.to_string())));
-    if let Some(job) = hook.hook.of.as_deref().and_then(|of| around.job(of)) {
+    if let Some(job) = hook.of.as_deref().and_then(|of| around.job(of)) {
         let (cause, before, after) = job.change();
         about.insert(JOB, job.blueprint.key.to_string());
         about.extend(cause.map(|cause| (CAUSE, cause.word().to_owned())));
         about.extend(before.map(|version| (BEFORE, version.to_string())));
         about.extend(after.map(|version| (AFTER, version.to_string())));
     }
-    if let Some(job) = hook.hook.of.as_deref().and_then(|of| around.stop(of)) {
+    if let Some(job) = hook.of.as_deref().and_then(|of| around.stop(of)) {
         about.insert(JOB, job.blueprint.key.to_string());
         let doomed = job.was_doomed().or_else(|| job.is_doomed());
         about.extend(doomed.map(|doomed| (BEFORE, doomed.version.to_string())));

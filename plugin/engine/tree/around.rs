@@ -31,7 +31,7 @@ impl Around<'_> {
     /// What ran for the hook `name`, in this run or for the same rollout in an earlier one.
     pub(super) fn outcome(&self, name: &str) -> Option<HookOutcome> {
         let Work::Hook(hook) = &self.tree.steps.get(name)?.work else { return None };
-        hook.outcome().or_else(|| self.job(hook.hook.of.as_ref()?)?.outcome_before(name))
+        hook.outcome().or_else(|| self.job(hook.hook().of.as_ref()?)?.outcome_before(name))
     }
 
     /// The step of this name that stops a job.

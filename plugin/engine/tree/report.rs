@@ -227,7 +227,7 @@ impl Tree {
             Work::Stop(job) => self.scene.wanted(&job.wait),
             Work::Release(wait) => format!("{} no longer waited for", self.scene.subject(&wait.wait)),
             Work::Hook(hook) => {
-                let what = match &hook.hook.launch {
+                let what = match &hook.hook().launch {
                     Launch::Jobspec { jobspec, .. } => format!("hook {jobspec}"),
                     Launch::Dispatch { job, .. } => format!("hook {job}, dispatched,"),
                 };

@@ -37,7 +37,7 @@ use crate::{
 /// A hook with `once`.
 #[derive(Clone, Debug)]
 pub(super) struct OnceStep {
-    hook: Hook,
+    pub(super) hook: Hook,
     label: String,
     key: String,
     path: String,

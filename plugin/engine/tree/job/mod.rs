@@ -10,6 +10,9 @@
 //! A ready job whose condition is lost goes back to *gated*, with its whole time limit to come back: what depends on it
 //! and was not begun waits, and the run does not end well before it is ready again.
 
+mod hold;
+mod look;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
@@ -20,14 +23,10 @@ use super::{
     step::{Acting, Out},
 };
 use crate::{
-    cluster::{JobVersion, Marks, Sight, SpecHash},
-    condition::{self, Attested, Change, Claim, Obstacle, Verdict},
-    engine::{
-        Act, NodeState, Report, Submission, Time,
-        node::{Evidence, Node},
-        time::Spoken,
-    },
-    manifest::{JobNode, Moment, OnTimeout, Subject, Wait},
+    cluster::{JobVersion, Marks, SpecHash},
+    condition,
+    engine::{Act, NodeState, Report, Submission, Time, time::Spoken},
+    manifest::{JobNode, OnTimeout, Subject, Wait},
     plan::Blueprint,
 };
 
@@ -282,83 +281,6 @@ impl JobStep {
         self.blueprint = blueprint;
     }
 
-    /// The first look, and what follows from it. `None` when the step has moved on.
-    fn look(&mut self, now: Time, name: &str, around: &Around<'_>, out: &mut Out) -> Option<NodeState> {
-        let Phase::Waiting { look_until } = &mut self.phase else { return None };
-        let look_until = look_until.take();
-        let sight = around.scene.sight_of(&self.blueprint.key);
-        let claimed = match sight.as_ref() {
-            Sight::Unseen(_) => None,
-            Sight::Absent { .. } => Some((condition::claim(None, &self.marks, self.may_adopt), None)),
-            Sight::Present(sight) => {
-                Some((condition::claim(Some(&sight.job), &self.marks, self.may_adopt), Some(&sight.job)))
-            }
-        };
-        // Told at once, before anything is written, and not when its turn comes.
-        if let Some((Claim::Foreign(why), _)) = claimed {
-            self.fail(now, name, why, out);
-            return None;
-        }
-        if let Some(skipped) = around.halted(name) {
-            return Some(skipped);
-        }
-        let is_pre = |needed: &str| around.is_hook_of(needed, name, Moment::Pre);
-        let blocked = around.blocked(name, |needed| !is_pre(needed));
-        let Some((claim, job)) = claimed else {
-            if around.has_looked && blocked.is_some() {
-                return blocked;
-            }
-            // Its turn has come, or the whole tree waits for this look.
-            let verdict = around.scene.judge(&self.wait, false);
-            let why = match verdict {
-                Verdict::NotYet(Obstacle { text, .. }) | Verdict::Met(text) | Verdict::Never(text) => text,
-            };
-            let until = look_until.unwrap_or(now + LOOK_LIMIT);
-            if until <= now {
-                let why = format!("it could not be looked at within {}: {why}", Spoken(LOOK_LIMIT));
-                self.fail(now, name, why, out);
-                return None;
-            }
-            self.phase = Phase::Waiting { look_until: Some(until) };
-            let is_first = around.scene.is_looking_at(&self.blueprint.key);
-            let why = if is_first { LOOKS_FIRST.to_owned() } else { why };
-            return Some(blocked.filter(|_| is_first).unwrap_or(NodeState::Blocked { why }));
-        };
-        if blocked.is_some() {
-            return blocked;
-        }
-        if !around.has_looked {
-            return Some(NodeState::Blocked { why: LOOKS_FIRST.to_owned() });
-        }
-        if let Some(reading) = self.read(now, name, around, out) {
-            return Some(reading);
-        }
-        let why = match claim {
-            Claim::Unchanged => {
-                let job = job?;
-                let submission = Submission { create_index: job.create_index, version: job.version };
-                self.submitted(now, name, submission, None, None, out);
-                return None;
-            }
-            Claim::Create => Cause::Created,
-            Claim::Update(Change::Changed) => Cause::Updated,
-            Claim::Update(Change::Stopped) => Cause::Restarted,
-            Claim::Update(Change::Adopted) => Cause::Adopted,
-            Claim::Foreign(_) => return None,
-        };
-        let due = Due {
-            before: job.map(|job| job.job_modify_index).unwrap_or_default(),
-            version: job.map(|job| job.version),
-            why,
-            spec: self.spec_of_values(),
-        };
-        if around.has_hooks(name, Moment::Pre) {
-            out.remember(now, name, Memory::Due(due.clone()));
-        }
-        self.phase = Phase::Due(due);
-        None
-    }
-
     fn submitted(
         &mut self,
         now: Time,
@@ -391,96 +313,6 @@ impl JobStep {
         out.remember(now, name, Memory::Failed { why: why.clone() });
         self.acting.forget();
         self.phase = Phase::Failed { why };
-    }
-
-    /// Judges a registered job; the error is why it has failed.
-    fn hold(
-        &mut self,
-        now: Time,
-        name: &str,
-        around: &Around<'_>,
-        out: &mut Out,
-    ) -> Result<NodeState, String> {
-        let Phase::Submitted(held) = &mut self.phase else { return Err(String::new()) };
-        let is_over = around.halt.is_some() && held.node.state.is_satisfied();
-        if !is_over {
-            let verdict = held.verdict(&self.wait, &self.marks, around)?;
-            let verdict = held.stable(now, self.stable_for, verdict);
-            if held.node.state.is_satisfied() && !matches!(verdict, Verdict::Met(_)) {
-                held.node = Node::fresh(now, now + self.limit);
-            }
-            if let Some(why) = around.cancelled().filter(|_| !matches!(verdict, Verdict::Met(_))) {
-                let why = format!("{why}; it is submitted, and not waited for");
-                return Ok(NodeState::Skipped { why, root: None });
-            }
-            let last_deadline = held.node.deadline;
-            let is_seen = held.was_shown;
-            held.node.judge(
-                now,
-                Evidence { wait: &self.wait, missing: Vec::new(), verdict, is_seen, last_deadline },
-            );
-        }
-        if let NodeState::Failed { why } = &held.node.state {
-            return Err(match held.memory.cause {
-                Some(_) => why.clone(),
-                None => format!("{why}; its jobspec is unchanged, so it was not submitted again"),
-            });
-        }
-        if !held.node.state.is_satisfied() {
-            return Ok(held.node.state.clone());
-        }
-        if !held.memory.was_ready {
-            held.memory.was_ready = true;
-            out.remember(now, name, Memory::Submitted(held.memory.clone()));
-        }
-        let how = held.node.state.detail();
-        let cause = held.memory.cause.map_or("unchanged", Cause::word);
-        let how = format!("{cause}, version {}: {how}", held.memory.submission.version);
-        if around.has_hooks(name, Moment::Post) {
-            self.keep_record(now, name, around, out)?;
-        }
-        Ok(NodeState::Satisfied { how })
-    }
-
-    /// Finds out which rollout a ready job with post hooks belongs to, and writes down that these have run.
-    fn keep_record(
-        &mut self,
-        now: Time,
-        name: &str,
-        around: &Around<'_>,
-        out: &mut Out,
-    ) -> Result<(), String> {
-        let Phase::Submitted(held) = &mut self.phase else { return Ok(()) };
-        let key = &self.blueprint.key;
-        let Some(rollout) = &held.memory.rollout else {
-            if around.halt.is_some() {
-                return Ok(());
-            }
-            if let Some(trouble) = self.acting.is_hopeless() {
-                return Err(format!("its past cannot be read: {trouble}"));
-            }
-            out.actions.extend(self.acting.begin(now, name, || Act::Recall { key: key.clone() }));
-            return Ok(());
-        };
-        if matches!(held.record, Record::Done | Record::GivenUp)
-            || !around.have_ended_well(name, Moment::Post)
-        {
-            return Ok(());
-        }
-        if let Some(trouble) = self.acting.is_hopeless() {
-            held.give_up_record(name, &trouble, out);
-            return Ok(());
-        }
-        held.record = Record::UnderWay;
-        let done = Attested {
-            create_index: rollout.create_index,
-            version: rollout.version,
-            spec: self.marks.spec.clone(),
-        };
-        let hooks = around.hooks_of(name, Moment::Post);
-        let hooks = hooks.filter_map(|hook| Some((hook.to_owned(), around.outcome(hook)?))).collect();
-        out.actions.extend(self.acting.begin(now, name, || Act::Attest { key: key.clone(), done, hooks }));
-        Ok(())
     }
 
     /// What it will be, or was, submitted over; `None` while that is not decided, or when it is not submitted at all.
