@@ -21,6 +21,7 @@ mod place;
 #[cfg(test)]
 pub(crate) mod sample;
 mod sight;
+mod variable;
 mod version;
 
 pub use allocation::{AllocStatus, Allocation, Check, CheckStatus, TaskPhase, TaskState};
@@ -35,4 +36,5 @@ pub use marks::{Marks, SpecHash, TreeName};
 pub use name::nearest;
 pub use place::Place;
 pub use sight::{Blindness, JobSight, Sight, Unseen};
+pub use variable::{LONGEST_PATH, VARIABLES, fitting, path_of, segment_of, short_of};
 pub use version::VersionRecord;

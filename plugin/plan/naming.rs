@@ -1,15 +1,9 @@
 //! Names of hook jobs, which follow from what they are for: who comes back after a crash finds the same name.
 
-use std::fmt::Write as _;
-
 use crate::cluster::{
-    JobId, JobKey, JobVersion, Marks, Namespace, RaftIndex, RunId, SpecHash, TreeName, digest,
+    JobId, JobKey, JobVersion, Marks, Namespace, RaftIndex, RunId, SpecHash, TreeName, VARIABLES, digest,
+    fitting, segment_of,
 };
-
-/// What runs once has its variables beneath this. No namespace begins with a tilde, so no tree has its records here.
-const ONCE: &str = "dtree/~once";
-/// The longest path that Nomad takes.
-const LONGEST_PATH: usize = 128;
 
 /// One bringing into service of one version of a job, or the end of its service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,26 +49,7 @@ pub fn once_job(hook: &str, run: &str, attempt: u32) -> JobId {
 
 /// The path of the Nomad variable in which it stands what became of hook `hook` for `key`.
 pub fn once_path(hook: &str, key: &str) -> String {
-    let path = format!("{ONCE}/{}/{}", segment(hook), segment(key));
-    if path.len() <= LONGEST_PATH {
-        return path;
-    }
-    let mut short = digest([hook, key]);
-    short.truncate(32);
-    format!("{ONCE}/~long/{short}")
-}
-
-/// `name` in the letters that a segment of a path may have; others as `~` and their code.
-fn segment(name: &str) -> String {
-    let mut segment = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => segment.push(char::from(byte)),
-            // Writing to a string cannot fail.
-            _ => _ = write!(segment, "~{byte:02X}"),
-        }
-    }
-    segment
+    fitting(format!("{VARIABLES}/~once/{}/{}", segment_of(hook), segment_of(key)))
 }
 
 fn short<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {

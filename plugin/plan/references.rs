@@ -113,6 +113,11 @@ impl Asker<'_> {
             let why = format!("{} hooks can take nothing from other blocks", hook.moment.word());
             return Err((why, Some(format!("only `$({CONTEXT}.key)` can stand there"))));
         }
+        if self.hook.is_some_and(|hook| hook.once.is_some()) {
+            let why = "what runs once for a key takes nothing from other blocks: who comes later may find others there";
+            let help = format!("only `$({CONTEXT}.key)` can stand there; let the hook read the value itself");
+            return Err((why.to_owned(), Some(help)));
+        }
         if *node == self.name {
             return Err(("that is the block itself".to_owned(), None));
         }

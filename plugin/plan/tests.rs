@@ -197,6 +197,16 @@ fn a_reference_that_leads_nowhere_is_told_with_its_place() {
 }
 
 #[test]
+fn what_runs_once_takes_nothing_from_others() {
+    let problems = compiled(&json!({
+        "context": {"zone": "a"}, "job": {"db": {"jobspec": "x"}},
+        "hook": {"migrate": {"dispatch": "m", "once": "v7", "meta": {"db": "$(db.id)", "zone": "$(context.zone)"}}},
+    }))
+    .unwrap_err();
+    assert_snapshot!(problems, @r#"hook "migrate": meta: db has `$(db.id)`, but what runs once for a key takes nothing from other blocks: who comes later may find others there (only `$(context.key)` can stand there; let the hook read the value itself)"#);
+}
+
+#[test]
 fn references_that_go_round_are_a_circle() {
     let circle = compiled(&json!({
         "job": {

@@ -1,32 +1,29 @@
 //! Where it is written down that a tree waits for a job: with the job, so that who stops it finds all who do.
 
-use super::path::{LONGEST, ROOT, plain};
-use crate::cluster::{JobKey, TreeName, digest};
+use crate::cluster::{JobKey, LONGEST_PATH, TreeName, VARIABLES, segment_of, short_of};
 
-/// How long a name made from another is.
+/// Room for the name of a tree, shortened if need be.
 const SHORT: usize = 32;
 
 /// The beginning of the paths of all who wait for `job`: `dtree/~held/<namespace>/<job>/`. No other job has it.
 pub fn all_of(job: &JobKey) -> String {
-    let prefix = format!("{ROOT}/~held/{}/{}/", segment(job.namespace.as_str()), segment(job.job.as_str()));
-    if prefix.len() + SHORT <= LONGEST { prefix } else { format!("{ROOT}/~held/~long/{}/", short(&prefix)) }
+    let prefix =
+        format!("{VARIABLES}/~held/{}/{}/", segment_of(job.namespace.as_str()), segment_of(job.job.as_str()));
+    if prefix.len() + SHORT <= LONGEST_PATH {
+        prefix
+    } else {
+        format!("{VARIABLES}/~held/~long/{}/", short_of(&prefix))
+    }
 }
 
 /// The path at which it is written down that `tree` waits for `job`.
 pub fn by(tree: &TreeName, job: &JobKey) -> String {
-    let (prefix, name) = (all_of(job), segment(tree.as_str()));
-    if prefix.len() + name.len() <= LONGEST { prefix + &name } else { format!("{prefix}{}", short(&name)) }
-}
-
-/// `name` without a slash.
-fn segment(name: &str) -> String {
-    plain(name).replace('/', "~2F")
-}
-
-fn short(text: &str) -> String {
-    let mut short = digest([text]);
-    short.truncate(SHORT);
-    short
+    let (prefix, name) = (all_of(job), segment_of(tree.as_str()));
+    if prefix.len() + name.len() <= LONGEST_PATH {
+        prefix + &name
+    } else {
+        format!("{prefix}{}", short_of(&name))
+    }
 }
 
 #[cfg(test)]
@@ -47,7 +44,7 @@ mod tests {
             by(&format!("{long}x"), "pg"),
         ];
         for (n, path) in paths.iter().enumerate() {
-            assert!(path.len() <= LONGEST, "{path}");
+            assert!(path.len() <= LONGEST_PATH, "{path}");
             assert!(!paths[..n].contains(path), "{path}");
         }
         assert!(paths[0].starts_with(&all_of(&JobKey::new("data", long.as_str()))));

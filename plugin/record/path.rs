@@ -1,21 +1,14 @@
 //! Where in Nomad's Variables a tree keeps what it has to know.
 
-use std::fmt::Write as _;
-
-use crate::cluster::{JobKey, TreeName, digest};
-
-/// Everything is kept beneath this: what a policy has to name.
-pub(super) const ROOT: &str = "dtree";
-/// The longest path that Nomad takes.
-pub(super) const LONGEST: usize = 128;
+use crate::cluster::{JobKey, TreeName, VARIABLES, fitting, path_of};
 
 /// The path of what `tree` knows of the job `key`: `dtree/<tree>/<namespace>/<job>`.
 pub fn of_job(tree: &TreeName, key: &JobKey) -> String {
     fitting(format!(
-        "{ROOT}/{}/{}/{}",
-        plain(tree.as_str()),
-        plain(key.namespace.as_str()),
-        plain(key.job.as_str())
+        "{VARIABLES}/{}/{}/{}",
+        path_of(tree.as_str()),
+        path_of(key.namespace.as_str()),
+        path_of(key.job.as_str())
     ))
 }
 
@@ -40,30 +33,7 @@ pub(super) fn history(tree: &TreeName) -> String {
 }
 
 fn of_tree(tree: &TreeName, what: &str) -> String {
-    fitting(format!("{ROOT}/{}/{what}", plain(tree.as_str())))
-}
-
-/// `path`, or one that follows from it where Nomad would not take it.
-fn fitting(path: String) -> String {
-    if path.len() <= LONGEST {
-        return path;
-    }
-    let mut short = digest([path.as_str()]);
-    short.truncate(32);
-    format!("{ROOT}/~long/{short}")
-}
-
-/// `name` in the letters that a path may have; others as `~` and their code. A slash stays.
-pub(super) fn plain(name: &str) -> String {
-    let mut plain = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'/' => plain.push(char::from(byte)),
-            // Writing to a string cannot fail.
-            _ => _ = write!(plain, "~{byte:02X}"),
-        }
-    }
-    plain
+    fitting(format!("{VARIABLES}/{}/{what}", path_of(tree.as_str())))
 }
 
 #[cfg(test)]

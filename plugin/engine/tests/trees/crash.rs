@@ -119,6 +119,12 @@ fn a_stopped_task_leaves_all_as_it_is_but_for_the_hooks_of_a_stopped_job() {
         event   stopped; 1 of 3 satisfied after 1s; its hooks were stopped, the jobs are left as they are
         finish  stopped
     ");
+    run.lines.clear();
+    run.crash().fares("setup", Fate::Good);
+    let hooks: Vec<&Written> =
+        run.world.written.iter().filter(|written| matches!(written, Written::Hook(..))).collect();
+    assert_eq!(hooks.len(), 2, "the next process begins the next attempt: {}", run.transcript());
+    assert!(run.transcript().contains("launch api") || run.transcript().contains("submit api"));
 }
 
 #[test]
