@@ -100,7 +100,7 @@ mod tests {
         assert_ne!(once_path("a/b", "c"), once_path("a", "b/c"));
         assert_ne!(once_path("a", "~2E"), once_path("a", "."));
         let long = "x".repeat(1024);
-        assert_eq!(once_path("a", &long).len(), "dtree/~once/~long/".len() + 32);
+        assert_eq!(once_path("a", &long).len(), "dtree/~long/".len() + 32);
         assert_ne!(once_path("a", &long), once_path("b", &long));
         let run = |namespace: &str, hook, key| run_of_once(&namespace.into(), hook, key);
         let names = [
