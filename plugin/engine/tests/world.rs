@@ -45,13 +45,23 @@ pub(super) enum Written {
     Hook(String, JobId),
 }
 
+/// What an act has found when it looked.
+#[derive(Clone, Debug)]
+pub(super) enum Look {
+    /// There is nothing to be written.
+    Answer(Result<Report, Trouble>),
+    /// It is to be written over this: an index, or zero for nothing.
+    Write { over: u64 },
+}
+
 /// The cluster.
 #[derive(Clone, Debug, Default)]
 pub(super) struct World {
     index: u64,
     pub(super) jobs: BTreeMap<JobKey, Registered>,
     pub(super) written: Vec<Written>,
-    attested: BTreeMap<JobKey, condition::Attested>,
+    /// When it was written, and what.
+    attested: BTreeMap<JobKey, (u64, condition::Attested)>,
 }
 
 impl Registered {
@@ -199,26 +209,66 @@ impl World {
         }
     }
 
-    /// Does what a shell would do with Nomad.
+    /// Does what a shell would do with Nomad, all in one moment.
     pub(super) fn perform(&mut self, name: &str, act: &Act) -> Result<Report, Trouble> {
+        let look = self.look(act);
+        self.write(name, act, look)
+    }
+
+    /// The first moment of an act: what is there.
+    pub(super) fn look(&self, act: &Act) -> Look {
+        let over = |over| Look::Write { over };
         match act {
             Act::Recall { key } => {
                 let versions = self.jobs.get(key).map_or_else(Vec::new, |job| job.versions.clone());
-                Ok(Report::Recalled { versions, done: self.attested.get(key).cloned() })
+                let done = self.attested.get(key).map(|(_, done)| done.clone());
+                Look::Answer(Ok(Report::Recalled { versions, done }))
             }
             Act::Submit { key, marks, may_adopt } => {
                 let found = self.jobs.get(key).map(|job| job.job(key).job);
                 match condition::claim(found.as_ref(), marks, *may_adopt) {
-                    Claim::Unchanged => {}
-                    Claim::Create | Claim::Update(_) => {
-                        self.put(key, JobType::Service, Some(marks.clone()));
-                        self.written.push(Written::Job(name.to_owned()));
-                    }
-                    Claim::Foreign(why) => return Err(Trouble { why, is_transient: false }),
+                    Claim::Unchanged => Look::Answer(Ok(self.submitted(key))),
+                    Claim::Create | Claim::Update(_) => over(self.last_change(key)),
+                    Claim::Foreign(why) => Look::Answer(Err(Trouble { why, is_transient: false })),
                 }
-                let job = &self.jobs[key];
-                let (create_index, version) = (RaftIndex(job.create_index), JobVersion(job.version));
-                Ok(Report::Submitted(Submission { create_index, version }))
+            }
+            Act::Launch { key, dispatch: None, .. } => match self.jobs.get(key) {
+                Some(job) if job.is_stopped => Look::Answer(Ok(Report::Spent)),
+                Some(_) => Look::Answer(Ok(Report::Launched(key.clone()))),
+                None => over(0),
+            },
+            Act::Attest { key, done } => match self.attested.get(key) {
+                Some((_, found)) if found == done => Look::Answer(Ok(Report::Done)),
+                found => over(found.map_or(0, |(index, _)| *index)),
+            },
+            // Nomad itself looks, by the token, when it dispatches; and stopping needs no look.
+            Act::Launch { .. } | Act::Retire { .. } => over(0),
+            Act::Tail { .. } => {
+                Look::Answer(Ok(Report::Tail("connecting\npsql: no route to host\n".to_owned())))
+            }
+        }
+    }
+
+    /// The second moment: the write, if nothing that Nomad looks at has changed since the first.
+    pub(super) fn write(&mut self, name: &str, act: &Act, look: Look) -> Result<Report, Trouble> {
+        let over = match look {
+            Look::Answer(answer) => return answer,
+            Look::Write { over } => over,
+        };
+        let conflict = || Err(Trouble { why: "it was changed meanwhile".to_owned(), is_transient: true });
+        match act {
+            Act::Submit { key, .. } | Act::Launch { key, dispatch: None, .. }
+                if self.last_change(key) != over =>
+            {
+                conflict()
+            }
+            Act::Attest { key, .. } if self.attested.get(key).map_or(0, |(index, _)| *index) != over => {
+                conflict()
+            }
+            Act::Submit { key, marks, .. } => {
+                self.put(key, JobType::Service, Some(marks.clone()));
+                self.written.push(Written::Job(name.to_owned()));
+                Ok(self.submitted(key))
             }
             Act::Launch { key, marks, dispatch, about: _ } => {
                 let key = match dispatch {
@@ -243,11 +293,23 @@ impl World {
                 Ok(Report::Done)
             }
             Act::Attest { key, done } => {
-                self.attested.insert(key.clone(), done.clone());
+                self.index += 1;
+                self.attested.insert(key.clone(), (self.index, done.clone()));
                 Ok(Report::Done)
             }
-            Act::Tail { .. } => Ok(Report::Tail("connecting\npsql: no route to host\n".to_owned())),
+            Act::Recall { .. } | Act::Tail { .. } => Ok(Report::Done),
         }
+    }
+
+    /// When a job was last changed; zero for none, as Nomad takes it.
+    fn last_change(&self, key: &JobKey) -> u64 {
+        self.jobs.get(key).map_or(0, |job| job.job_modify_index)
+    }
+
+    fn submitted(&self, key: &JobKey) -> Report {
+        let job = &self.jobs[key];
+        let (create_index, version) = (RaftIndex(job.create_index), JobVersion(job.version));
+        Report::Submitted(Submission { create_index, version })
     }
 }
 
