@@ -1,9 +1,9 @@
 //! One leads a tree: a second run is refused, and another client goes on where the first one ended.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Options, seconds};
-use crate::story::{Job, Midway, Node, Places, SOON, Story, Tree};
+use crate::story::{Hook, Job, Midway, Node, Places, SOON, Story, Tree};
 
 /// When another may have the lock of one who is gone, at the latest, and a little more.
 const FREE: std::time::Duration = seconds(24);
@@ -102,15 +102,26 @@ fn a_second_run_of_a_tree_is_refused_at_once_and_the_first_ends_well() {
 #[test]
 fn of_two_runs_that_start_together_one_leads() {
     let story = Story::alone(Options::default());
-    let tally = story.tally("tally");
+    let (tally, flag) = (story.tally("tally"), story.flag("db-is-held"));
     let (db, setup) = (story.id("db"), story.id("setup"));
-    let hook = crate::story::Hook::of(&Job::batch(&setup).script(&tally.script("setup", "exit 0")));
-    let tree = Tree::new(&story.id("tree")).group("count = 2").node(Node::of(&Job::service(&db)).post(hook));
+    let hook = Hook::of(&Job::batch(&setup).script(&tally.script("setup", "exit 0")));
+    let tree = Tree::new(&story.id("tree"))
+        .group("count = 2")
+        .node(Node::of(&Job::service(&db).held_back_by(&flag)).post(hook));
     story.run_tree(&tree);
-    story.is_dead(&tree.id);
-    // The second may have come after the end of the first, and then everything was done.
-    let history = story.history(&tree.id);
-    assert!(history.iter().all(|(_, is_good)| *is_good), "{history:?}");
+    let refused = || -> Result<Vec<bool>, String> {
+        let states = story.allocations(&tree.id)?.into_iter().map(|it| it["TaskStates"]["tree"].clone());
+        let is_refused =
+            |state: Value| state["Failed"] == true && state.to_string().contains("is still there");
+        Ok(states.map(is_refused).collect())
+    };
+    story.within(SOON, "one of them to be refused", || match refused()?.as_slice() {
+        [true, false] | [false, true] => Ok(()),
+        refused => Err(format!("{refused:?}")),
+    });
+    let run = story.record(&tree.id).expect("one leads").run;
+    flag.of(0).raise();
+    story.had_one_run(&tree.id, &run);
     assert_eq!((tally.lines(), story.versions(&db).len()), (vec!["setup".to_owned()], 1));
 }
 
