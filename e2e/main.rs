@@ -26,6 +26,8 @@ mod tree_drains;
 mod tree_failure;
 mod tree_hooks;
 mod tree_journal;
+mod tree_lead;
+mod tree_moments;
 mod tree_outputs;
 mod tree_record;
 mod tree_recovery;

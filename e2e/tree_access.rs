@@ -8,7 +8,7 @@ use crate::story::{Hook, Job, Node, SOON, Shared, Story, Tree};
 static CLUSTER: Shared = Shared::new(|| Options { acl: true, ..Options::default() });
 
 /// What the README gives to a tree.
-fn policy() -> String {
+pub(crate) fn policy() -> String {
     let readme = include_str!("../README.md");
     let (_, rest) = readme.split_once("# tree-submit.hcl\n").expect("the README has a policy for trees");
     rest.split_once("```").expect("a block ends").0.to_owned()

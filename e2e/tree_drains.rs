@@ -25,7 +25,7 @@ fn with_two_clients() -> Story {
 
 /// A tree on client `a`, in the middle of its run, whose services are on client `b` and whose hook is on this one.
 fn midway_on(story: &Story, client: &str) -> Midway {
-    Midway::begin(story, &Places { tree: best_on("a"), services: on("b"), hook: on(client) })
+    Midway::begin(story, &Places { tree: best_on("a"), services: on("b"), hook: on(client), again: false })
 }
 
 /// Client `a`, on which the newest allocation of a job is, is to be empty within so many seconds.

@@ -29,6 +29,8 @@ pub(crate) struct Options {
     pub(crate) restartable: bool,
     /// The inside of `plugin "dtree" { }`; `{http}` is the agent's port, `{token}` a file with the management token.
     pub(crate) plugin: String,
+    /// More inside of `server { }`.
+    pub(crate) server: String,
 }
 
 /// The agent's three ports, on loopback.
@@ -173,6 +175,20 @@ impl Agent {
         }
     }
 
+    /// `kill -STOP`, or `kill -CONT` when it is to go on, for the agent.
+    pub(crate) fn freeze(&self, is_frozen: bool) {
+        let child = self.child.as_ref().expect("it runs");
+        let pid = i32::try_from(child.id()).expect("process ids fit");
+        signal(pid, if is_frozen { Signal::SIGSTOP } else { Signal::SIGCONT });
+    }
+
+    /// The same for the plugin.
+    pub(crate) fn freeze_plugin(&self, is_frozen: bool) {
+        for pid in self.plugin_pids() {
+            signal(pid, if is_frozen { Signal::SIGSTOP } else { Signal::SIGCONT });
+        }
+    }
+
     /// The process ids of its running `dtree` plugins (one, outside of an agent's start).
     pub(crate) fn plugin_pids(&self) -> Vec<i32> {
         pids_of(&self.plugin_path())
@@ -190,6 +206,10 @@ impl Agent {
             let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
+}
+
+fn signal(pid: i32, signal: Signal) {
+    kill(Pid::from_raw(pid), signal).expect("it is there, and ours");
 }
 
 /// Who runs this very file.
@@ -212,9 +232,12 @@ fn configuration(name: &str, home: &Path, options: &Options, ports: Ports, serve
     let plugin =
         options.plugin.replace("{http}", &http.to_string()).replace("{token}", &format!("{home}/token"));
     let server = if servers.is_empty() {
-        "server {\n  enabled          = true\n  bootstrap_expect = 1\n  raft_multiplier  = 1\n}\n"
+        format!(
+            "server {{\n  enabled          = true\n  bootstrap_expect = 1\n  raft_multiplier  = 1\n  {}\n}}\n",
+            options.server
+        )
     } else {
-        ""
+        String::new()
     };
     let joined: Vec<String> = servers.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
     let joined = joined.join(", ");

@@ -11,6 +11,11 @@ impl Story {
         act(&mut self.cluster().agents()[0])
     }
 
+    /// The agent of the second client.
+    pub(crate) fn second_agent<T>(&self, act: impl FnOnce(&mut Agent) -> T) -> T {
+        act(&mut self.cluster().agents()[1])
+    }
+
     /// Kills the plugin, and waits until Nomad has started another.
     pub(crate) fn kill_plugin(&self) {
         let before = self.agent(|agent| agent.plugin_pids());
@@ -43,6 +48,15 @@ impl Story {
     /// Starts an agent that is down.
     pub(crate) fn start_again(&self) {
         self.cluster().start_again().unwrap_or_else(|why| panic!("the agent does not come back: {why}"));
+    }
+
+    /// Whether jobs may be placed on the client of this name from now on.
+    pub(crate) fn makes_eligible(&self, client: &str, is_eligible: bool) {
+        let nodes = self.get("/v1/nodes");
+        let node = nodes.as_array().into_iter().flatten().find(|node| node["Name"] == client);
+        let node = node.and_then(|node| node["ID"].as_str()).expect("there is such a client");
+        let eligibility = if is_eligible { "eligible" } else { "ineligible" };
+        self.post(&format!("/v1/node/{node}/eligibility"), &json!({ "Eligibility": eligibility }));
     }
 
     /// The client that a job is on is to be empty within so many seconds.

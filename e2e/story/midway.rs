@@ -23,6 +23,8 @@ pub(crate) struct Places {
     pub(crate) tree: String,
     pub(crate) services: String,
     pub(crate) hook: String,
+    /// Whether Nomad places the tree again.
+    pub(crate) again: bool,
 }
 
 impl Midway {
@@ -38,6 +40,7 @@ impl Midway {
             .group(&places.tree)
             .node(service(&db).post(Hook::of(&hook)))
             .node(service(&web).after(&[&db]));
+        let tree = if places.again { tree.placed_again() } else { tree };
         story.run_tree(&tree);
         let hooks = story.hook_job_ids(&tree.id, &setup, 1);
         story.main(&hooks[0]).runs(SOON);
@@ -47,9 +50,14 @@ impl Midway {
 
     /// It goes on to its end, and has done nothing twice.
     pub(crate) fn ends_well(&self, story: &Story) {
-        let Self { tree, db, web, setup, flag, tally, hooks, before } = self;
-        story.were_never_registered(&[web]);
-        flag.raise();
+        story.were_never_registered(&[&self.web]);
+        self.flag.raise();
+        self.ends_well_after_its_flag(story);
+    }
+
+    /// The same when the flag is up.
+    pub(crate) fn ends_well_after_its_flag(&self, story: &Story) {
+        let Self { tree, db, web, setup, tally, hooks, before, .. } = self;
         story.tree(&tree.id).succeeds(seconds(60));
         story.main(web).runs(SOON);
         assert_eq!(story.stamp(db), *before);

@@ -16,6 +16,7 @@ pub(crate) struct Tree {
     run: String,
     task: String,
     group: String,
+    reschedule: &'static str,
 }
 
 /// A `job` block.
@@ -50,7 +51,14 @@ impl Tree {
             run: "1".to_owned(),
             task: String::new(),
             group: String::new(),
+            reschedule: "attempts  = 0\n      unlimited = false",
         }
+    }
+
+    /// Nomad places it again when its allocation was stopped, or its client is away.
+    pub(crate) fn placed_again(mut self) -> Self {
+        self.reschedule = "attempts       = 3\n      interval       = \"1h\"\n      delay          = \"5s\"\n      delay_function = \"constant\"\n      unlimited      = false";
+        self
     }
 
     /// In another namespace.
@@ -114,7 +122,7 @@ impl Tree {
 
     /// As a jobspec.
     pub(crate) fn hcl(&self) -> String {
-        let Self { id, namespace, options, run, task, group, .. } = self;
+        let Self { id, namespace, options, run, task, group, reschedule, .. } = self;
         let mut blocks = String::new();
         let mut templates = String::new();
         for node in &self.nodes {
@@ -143,8 +151,7 @@ impl Tree {
     }}
 
     reschedule {{
-      attempts  = 0
-      unlimited = false
+      {reschedule}
     }}
     {group}
 

@@ -3,7 +3,7 @@
 //!
 //! # Invariants
 //!
-//! Those of the record stand in `keeper.rs` and `ledger.rs`. Of the journal:
+//! Those of the record stand in `keeper/mod.rs` and `ledger.rs`. Of the journal:
 //!
 //! * What was appended is in the file before the appending returns, and flushed to the disk where it is on one: it
 //!   stands there however the process ends. (Nomad has that directory in memory: see `beneath.rs`.)

@@ -214,6 +214,9 @@ pub struct Try {
     pub number: u32,
     /// How many attempts of this run came before it.
     pub before: u32,
+    /// Whether a request to launch one of its jobs may still be on its way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_come_late: bool,
 }
 
 /// How a hook ended.
@@ -229,12 +232,15 @@ pub struct Ended {
     /// What ran.
     #[serde(default)]
     pub outcome: HookOutcome,
+    /// Whether a request to launch one of its jobs may still be on its way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_come_late: bool,
 }
 
 impl Ended {
     /// A hook that failed, and whose job needs no more care.
     pub(super) fn failed(why: String, outcome: HookOutcome) -> Self {
-        Self { is_good: false, how: why, job: None, outcome }
+        Self { is_good: false, how: why, job: None, outcome, may_come_late: false }
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Judge {
     /// Jobs that were ready at some time since they were written.
     pub(super) were_ready: BTreeSet<JobKey>,
     pub(super) launches: BTreeMap<String, u32>,
+    /// All jobs that hooks have run as.
+    pub(super) ran_as: BTreeSet<JobKey>,
     pub(super) finishes: Vec<Outcome>,
     pub(super) memories_lost: u32,
     pub(super) n_crashes: u32,
@@ -27,13 +29,25 @@ pub(super) struct Judge {
 }
 
 impl Shell<'_> {
-    /// Does an act, and judges what it wrote.
+    /// Does an act, and judges what it wrote. Between its look and its write another may land.
     pub(super) fn perform(
         &mut self,
         name: &str,
         act: &Act,
     ) -> Result<Result<Report, Trouble>, TestCaseError> {
-        let result = self.world.perform(name, act);
+        let look = self.world.look(name, act);
+        self.another_moment()?;
+        self.carry_out(name, act, look)
+    }
+
+    /// The second half of an act.
+    pub(super) fn carry_out(
+        &mut self,
+        name: &str,
+        act: &Act,
+        look: Look,
+    ) -> Result<Result<Report, Trouble>, TestCaseError> {
+        let result = self.world.write(name, act, look);
         for written in std::mem::take(&mut self.world.written) {
             let key = match &written {
                 Written::Job(_) => blueprints(&self.plan, &BTreeSet::new())[name].key.clone(),
@@ -61,6 +75,8 @@ impl Shell<'_> {
                     prop_assert!(!is_done, "{name} launched after a success");
                     let launches = self.judge.launches.entry(name.to_owned()).or_default();
                     *launches += 1;
+                    let is_first = self.judge.ran_as.insert(key.clone());
+                    prop_assert!(is_first || self.case.lands_after.is_none(), "{} runs again", key.job);
                     let is_enough = *launches <= 1 + hook.retries;
                     prop_assert!(is_enough || self.case.has_strangers, "{name} launched too often");
                     let attempts: usize = key.job.as_str().rsplit('-').next().unwrap().parse().unwrap();

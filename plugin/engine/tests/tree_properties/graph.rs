@@ -58,6 +58,9 @@ pub(super) struct Case {
     pub(super) tape: Vec<u8>,
     /// After how many actions, from the one before, the process ends, and whether its memory is lost with it.
     pub(super) crashes: Vec<(u8, bool)>,
+    /// Whether one act of a process that has ended, or whose answer was lost, is still under way, and after how many
+    /// moves it lands; many of them are more than the run has.
+    pub(super) lands_after: Option<u8>,
 }
 
 fn becomes() -> impl Strategy<Value = Becomes> {
@@ -124,10 +127,18 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
             prop_oneof![7 => Just(None), 1 => (0..60_u8, any::<bool>()).prop_map(Some)],
         ),
         prop_oneof![1 => Just(Vec::new()), 4 => proptest::collection::vec(any::<u8>(), 0..120)],
-        proptest::collection::vec((0..40_u8, proptest::bool::weighted(0.25)), 0..5),
+        (
+            proptest::collection::vec((0..40_u8, proptest::bool::weighted(0.25)), 0..5),
+            prop_oneof![1 => Just(None), 2 => any::<u8>().prop_map(Some)],
+        ),
     )
         .prop_map(
-            |(nodes, policy, max_parallel, timeout, (is_up, has_strangers, stop), tape, crashes)| Case {
+            |(nodes, policy, max_parallel, timeout, (is_up, has_strangers, stop), tape, ending)| Case {
+                // Nobody remembers that it is on its way when the memory is lost.
+                lands_after: ending.1.filter(|_| {
+                    !has_strangers && stop.is_none() && ending.0.iter().all(|(_, is_lost)| !is_lost)
+                }),
+                crashes: ending.0,
                 nodes,
                 policy,
                 max_parallel,
@@ -136,7 +147,6 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
                 has_strangers,
                 stop,
                 tape,
-                crashes,
             },
         )
 }

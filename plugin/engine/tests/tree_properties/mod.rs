@@ -12,6 +12,7 @@
 mod checks;
 mod ending;
 mod graph;
+mod late;
 mod moves;
 mod shell;
 
@@ -36,11 +37,12 @@ proptest! {
         ..ProptestConfig::with_cases(600)
     })]
 
-    /// Order, at most once, room, policies, root causes, one ending: at every crash point and with any news.
+    /// Order, at most once, room, policies, root causes, one ending: at every crash point and with any news, also when
+    /// an act of a process that leads no more lands at any later moment.
     #[test]
     fn a_tree_keeps_its_promises(case in case()) {
         let mut shell = Shell::new(&case);
-        let result = shell.run().and_then(|()| shell.check_end());
+        let result = shell.run().and_then(|()| shell.check_end()).and_then(|()| shell.land());
         if let Err(error) = result {
             return Err(match error {
                 TestCaseError::Fail(why) => TestCaseError::fail(format!("{why}\n{}", shell.judge.story.join("\n"))),

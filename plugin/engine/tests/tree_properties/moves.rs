@@ -15,6 +15,7 @@ impl Shell<'_> {
                 self.stop(is_own)?;
                 continue;
             }
+            self.another_moment()?;
             match self.choice() {
                 180..=199 if self.case.has_strangers => self.meddle(),
                 0..=99 => self.go_on()?,
@@ -46,7 +47,10 @@ impl Shell<'_> {
                 }
                 230..=239 => self.step(Event::Tick)?,
                 240..=250 => self.crash(false)?,
-                251..=255 => self.crash(self.case.tape.len().is_multiple_of(2))?,
+                251..=255 => {
+                    let may_be_lost = self.case.lands_after.is_none();
+                    self.crash(may_be_lost && self.case.tape.len().is_multiple_of(2))?;
+                }
             }
         }
         Ok(())
@@ -165,6 +169,9 @@ impl Shell<'_> {
 
     fn report(&mut self, name: String, act: &Act, is_done: bool, is_lost: bool) -> Result<(), TestCaseError> {
         let result = if is_done { Some(self.perform(&name, act)?) } else { None };
+        if !is_done {
+            self.becomes_late(&name, act);
+        }
         let lost = Trouble { why: "the answer was lost".to_owned(), is_transient: true };
         let result = match result {
             Some(result) if !is_lost => result,

@@ -2,6 +2,15 @@
 
 use super::{checks::Judge, *};
 
+/// An act that is under way, and that nobody waits for any more.
+#[derive(Debug)]
+pub(super) struct Late {
+    pub(super) name: String,
+    pub(super) act: Act,
+    /// What it has found, if it has looked.
+    pub(super) look: Option<Look>,
+}
+
 /// One run of a case, and what it did.
 pub(super) struct Shell<'a> {
     pub(super) case: &'a Case,
@@ -19,6 +28,10 @@ pub(super) struct Shell<'a> {
     pub(super) has_ended_before: bool,
     /// Acts that were begun and not answered.
     pub(super) under_way: Vec<(String, Act)>,
+    /// One that nobody waits for any more.
+    pub(super) late: Option<Late>,
+    /// After how many moves it lands.
+    pub(super) lands_after: Option<u8>,
     pub(super) watched: BTreeSet<JobKey>,
     /// What is not shown yet.
     pub(super) news: BTreeSet<JobKey>,
@@ -48,6 +61,8 @@ impl<'a> Shell<'a> {
             has_beginning: false,
             has_ended_before: false,
             under_way: Vec::new(),
+            late: None,
+            lands_after: case.lands_after,
             watched: BTreeSet::new(),
             news: BTreeSet::new(),
             shown: BTreeMap::new(),
@@ -146,9 +161,11 @@ impl<'a> Shell<'a> {
     pub(super) fn crash(&mut self, is_memory_lost: bool) -> Result<(), TestCaseError> {
         self.tell(format!("CRASH, memory lost: {is_memory_lost}"));
         for (name, act) in std::mem::take(&mut self.under_way) {
-            if self.choice() % 2 == 1 {
+            match self.choice() % 4 {
+                0 => {}
+                2 => self.becomes_late(&name, &act),
                 // Nobody hears of it.
-                drop(self.perform(&name, &act)?);
+                _ => drop(self.perform(&name, &act)?),
             }
         }
         if is_memory_lost {

@@ -70,7 +70,12 @@ impl OnceStep {
     /// Goes on as the record says; `is_own` says whether this run has just written it.
     pub(super) fn take(&mut self, now: Time, is_own: bool, out: &mut Out) {
         let Some((index, record)) = self.known.clone() else { return };
-        let attempt = Try { rollout: self.run.clone(), number: record.attempt, before: record.before() };
+        let attempt = Try {
+            rollout: self.run.clone(),
+            number: record.attempt,
+            before: record.before(),
+            may_come_late: false,
+        };
         match record.state {
             State::Launching { by: Some(by), over } if by == self.me => {
                 self.follow(now, Memory::Launching(attempt), out);
@@ -110,13 +115,17 @@ impl OnceStep {
             State::Done { job, how, exit_code } => {
                 let how = if self.has_followed { how } else { format!("ran before for the same key: {how}") };
                 let outcome = HookOutcome { job: Some(job.clone()), exit_code };
-                self.end(now, Ended { is_good: true, how, job: is_own.then_some(job), outcome }, out);
+                self.end(
+                    now,
+                    Ended { is_good: true, how, job: is_own.then_some(job), outcome, may_come_late: false },
+                    out,
+                );
             }
             State::Failed { job, why, exit_code } => {
                 let why = format!("{why}; this is the result for everybody: {}", self.again());
                 let outcome = HookOutcome { job: job.clone(), exit_code };
                 let job = job.filter(|_| is_own);
-                self.end(now, Ended { is_good: false, how: why, job, outcome }, out);
+                self.end(now, Ended { is_good: false, how: why, job, outcome, may_come_late: false }, out);
             }
         }
     }
@@ -154,7 +163,7 @@ impl OnceStep {
         let own = match &mut record.state {
             State::Done { job, how, exit_code } => {
                 let outcome = HookOutcome { job: Some(job.clone()), exit_code: *exit_code };
-                Some(Ended { is_good: true, how: how.clone(), job: None, outcome })
+                Some(Ended { is_good: true, how: how.clone(), job: None, outcome, may_come_late: false })
             }
             State::Failed { job, why, exit_code } => {
                 *why = shortened(why);

@@ -117,3 +117,24 @@ async fn a_nomad_that_answers_errors_for_nine_minutes_is_waited_for_and_nothing_
     DELETE job/setup-shop-9f05bf4f-1  200
     ");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_launch_that_arrives_when_its_hook_has_run_already_does_not_run_it_again() {
+    // How often the process dies after the launch had no answer.
+    for n_crashes in [0, 1, 2] {
+        let stage = Stage::of(&shop());
+        let mut run = stage.process(false);
+        stage.appears("postgres").await;
+        stage.fake.answer_next_write("/v1/jobs", Answer::UnderWay);
+        stage.healthy("postgres").await;
+        for _ in 0..n_crashes {
+            stage.appears("setup-").await;
+            seconds(1).await;
+            run.crash().await;
+            run = stage.process(true);
+        }
+        let hook = stage.goes_on(&run).await;
+        assert_eq!(stage.fake.land(), 0, "{n_crashes}");
+        assert_eq!(stage.fake.job("default", &hook).unwrap()["Stop"], true, "{n_crashes}");
+    }
+}

@@ -49,8 +49,9 @@ pub(super) struct EachStep {
     launch_until: Option<Time>,
     /// Whether the job of the attempt that is being launched may be there already.
     may_be_there: bool,
-    /// Whether a process before has begun to launch it, whose request may still be on its way: its job is then stopped,
-    /// and not purged, so that it cannot come into being once more.
+    /// Whether a request to launch it may still be on its way, of a process before or of this one, which has had no
+    /// answer: its job is then stopped, and not purged, so that it cannot come into being once more. Remembered with
+    /// all that follows, for whoever retires the job in the end.
     may_come_late: bool,
     /// The stopped jobs of attempts that failed, where none is to stay.
     leftovers: Vec<JobKey>,
@@ -87,7 +88,12 @@ impl EachStep {
         fill: Fill,
         memory: Option<Memory>,
     ) -> Self {
-        let may_come_late = matches!(memory, Some(Memory::Launching(_)));
+        let may_come_late = match &memory {
+            Some(Memory::Launching(_)) => true,
+            Some(Memory::Running { attempt, .. } | Memory::Failing { attempt, .. }) => attempt.may_come_late,
+            Some(Memory::Ended(ended)) => ended.may_come_late,
+            _ => false,
+        };
         let phase = match memory {
             Some(Memory::Launching(attempt)) => Phase::Launching(attempt),
             Some(Memory::Running { attempt, job, deadline }) => {
@@ -208,7 +214,8 @@ impl EachStep {
                     self.output = running.output(around);
                 }
                 let outcome = HookOutcome { job: Some(job.clone()), exit_code };
-                self.end(now, name, Ended { is_good: true, how, job: Some(job), outcome }, out);
+                let ended = Ended { is_good: true, how, job: Some(job), outcome, may_come_late: false };
+                self.end(now, name, ended, out);
             }
             NodeState::Failed { why } => {
                 let (attempt, job) = (running.attempt.clone(), running.job.clone());
@@ -239,12 +246,15 @@ impl EachStep {
 
     /// Takes what came of the step's act.
     pub(super) fn acted(&mut self, now: Time, name: &str, result: Result<Report, Trouble>, out: &mut Out) {
-        let Some(result) = self.acting.end(now, result) else { return };
+        let Some(result) = self.acting.end(now, result) else {
+            self.may_come_late |= matches!(self.phase, Phase::Launching(_)) && self.fill.is_done();
+            return;
+        };
         match (&mut self.phase, result) {
             // Its hash stays: what it is for does not follow from what others put out.
             (_, Ok(Report::Filled(_))) => self.fill.done(),
             (Phase::Launching(attempt), Ok(Report::Launched(job))) => {
-                let attempt = attempt.clone();
+                let attempt = Try { may_come_late: self.may_come_late, ..attempt.clone() };
                 let deadline = now + self.hook.timeout;
                 let memory = Memory::Running { attempt: attempt.clone(), job: job.clone(), deadline };
                 out.remember(now, name, memory);
@@ -252,7 +262,8 @@ impl EachStep {
                 self.phase = Phase::Running(Box::new(Running::new(now, &self.hook, attempt, job, deadline)));
             }
             (Phase::Launching(attempt), Ok(Report::Spent)) => {
-                let next = Try { number: attempt.number + 1, ..attempt.clone() };
+                let next =
+                    Try { number: attempt.number + 1, may_come_late: self.may_come_late, ..attempt.clone() };
                 out.remember(now, name, Memory::Launching(next.clone()));
                 self.may_be_there = false;
                 self.phase = Phase::Launching(next);
@@ -319,7 +330,8 @@ impl EachStep {
             Err(NotNow::NotNeeded(how)) => {
                 self.is_needless = true;
                 let outcome = HookOutcome::default();
-                self.phase = Phase::Ended(Ended { is_good: true, how, job: None, outcome });
+                let ended = Ended { is_good: true, how, job: None, outcome, may_come_late: false };
+                self.phase = Phase::Ended(ended);
                 return None;
             }
         };
@@ -335,7 +347,7 @@ impl EachStep {
         if let Some(full) = around.no_room() {
             return Some(full);
         }
-        let attempt = Try { rollout, number: 1, before: 0 };
+        let attempt = Try { rollout, number: 1, before: 0, may_come_late: false };
         self.may_be_there = false;
         out.remember(now, name, Memory::Launching(attempt.clone()));
         self.phase = Phase::Launching(attempt);

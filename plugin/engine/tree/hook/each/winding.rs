@@ -50,6 +50,7 @@ impl EachStep {
                 number: attempt.number + 1,
                 before: attempt.before + 1,
                 rollout: attempt.rollout.clone(),
+                may_come_late: self.may_come_late,
             };
             out.log(format!("{name}: attempt {} failed: {why}", next.before));
             out.remember(now, name, Memory::Launching(next.clone()));
@@ -74,6 +75,7 @@ impl EachStep {
             ended.is_good = true;
             ended.how = format!("failed (on_failure = continue): {}", ended.how);
         }
+        ended.may_come_late = self.may_come_late;
         out.remember(now, name, Memory::Ended(ended.clone()));
         self.acting.forget();
         self.phase = Phase::Ended(ended);

@@ -1,14 +1,17 @@
 //! A cluster for runs of trees: it takes acts as Nomad does, keeps what a run leaves behind, and notes each write.
 
+mod acts;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(super) use self::acts::Look;
 use super::*;
 use crate::{
     cluster::{
         AllocStatus, Allocation, JobId, JobType, JobVersion, Marks, RaftIndex, SpecHash, TaskPhase,
         VersionRecord, sample,
     },
-    condition::{self, Claim},
+    condition,
     plan::Blueprint,
 };
 
@@ -49,13 +52,22 @@ pub(super) enum Written {
     Stop(String),
 }
 
+/// What was written down of a job.
+#[derive(Clone, Debug)]
+struct Attested {
+    /// When.
+    index: u64,
+    done: condition::Attested,
+    hooks: BTreeMap<String, HookOutcome>,
+}
+
 /// The cluster.
 #[derive(Clone, Debug, Default)]
 pub(super) struct World {
     index: u64,
     pub(super) jobs: BTreeMap<JobKey, Registered>,
     pub(super) written: Vec<Written>,
-    attested: BTreeMap<JobKey, (condition::Attested, BTreeMap<String, HookOutcome>)>,
+    attested: BTreeMap<JobKey, Attested>,
     /// What the shell reads for each reference, where it is not what it was at first.
     pub(super) outputs: BTreeMap<String, String>,
     /// Which trees wait for which jobs.
@@ -236,127 +248,6 @@ impl World {
         self.index += 1;
         if let Some(job) = self.jobs.get_mut(key).filter(|job| !job.is_stopped) {
             job.fate = fate;
-        }
-    }
-
-    /// Stops a job as a shell would.
-    fn stop_for(
-        &mut self,
-        name: &str,
-        key: &JobKey,
-        doomed: &Doomed,
-        purge: bool,
-    ) -> Result<Report, Trouble> {
-        let Some(job) = self.jobs.get(key).map(|job| job.job(key).job) else {
-            return Ok(Report::Stopped(RaftIndex(0)));
-        };
-        if let Err(why) = condition::may_stop(&job, &"default/shop".into(), doomed.create_index, &doomed.spec)
-        {
-            return Err(Trouble { why, is_transient: false });
-        }
-        if !job.is_stopped {
-            assert!(!purge, "{name} is purged, and was not stopped");
-            self.stop(key);
-            self.written.push(Written::Stop(name.to_owned()));
-        }
-        if purge {
-            assert!(!self.runs(key), "{name} is purged while it runs");
-            self.purge(key);
-            self.attested.remove(key);
-            return Ok(Report::Stopped(RaftIndex(0)));
-        }
-        Ok(Report::Stopped(RaftIndex(self.jobs[key].job_modify_index)))
-    }
-
-    /// Does what a shell would do with Nomad.
-    pub(super) fn perform(&mut self, name: &str, act: &Act) -> Result<Report, Trouble> {
-        match act {
-            Act::Recall { key } => {
-                let versions = self.jobs.get(key).map_or_else(Vec::new, |job| job.versions.clone());
-                let (done, hooks) = self.attested.get(key).cloned().unzip();
-                Ok(Report::Recalled { versions, done, hooks: hooks.unwrap_or_default() })
-            }
-            Act::Submit { key, marks, may_adopt } => {
-                let found = self.jobs.get(key).map(|job| job.job(key).job);
-                match condition::claim(found.as_ref(), marks, *may_adopt) {
-                    Claim::Unchanged => {}
-                    Claim::Create | Claim::Update(_) => {
-                        self.put(key, JobType::Service, Some(marks.clone()));
-                        self.written.push(Written::Job(name.to_owned()));
-                    }
-                    Claim::Foreign(why) => return Err(Trouble { why, is_transient: false }),
-                }
-                let job = &self.jobs[key];
-                let (create_index, version) = (RaftIndex(job.create_index), JobVersion(job.version));
-                Ok(Report::Submitted(Submission { create_index, version }))
-            }
-            Act::Launch { .. } if let Some(why) = self.refused_launch => {
-                Err(Trouble { why: why.to_owned(), is_transient: false })
-            }
-            Act::Launch { key, marks, dispatch, about: _ } => {
-                let key = match dispatch {
-                    Some(parent) => JobKey::new("default", format!("{}/dispatch-{}", parent.job, key.job)),
-                    None => key.clone(),
-                };
-                match self.jobs.get(&key) {
-                    Some(job) if job.is_stopped => return Ok(Report::Spent),
-                    Some(_) => {}
-                    None => {
-                        self.put(&key, JobType::Batch, Some(marks.clone()));
-                        self.written.push(Written::Hook(name.to_owned(), key.job.clone()));
-                    }
-                }
-                Ok(Report::Launched(key))
-            }
-            Act::Retire { key, purge } => {
-                self.stop(key);
-                if *purge {
-                    self.purge(key);
-                }
-                Ok(Report::Done)
-            }
-            // The hash follows from the values, which are told to nobody.
-            Act::Fill { wanted, known } => {
-                let read =
-                    |name: &String| self.outputs.get(name).cloned().unwrap_or_else(|| SECRET.to_owned());
-                let read = wanted.iter().map(ToString::to_string).map(|name| read(&name));
-                let values: Vec<String> = read.chain(known.values().cloned()).collect();
-                let values = crate::cluster::digest(values.iter().map(String::as_str));
-                let kind = if name.starts_with("hook") { JobType::Batch } else { JobType::Service };
-                Ok(Report::Filled(Box::new(blueprint(name, kind, &format!("filled-{}", &values[..4])))))
-            }
-            Act::Attest { key, done, hooks } => {
-                self.attested.insert(key.clone(), (done.clone(), hooks.clone()));
-                Ok(Report::Done)
-            }
-            Act::Holders { key } => {
-                let held = self.held.iter().filter(|(job, _)| job == key);
-                let holders = held.map(|(job, tree)| Holder {
-                    tree: tree.as_str().into(),
-                    path: format!("dtree/~held/{job}/{tree}"),
-                });
-                Ok(Report::Holders(holders.collect()))
-            }
-            Act::Hold { key } => {
-                self.held.insert((key.clone(), "default/shop".to_owned()));
-                Ok(Report::Done)
-            }
-            Act::LetGo { key } => {
-                self.held.remove(&(key.clone(), "default/shop".to_owned()));
-                Ok(Report::Done)
-            }
-            Act::Stop { key, doomed, purge } => self.stop_for(name, key, doomed, *purge),
-            Act::ReadOnce { path } => Ok(Report::Record(self.records.get(path).cloned())),
-            Act::WriteOnce { path, items, over } => {
-                if self.records.get(path).map(|kept| kept.index) != *over {
-                    return Ok(Report::Written(None));
-                }
-                self.index += 1;
-                let index = RaftIndex(self.index);
-                self.records.insert(path.clone(), Kept { index, items: items.clone() });
-                Ok(Report::Written(Some(index)))
-            }
-            Act::Tail { .. } => Ok(Report::Tail("connecting\npsql: no route to host\n".to_owned())),
         }
     }
 }
