@@ -18,6 +18,7 @@ mod job;
 mod marks;
 mod name;
 mod place;
+mod question;
 #[cfg(test)]
 pub(crate) mod sample;
 mod sight;
@@ -35,6 +36,7 @@ pub use job::{Group, Job, JobType, Lifecycle, LifecycleHook, TaskSpec, UpdatePol
 pub use marks::{Marks, SpecHash, TreeName};
 pub use name::nearest;
 pub use place::Place;
+pub use question::{Answer, HttpAnswer, Instance, Question, Told, Value};
 pub use sight::{Blindness, JobSight, Sight, Unseen};
 pub use variable::{LONGEST_PATH, VARIABLES, fitting, path_of, segment_of, short_of};
 pub use version::VersionRecord;

@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Doomed, Entry, HookOutcome, Time};
 use crate::{
-    cluster::{AllocId, Check, JobKey, JobVersion, Marks, RaftIndex, RunId, Sight, TreeName, VersionRecord},
+    cluster::{
+        AllocId, Check, JobKey, JobVersion, Marks, Question, RaftIndex, RunId, Sight, Told, TreeName,
+        VersionRecord,
+    },
     condition::Attested,
     manifest::Reference,
     plan::Blueprint,
@@ -25,6 +28,8 @@ pub enum Event {
     Seen(JobKey, Arc<Sight>),
     /// The checks of the own allocation have these results now.
     Checked(Vec<Check>),
+    /// This is what is answered to a question now.
+    Told(Question, Arc<Told>),
     /// The run leads its tree, or may not, or not yet.
     Led(Result<Lead, Trouble>),
     /// Somebody else leads the tree now, in these words: the run ends, and remembers nothing more.
@@ -70,6 +75,8 @@ pub enum Action {
     Prepare,
     /// Show these jobs too, as [`Event::Seen`].
     Watch(BTreeSet<JobKey>),
+    /// Ask these too, and go on asking, as [`Event::Told`].
+    Ask(BTreeSet<Question>),
     /// Do this for a step, and report it as [`Event::Acted`]. A step has at most one act under way.
     Act(String, Act),
     /// Tell the addresses of the tree's `webhook` blocks how the run ended. Nothing waits for that.

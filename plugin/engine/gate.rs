@@ -67,6 +67,7 @@ impl Gate {
             }
             Event::Seen(job, sight) => self.scene.see(job, sight),
             Event::Checked(checks) => self.scene.check(checks),
+            Event::Told(question, told) => self.scene.hear(question, told),
             // A gate does nothing, and so nothing comes of it.
             Event::Started
             | Event::Tick

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    cluster::{Blindness, Check, JobKey, Place, Sight, Unseen},
+    cluster::{Blindness, Check, JobKey, Place, Question, Sight, Told, Unseen},
     condition::{self, Verdict},
     manifest::{Subject, Until, Wait},
 };
@@ -14,12 +14,13 @@ pub(super) struct Scene {
     pub(super) place: Place,
     sights: BTreeMap<JobKey, Arc<Sight>>,
     checks: Option<Vec<Check>>,
+    answers: BTreeMap<Question, Arc<Told>>,
 }
 
 impl Scene {
     /// Nothing was looked at yet.
     pub(super) fn new(place: Place) -> Self {
-        Self { place, sights: BTreeMap::new(), checks: None }
+        Self { place, sights: BTreeMap::new(), checks: None, answers: BTreeMap::new() }
     }
 
     /// Keeps what is seen of a job now.
@@ -32,9 +33,15 @@ impl Scene {
         self.checks = Some(checks);
     }
 
+    /// Keeps what is answered to a question now.
+    pub(super) fn hear(&mut self, question: Question, told: Arc<Told>) {
+        self.answers.insert(question, told);
+    }
+
     /// Forgets everything: nobody looks any more, and others may share it.
     pub(super) fn close(&mut self) {
         self.sights.clear();
+        self.answers.clear();
     }
 
     /// What is seen of `job`.

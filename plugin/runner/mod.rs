@@ -47,7 +47,7 @@ pub use self::{
     clock::wall_clock,
     errand::Errand,
     journal::Error as MemoryError,
-    outlook::{Checker, Outlook, OwnChecks},
+    outlook::{Checker, Outlook, OwnChecks, Seen},
 };
 use crate::{
     cluster::{Check, Place},
@@ -272,7 +272,10 @@ impl<O: Outlook> Run<O> {
                         Some(Event::Tick)
                     }
                 },
-                Some((job, sight)) = self.outlook.next() => Some(Event::Seen(job, sight)),
+                Some(seen) = self.outlook.next() => Some(match seen {
+                    Seen::Job(job, sight) => Event::Seen(job, sight),
+                    Seen::Told(question, told) => Event::Told(question, told),
+                }),
                 Some(checks) = next_checks(&mut self.checks) => Some(Event::Checked(checks)),
                 event = next_done(&mut self.errand, &self.stop) => event,
                 () = sleep_until(retry_at.unwrap_or_else(|| self.clock.instant(now))), if retry_at.is_some() => None,
@@ -287,6 +290,7 @@ impl<O: Outlook> Run<O> {
         let mut ending = None;
         for action in actions {
             match action {
+                Action::Ask(questions) => self.outlook.ask(questions),
                 Action::Announce(message) => self.notices.event(&message),
                 Action::Log(line) => self.notices.log(&line),
                 Action::Finish(outcome) => {
@@ -323,6 +327,7 @@ impl<O: Outlook> Run<O> {
                 Action::Watch(jobs) => self.outlook.also(jobs),
                 Action::Act(name, act) => errand.act(name, act),
                 Action::Remember(_)
+                | Action::Ask(_)
                 | Action::Announce(_)
                 | Action::Log(_)
                 | Action::Notify(_)

@@ -3,27 +3,41 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    cluster::{AllocId, Check, JobKey, Sight},
+    cluster::{AllocId, Check, JobKey, Question, Sight, Told},
     nomad,
     watch::{Subscription, Viewer},
 };
 
-/// Sights of the jobs that a run is about.
+/// Something that a run is shown.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    /// A job, as it is now.
+    Job(JobKey, Arc<Sight>),
+    /// What is answered to a question now.
+    Told(Question, Arc<Told>),
+}
+
+/// Sights of the jobs that a run is about, and answers to its questions.
 pub trait Outlook: Send + 'static {
     /// The next thing seen. `None` when nothing will be seen any more.
-    fn next(&mut self) -> impl Future<Output = Option<(JobKey, Arc<Sight>)>> + Send;
+    fn next(&mut self) -> impl Future<Output = Option<Seen>> + Send;
 
     /// Shows these jobs too.
     fn also(&self, jobs: BTreeSet<JobKey>);
+
+    /// Asks these too, and goes on asking.
+    fn ask(&self, questions: BTreeSet<Question>);
 
     /// Asks for everything to be read anew.
     fn look_again(&self);
 }
 
 impl Outlook for Subscription {
-    async fn next(&mut self) -> Option<(JobKey, Arc<Sight>)> {
-        Self::next(self).await
+    async fn next(&mut self) -> Option<Seen> {
+        Self::next(self).await.map(|(job, sight)| Seen::Job(job, sight))
     }
+
+    fn ask(&self, _questions: BTreeSet<Question>) {}
 
     fn also(&self, jobs: BTreeSet<JobKey>) {
         Self::also(self, jobs);

@@ -75,6 +75,7 @@ impl Simulation {
             self.lines.push(match action {
                 Action::Announce(message) => format!("    event   {message}"),
                 Action::Log(line) => format!("    log     {line}"),
+                Action::Ask(questions) => format!("    ask     {questions:?}"),
                 Action::Lead
                 | Action::Remember(_)
                 | Action::Prepare

@@ -108,7 +108,7 @@ impl Cluster {
             }
             for action in part.engine.step(self.now, event) {
                 match action {
-                    Action::Announce(_) | Action::Notify(_) => {}
+                    Action::Announce(_) | Action::Notify(_) | Action::Ask(_) => {}
                     Action::Lead => {
                         let lead = Lead { entries: part.memory.clone(), note: None };
                         events.push(Event::Led(Ok(lead)));

@@ -415,7 +415,7 @@ impl<'a> Shell<'a> {
                 None => {}
             }
             match action {
-                Action::Announce(_) | Action::Notify(_) => {}
+                Action::Announce(_) | Action::Notify(_) | Action::Ask(_) => {}
                 Action::Log(line) => self.story.push(format!("    {line}")),
                 Action::Remember(entry) => self.memory.push(entry),
                 Action::Lead => lead = true,

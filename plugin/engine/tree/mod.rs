@@ -181,6 +181,10 @@ impl Tree {
                 self.scene.check(checks);
                 agenda.add(self.steps.values());
             }
+            Event::Told(question, told) => {
+                self.scene.hear(question, told);
+                agenda.add(self.steps.values());
+            }
             Event::Prepared { blueprints, is_same, run } => {
                 self.run.get_or_insert(run);
                 self.set_up(now, blueprints, is_same, &mut out);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    cluster::{JobKey, Sight, TaskPhase, sample},
+    cluster::{JobKey, Question, Sight, TaskPhase, sample},
     engine,
     manifest::Manifest,
     nomad::{
@@ -26,8 +26,12 @@ struct Window {
 }
 
 impl Outlook for Window {
-    async fn next(&mut self) -> Option<(JobKey, Arc<Sight>)> {
-        self.sights.recv().await
+    async fn next(&mut self) -> Option<Seen> {
+        self.sights.recv().await.map(|(job, sight)| Seen::Job(job, sight))
+    }
+
+    fn ask(&self, questions: BTreeSet<Question>) {
+        panic!("nothing is to be asked: {questions:?}");
     }
 
     fn also(&self, jobs: BTreeSet<JobKey>) {

@@ -223,7 +223,7 @@ impl<'a> Shell<'a> {
                 None => {}
             }
             match action {
-                Action::Announce(_) | Action::Notify(_) => {}
+                Action::Announce(_) | Action::Notify(_) | Action::Ask(_) => {}
                 Action::Log(line) => self.tell(format!("    {line}")),
                 Action::Remember(entry) => self.remember(entry)?,
                 Action::Lead => lead = true,

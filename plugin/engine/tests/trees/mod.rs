@@ -93,6 +93,7 @@ impl Simulation {
                 match action {
                     Action::Announce(message) => self.lines.push(format!("    event   {message}")),
                     Action::Log(line) => self.lines.push(format!("    log     {line}")),
+                    Action::Ask(questions) => self.lines.push(format!("    ask     {questions:?}")),
                     Action::Remember(entry) => self.remembered.push(entry),
                     Action::Lead => {
                         let lead = Lead { entries: self.remembered.clone(), note: None };
