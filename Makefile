@@ -24,7 +24,7 @@ demo: cargo
 test: unit stories
 
 unit: cargo
-	cargo test --lib --bins --test process
+	cargo test --lib --bins --test process --test cli
 
 stories: cargo
 	@e2e/nomad/find >/dev/null

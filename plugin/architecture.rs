@@ -6,14 +6,15 @@ use std::{
 };
 
 /// Every room, and the rooms it may use. The drawing in `docs/ARCHITECTURE.md` says the same.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("beneath", &[]),
     ("cluster", &[]),
     ("manifest", &["cluster"]),
     ("condition", &["cluster", "manifest"]),
     ("plan", &["cluster", "manifest"]),
     ("engine", &["cluster", "manifest", "condition", "plan"]),
-    ("show", &["engine"]),
+    ("show", &["manifest", "plan", "engine"]),
+    ("cli", &["manifest", "plan", "show"]),
     ("nomad", &["cluster"]),
     ("jobspec", &["beneath", "cluster", "manifest", "plan", "nomad"]),
     ("record", &["beneath", "cluster", "nomad"]),

@@ -6,9 +6,9 @@
 //!
 //! ```text
 //!              main
-//!                │
-//!            goplugin          speaks to the host
-//!                │
+//!           ┌────┴────┐
+//!       goplugin     cli        speaks to the host  /  to people
+//!           └────┬────┘
 //!              driver          Nomad's driver RPCs
 //!                │
 //!              runner          the loop: events in, actions performed
@@ -27,6 +27,7 @@
 //! ```
 
 pub mod beneath;
+pub mod cli;
 pub mod cluster;
 pub mod condition;
 pub mod driver;

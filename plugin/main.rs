@@ -1,51 +1,22 @@
-//! The binary: a plugin when a Nomad client starts it.
+//! The binary: a plugin when a Nomad client starts it, a command line otherwise.
 
-use std::{
-    env,
-    ffi::OsString,
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::{env, process::ExitCode};
 
 use dtree::{
-    driver,
+    cli, driver,
     goplugin::{self, ORPHAN_AFTER, Socket, hclog},
 };
 use tokio::runtime;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-const HELP: &str = "\
-dtree: dependency order for HashiCorp Nomad, as a task driver
-
-This program is started by a Nomad client. Copy it into the client's plugin_dir and name it in the client's
-configuration:
-
-    plugin \"dtree\" {}
-
-A task with driver = \"dtree\" then holds its group back until the jobs it names are healthy.
-
-usage: dtree [--help | --version]
-";
-
 fn main() -> ExitCode {
-    let words: Vec<OsString> = env::args_os().skip(1).collect();
-    match words.iter().map(|word| word.to_str()).collect::<Vec<_>>().as_slice() {
-        [Some("--version" | "-V")] => print(concat!("dtree ", env!("CARGO_PKG_VERSION"), "\n")),
-        [Some("--help" | "-h")] => print(HELP),
-        _ if driver::HANDSHAKE.is_by_host() => plugin(),
-        _ => {
-            // With stderr closed there is nobody left to tell.
-            io::stderr().write_all(HELP.as_bytes()).ok();
-            ExitCode::FAILURE
-        }
+    // A Nomad client gives its plugins no words, whatever else it gives them.
+    if driver::HANDSHAKE.is_by_host() && env::args_os().len() <= 1 {
+        plugin()
+    } else {
+        cli::run(env::args_os())
     }
-}
-
-fn print(text: &str) -> ExitCode {
-    // Nobody reads it any more, which is no failure.
-    io::stdout().write_all(text.as_bytes()).ok();
-    ExitCode::SUCCESS
 }
 
 /// Serves the Nomad client that started this process, until the end.

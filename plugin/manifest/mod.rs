@@ -23,6 +23,7 @@ mod raw;
 pub mod schema;
 mod stop;
 mod template;
+pub mod text;
 mod tree;
 mod value;
 mod wait;
@@ -66,12 +67,22 @@ impl Manifest {
             }
         };
         let manifest = raw.check(&mut problems);
-        if manifest.waits.is_empty() && manifest.tree.is_none() && problems.is_empty() {
-            problems.push(Problem::new("config", "nothing to wait for, to submit or to run").with_help(
-                "name each job the group needs: `wait \"postgres\" {}`, or each to submit: `job \"postgres\" { jobspec = \"local/postgres.nomad.hcl\" }`, or each to run: `hook \"migrate\" { dispatch = \"db-migrate\" }`",
-            ));
+        if manifest.is_empty() && problems.is_empty() {
+            problems.push(Self::nothing());
         }
         (manifest, problems)
+    }
+
+    /// Whether nothing is to be done.
+    fn is_empty(&self) -> bool {
+        self.waits.is_empty() && self.tree.is_none()
+    }
+
+    /// That nothing is to be done.
+    fn nothing() -> Problem {
+        Problem::new("config", "nothing to wait for, to submit or to run").with_help(
+            "name each job the group needs: `wait \"postgres\" {}`, or each to submit: `job \"postgres\" { jobspec = \"local/postgres.nomad.hcl\" }`, or each to run: `hook \"migrate\" { dispatch = \"db-migrate\" }`",
+        )
     }
 }
 

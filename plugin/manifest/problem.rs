@@ -16,6 +16,21 @@ impl Problem {
         Self { place: place.into(), text: text.into(), help: None }
     }
 
+    /// The block, as the author wrote it.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// What is wrong.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What to do about it.
+    pub fn help(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
     /// Adds what to do about it.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
@@ -47,6 +62,11 @@ impl Problems {
     /// Adds all of `others` behind its own.
     pub fn append(&mut self, mut others: Self) {
         self.0.append(&mut others.0);
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.0.iter()
     }
 
     /// Whether the manifest is good.

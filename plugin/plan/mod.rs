@@ -103,6 +103,16 @@ impl Plan {
         self.needs.get(name).map_or(&[], Vec::as_slice)
     }
 
+    /// The steps that step `name` waits for, of a gate's plan or of a tree's.
+    pub fn needs_of(&self, name: &str) -> Vec<&str> {
+        match self.manifest.waits.get(name) {
+            Some(wait) if self.manifest.tree.is_none() => {
+                wait.depends_on.iter().map(String::as_str).collect()
+            }
+            _ => self.needs(name).iter().map(String::as_str).collect(),
+        }
+    }
+
     /// What the texts of step `name` take from other blocks, each once. Values of the context are none of it.
     pub fn references(&self, name: &str) -> BTreeSet<Reference> {
         let Some(tree) = &self.manifest.tree else { return BTreeSet::new() };

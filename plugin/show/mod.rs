@@ -2,6 +2,9 @@
 //!
 //! The look is that of Nomad's own commands: columns without frames, four spaces, understandable without colour.
 
+mod graph;
+
+pub use self::graph::Graph;
 use crate::engine::{NodeStatus, Spoken, Status};
 
 /// The steps as a tree: each under the last of what it depends on, with since when it stands as it does, and until

@@ -1,0 +1,111 @@
+//! A file that a command is given: read, understood, and what is wrong with it drawn into its text.
+
+use std::{
+    fs::File,
+    io::{self, IsTerminal as _, Read as _},
+    path::Path,
+};
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, renderer::DecorStyle};
+
+use super::Failure;
+use crate::{
+    manifest::text::{self, Declared, Format, Located},
+    plan::Plan,
+};
+
+/// The longest file that is read, in bytes. One with ten thousand jobs has a megabyte.
+const MAX_FILE: u64 = 16 << 20;
+
+/// A file's text.
+pub(super) struct Source {
+    name: String,
+    text: String,
+    format: Format,
+}
+
+/// A declaration that can be carried out.
+pub(super) struct Good {
+    pub(super) declared: Declared,
+    pub(super) plan: Plan,
+}
+
+impl Source {
+    /// Reads `path`, or stdin for `-`.
+    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+        let name = if path.as_os_str() == "-" { "stdin".to_owned() } else { path.display().to_string() };
+        let cannot = |why: String| Failure(format!("dtree: cannot read {name}: {why}\n"));
+        let mut bytes = Vec::new();
+        let read = if path.as_os_str() == "-" {
+            io::stdin().lock().take(MAX_FILE + 1).read_to_end(&mut bytes)
+        } else {
+            File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
+        };
+        read.map_err(|error| {
+            cannot(match error.kind() {
+                io::ErrorKind::IsADirectory => "it is a directory; name the file in it".to_owned(),
+                io::ErrorKind::NotFound => "there is no such file".to_owned(),
+                _ => error.to_string(),
+            })
+        })?;
+        if bytes.len() as u64 > MAX_FILE {
+            return Err(cannot(format!("it is longer than {} MiB", MAX_FILE >> 20)));
+        }
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let line =
+                error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|b| **b == b'\n');
+            cannot(format!("it is no UTF-8 text, in line {}", line.count() + 1))
+        })?;
+        let text = text.trim_start_matches('\u{feff}').to_owned();
+        let is_json = text.trim_start().starts_with('{');
+        Ok(Self { name, text, format: if is_json { Format::Json } else { Format::Hcl } })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// All that it declares, if nothing is wrong with any of it.
+    pub(super) fn understand(&self) -> Result<Vec<Good>, Failure> {
+        let declared = text::read(&self.text, self.format).map_err(|problem| self.tell(&[problem]))?;
+        let (mut good, mut bad) = (Vec::new(), Vec::new());
+        for mut declared in declared {
+            let problems = std::mem::take(&mut declared.problems);
+            match Plan::compile(declared.manifest.clone(), problems) {
+                Ok(plan) => good.push(Good { declared, plan }),
+                Err(problems) => bad.extend(problems.iter().map(|problem| declared.places.locate(problem))),
+            }
+        }
+        if bad.is_empty() { Ok(good) } else { Err(self.tell(&bad)) }
+    }
+
+    /// Draws problems into the text, in its order.
+    fn tell(&self, problems: &[Located]) -> Failure {
+        let mut problems: Vec<&Located> = problems.iter().collect();
+        problems.sort_by_key(|located| located.span.start);
+        let is_terminal =
+            io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+        let renderer = if is_terminal { Renderer::styled() } else { Renderer::plain() };
+        let renderer = renderer.decor_style(DecorStyle::Ascii);
+        let mut said = String::new();
+        for Located { problem, span } in &problems {
+            let title = format!("{}: {}", problem.place(), problem.text());
+            // It is said by where it stands.
+            let title = title.trim_start_matches("file: ").trim_start_matches("config: ");
+            let snippet = Snippet::source(self.text.as_str())
+                .path(self.name.as_str())
+                .annotation(AnnotationKind::Primary.span(span.clone()));
+            let mut group = Group::with_title(Level::ERROR.primary_title(title)).element(snippet);
+            if let Some(help) = problem.help() {
+                group = group.element(Level::HELP.message(help));
+            }
+            said.push_str(&renderer.render(&[group]));
+            said.push_str("\n\n");
+        }
+        let count = match problems.len() {
+            1 => "1 problem".to_owned(),
+            n => format!("{n} problems"),
+        };
+        Failure(format!("{said}{count} in {}\n", self.name))
+    }
+}

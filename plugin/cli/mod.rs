@@ -1,0 +1,114 @@
+//! The command line: one file for each command.
+//!
+//! stdout is data, stderr is talk. Exit codes: 0 done, 1 what was asked about is not so, 2 dtree could not do its work, or
+//! what it was given is wrong.
+
+mod check;
+mod file;
+mod graph;
+
+use std::{
+    ffi::OsString,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+/// dtree could not do its work.
+const CANNOT: u8 = 2;
+
+/// Dependency order for HashiCorp Nomad.
+#[derive(Parser)]
+#[command(
+    name = "dtree",
+    version,
+    arg_required_else_help = true,
+    after_help = "A Nomad client starts the same program as a task driver: copy it into the client's plugin_dir, and write \
+                  `plugin \"dtree\" {}` into the client's configuration."
+)]
+struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check manifests, and jobspecs with tasks of dtree, without Nomad
+    Check {
+        /// NAME.dtree.hcl, NAME.dtree.json, or a Nomad jobspec in HCL; - reads from stdin
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Draw what depends on what
+    Graph {
+        /// NAME.dtree.hcl, NAME.dtree.json, or a Nomad jobspec in HCL; - reads from stdin
+        file: PathBuf,
+        /// How it is drawn
+        #[arg(long, value_enum, default_value_t = Drawing::Text)]
+        format: Drawing,
+    },
+    /// Print completions for a shell
+    Completions {
+        /// Which
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How a graph is drawn.
+#[derive(Clone, Copy, ValueEnum)]
+enum Drawing {
+    /// For a terminal
+    Text,
+    /// For Graphviz
+    Dot,
+    /// For Markdown
+    Mermaid,
+}
+
+/// What a command came to.
+type Outcome = Result<(), Failure>;
+
+/// Why a command did not do what it was asked, for people.
+#[derive(Debug)]
+struct Failure(String);
+
+/// Carries out what `words`, the program's name first, ask for.
+pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let options = match Options::try_parse_from(words) {
+        Ok(options) => options,
+        Err(error) => {
+            // Nobody may be listening any more.
+            error.print().ok();
+            return ExitCode::from(if error.use_stderr() { CANNOT } else { 0 });
+        }
+    };
+    let outcome = match options.command {
+        Command::Check { files } => check::run(&files),
+        Command::Graph { file, format } => graph::run(&file, format),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Options::command(), "dtree", &mut text);
+            print(&String::from_utf8_lossy(&text))
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(why)) => {
+            // Nobody may be listening any more.
+            io::stderr().write_all(why.as_bytes()).ok();
+            ExitCode::from(CANNOT)
+        }
+    }
+}
+
+/// Writes data to stdout. That nobody reads it to its end is no failure.
+fn print(text: &str) -> Outcome {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure(format!("dtree: cannot write to stdout: {error}\n")))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

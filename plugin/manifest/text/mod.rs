@@ -1,0 +1,173 @@
+//! Manifests in files.
+//!
+//! ```text
+//!   shop.dtree.hcl    tree "shop" { … }          ┐
+//!   shop.dtree.json   { "tree": { "shop": … } }  ├──▶ entries ──▶ values by the schema ──▶ Manifest + Problems + Places
+//!   shop.nomad.hcl    job … task … config { … }  ┘
+//! ```
+//!
+//! What stands in a `tree` block is what stands in `config {}` of a task: one schema, one reader behind it, the same
+//! problems. JSON is read as the HCL expression that it is.
+//!
+//! # Invariants
+//!
+//! * All problems of a file are found at once, each with its place; only a text that is no HCL has one.
+//! * What only Nomad can evaluate (`var.x`, a function) is not guessed: it is left out, and named.
+
+mod entry;
+mod places;
+mod read;
+
+use std::ops::Range;
+
+use hcl_edit::{
+    expr::Expression,
+    parser::{parse_body, parse_expr},
+};
+
+pub use self::places::{Located, Places};
+use self::{entry::Entry, read::Reader};
+use super::{Manifest, Problem, Problems};
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Nomad's language.
+    Hcl,
+    /// Its twin.
+    Json,
+}
+
+/// A tree, or a task of dtree, that a file declares.
+#[derive(Clone, Debug)]
+pub struct Declared {
+    /// As its author calls it: `tree "shop"`, `task "gate" of job "api"`.
+    pub name: String,
+    /// What it says.
+    pub manifest: Manifest,
+    /// What is wrong with it, as far as can be said without the graph.
+    pub problems: Problems,
+    /// Where its blocks and attributes stand.
+    pub places: Places,
+    /// What could not be checked without Nomad.
+    pub unchecked: Vec<Unchecked>,
+}
+
+/// A value that only Nomad can evaluate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unchecked {
+    /// The block it stands in.
+    pub place: String,
+    /// The attribute.
+    pub attribute: String,
+    /// The value as it is written.
+    pub value: String,
+}
+
+/// Reads all that a file declares.
+///
+/// # Errors
+///
+/// When the text cannot be read, or declares nothing of dtree: the one problem, and where.
+pub fn read(text: &str, format: Format) -> Result<Vec<Declared>, Located> {
+    let declared = match format {
+        Format::Hcl => {
+            let body = parse_body(text).map_err(|error| unread(&error, text))?;
+            declared(&entry::of_body(&body), text)
+        }
+        Format::Json if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) => {
+            return Err(no_json(&error, text));
+        }
+        Format::Json => match parse_expr(text.trim_end()).map_err(|error| unread(&error, text))? {
+            Expression::Object(object) => declared(&entry::of_file(&object), text),
+            _ => Vec::new(),
+        },
+    };
+    if declared.is_empty() {
+        let problem = Problem::new("file", "declares nothing of dtree")
+            .with_help("write `tree \"shop\" { … }`, or a job with a task whose driver is \"dtree\"");
+        return Err(Located { problem, span: 0..0 });
+    }
+    Ok(declared)
+}
+
+fn unread(error: &hcl_edit::parser::Error, text: &str) -> Located {
+    let at = error.location().offset().min(text.len());
+    let end = text.get(at..).and_then(|rest| rest.chars().next()).map_or(at, |letter| at + letter.len_utf8());
+    Located { problem: Problem::new("file", error.message().replace('\n', "; ")), span: at..end }
+}
+
+/// JSON is stricter than the expression as which it is read.
+fn no_json(error: &serde_json::Error, text: &str) -> Located {
+    let before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    let mut start = (before + error.column().saturating_sub(1)).min(text.len());
+    while !text.is_char_boundary(start) {
+        start -= 1;
+    }
+    let end = text
+        .get(start..)
+        .and_then(|rest| rest.chars().next())
+        .map_or(start, |letter| start + letter.len_utf8());
+    let said = error.to_string();
+    let said = said.split(" at line ").next().unwrap_or_default().to_owned();
+    Located { problem: Problem::new("file", said), span: start..end }
+}
+
+/// The trees of a file, and the tasks of dtree in its job.
+fn declared(entries: &[Entry<'_>], text: &str) -> Vec<Declared> {
+    let trees = entry::blocks(entries, "tree").map(|(label, block)| {
+        let name = label.map_or_else(|| "tree".to_owned(), |label| format!("tree {label:?}"));
+        one(name, block.span.clone(), &block.entries, text)
+    });
+    let tasks = entry::blocks(entries, "job").flat_map(|(job, block)| {
+        let of = format!("of job {:?}", job.unwrap_or_default());
+        entry::blocks(&block.entries, "group")
+            .flat_map(|(_, group)| entry::blocks(&group.entries, "task"))
+            .filter(|(_, task)| entry::text(&task.entries, "driver").as_deref() == Some("dtree"))
+            .flat_map(move |(task, block)| {
+                let name = format!("task {:?} {of}", task.unwrap_or_default());
+                let configs = entry::blocks(&block.entries, "config");
+                configs.map(move |(_, config)| one(name.clone(), config.span.clone(), &config.entries, text))
+            })
+            .collect::<Vec<_>>()
+    });
+    trees.chain(tasks).collect()
+}
+
+fn one(name: String, span: Range<usize>, entries: &[Entry<'_>], text: &str) -> Declared {
+    let mut reader = Reader::new(text, span);
+    let value = reader.manifest(entries);
+    let Reader { mut problems, places, unchecked, .. } = reader;
+    let manifest = match serde_json::from_value::<super::raw::Manifest>(value) {
+        Ok(raw) => {
+            let mut found = Problems::default();
+            let manifest = raw.check(&mut found);
+            // What was left out is not missing.
+            let is_known = |problem: &Problem| {
+                !unchecked.iter().any(|left: &Unchecked| {
+                    left.place == problem.place() && problem.text().starts_with(&left.attribute)
+                })
+            };
+            found
+                .iter()
+                .filter(|problem| is_known(problem))
+                .cloned()
+                .for_each(|problem| problems.push(problem));
+            manifest
+        }
+        // The reader has said what is wrong with the values; this is what it could not see.
+        Err(error) => {
+            if problems.is_empty() {
+                problems.push(Problem::new("config", format!("cannot be read: {error}")));
+            }
+            Manifest::default()
+        }
+    };
+    if manifest.is_empty() && problems.is_empty() && unchecked.is_empty() {
+        problems.push(Manifest::nothing());
+    }
+    Declared { name, manifest, problems, places, unchecked }
+}
+
+#[cfg(test)]
+mod tests;
