@@ -79,6 +79,11 @@ impl Source {
         if bad.is_empty() { Ok(good) } else { Err(self.tell(&bad)) }
     }
 
+    /// The manifest that an older tool's file comes to; only what `job` needs, if that is named.
+    pub(super) fn import(&self, name: &str, job: Option<&str>) -> Result<String, Failure> {
+        text::import(&self.text, name, job).map_err(|problems| self.tell(&problems))
+    }
+
     /// Draws problems into the text, in its order.
     fn tell(&self, problems: &[Located]) -> Failure {
         let mut problems: Vec<&Located> = problems.iter().collect();

@@ -6,6 +6,7 @@
 mod check;
 mod file;
 mod graph;
+mod import;
 
 use std::{
     ffi::OsString,
@@ -49,6 +50,17 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Drawing::Text)]
         format: Drawing,
     },
+    /// Print what nomad-dtree's dependency.json says, as a manifest
+    Import {
+        /// The file; - reads from stdin
+        file: PathBuf,
+        /// What the tree is called
+        #[arg(long, default_value = "imported")]
+        name: String,
+        /// Only this job, and what it depends on
+        #[arg(long)]
+        job: Option<String>,
+    },
     /// Print completions for a shell
     Completions {
         /// Which
@@ -87,6 +99,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match options.command {
         Command::Check { files } => check::run(&files),
         Command::Graph { file, format } => graph::run(&file, format),
+        Command::Import { file, name, job } => import::run(&file, &name, job.as_deref()),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Options::command(), "dtree", &mut text);

@@ -147,7 +147,8 @@ fn labelled<'a>(
         .collect()
 }
 
-fn members(object: &Object) -> impl Iterator<Item = (String, Range<usize>, &Expression)> {
+/// What is in an object, where its names are known.
+pub(super) fn members(object: &Object) -> impl Iterator<Item = (String, Range<usize>, &Expression)> {
     object.iter().filter_map(|(key, value)| {
         let (name, span) = match key {
             ObjectKey::Ident(name) => (name.as_str().to_owned(), name.span()),

@@ -14,6 +14,7 @@
 //! * All problems of a file are found at once, each with its place; only a text that is no HCL has one.
 //! * What only Nomad can evaluate (`var.x`, a function) is not guessed: it is left out, and named.
 
+mod dependency;
 mod entry;
 mod places;
 mod read;
@@ -25,6 +26,7 @@ use hcl_edit::{
     parser::{parse_body, parse_expr},
 };
 
+pub use self::dependency::import;
 pub use self::places::{Located, Places};
 use self::{entry::Entry, read::Reader};
 use super::{Manifest, Problem, Problems};

@@ -2,15 +2,12 @@
 
 use std::ops::Range;
 
-use hcl_edit::{
-    Span as _,
-    expr::{Expression, Object, ObjectKey},
-};
+use hcl_edit::{Span as _, expr::Expression};
 use serde_json::{Map, Value};
 
 use super::{
     Places, Unchecked,
-    entry::{Block, Entry, Given},
+    entry::{Block, Entry, Given, members},
 };
 use crate::{
     cluster::nearest,
@@ -123,7 +120,8 @@ impl<'a> Reader<'a> {
         }
         self.places.attribute(place, &entry.name, span);
         if let (Expression::Object(object), Kind::TextMap) = (value, attribute.kind) {
-            let map = self.map(object_members(object), &entry.name, place);
+            let map =
+                self.map(members(object).map(|(name, _, value)| (name, Some(value))), &entry.name, place);
             values.insert(entry.name.clone(), map);
             return;
         }
@@ -290,18 +288,6 @@ impl<'a> Reader<'a> {
     fn written(&self, value: &Expression) -> &'a str {
         value.span().and_then(|span| self.text.get(span)).unwrap_or("an expression")
     }
-}
-
-/// The members of an object whose names are known.
-fn object_members(object: &Object) -> impl Iterator<Item = (String, Option<&Expression>)> {
-    object.iter().filter_map(|(key, value)| {
-        let name = match key {
-            ObjectKey::Ident(name) => name.as_str().to_owned(),
-            ObjectKey::Expression(Expression::String(text)) => text.to_string(),
-            ObjectKey::Expression(_) => return None,
-        };
-        Some((name, Some(value.expr())))
-    })
 }
 
 fn takes(kind: Kind) -> &'static str {
