@@ -136,7 +136,7 @@ fn every_problem_is_found_at_its_place() {
     job "api": vars: port takes a string, and this is a list @ vars = { port = [1] }
     job "api": adopt takes true or false, and this is a string (write it like `adopt = true`) @ adopt = "perhaps"
     job "api": depends_on is no block (write `depends_on = ["…"]`) @ depends_on
-    ready of job "api": stands here twice (rename one of them) @ ready
+    ready of job "api": stands here twice (write all of it into one) @ ready
     post "x" of job "api": stands here twice (rename one of them) @ post "x"
     wait "redis": until takes a string, and this is a list (write it like `until = "…"`) @ until = ["a"]
     config: on_failure = "finsh" is none of finish, continue, cancel (did you mean "finish"?) @ on_failure = "finsh"
