@@ -5,8 +5,10 @@ mod properties;
 mod recovery;
 mod stop_properties;
 mod stories;
+mod subjects;
 mod tree_properties;
 mod trees;
+mod when_properties;
 mod world;
 
 use std::{sync::Arc, time::Duration};

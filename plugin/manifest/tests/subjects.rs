@@ -203,7 +203,7 @@ fn every_value_has_a_range() {
         "f1": {"consul_key": ""}, "f2": {"consul_key": "/a"}, "f3": {"consul_key": "a".repeat(513), "equals": "x".repeat(4097)},
         "g1": {"approval": " "}, "g2": {"approval": "a\nb"},
     }})).replace(&"x".repeat(4097), "…").replace(&"a".repeat(64), "aaa…"), @r#"
-    40 problems:
+    42 problems:
     wait "a1": at_least takes a number where a service is awaited (nobody knows how many instances it is to have: write `at_least = 2`)
     wait "a1": tags has an empty one
     wait "a1": service = "a b" has a blank in it, which no name in Nomad has
@@ -229,6 +229,8 @@ fn every_value_has_a_range() {
     wait "c3": status = ok is no whole number from 100 to 599
     wait "c4": http = "http:///x" has no host that could be looked up
     wait "c4": contains has 4097 bytes, and may have 4096
+    wait "c5": http = "http://db:0/" has no port from 1 to 65535
+    wait "c6": http = "http://db:x/" has no port from 1 to 65535
     wait "d1": dns = "" is no name that can be looked up
     wait "d2": dns = "a b" is no name that can be looked up
     wait "d3": dns = "a..b" is no name that can be looked up
