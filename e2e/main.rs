@@ -33,3 +33,4 @@ mod tree_record;
 mod tree_recovery;
 mod tree_stop;
 mod trees;
+mod waits;
