@@ -26,7 +26,7 @@ mod rollout;
 
 pub use claim::{Change, Claim, claim, foreign, may_stop};
 pub use own_task::judge as judge_task;
-pub use placement::{Standing, standing};
+pub use placement::{Standing, guard_standing, standing};
 pub use rollout::{Attested, Rollout, rollout};
 
 use crate::{

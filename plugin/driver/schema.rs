@@ -280,12 +280,18 @@ mod tests {
           any_version = bool
           at_least = string
           depends_on = list(string)
+          grace = string
           group = string
           job = string
+          max_actions = number
           namespace = string
           on_blocked = string
+          on_loss = string
           on_timeout = string
+          period = string
+          signal = string
           task = string
+          tasks = list(string)
           timeout = string
           until = string
         }

@@ -81,6 +81,27 @@ impl Scene {
         }
     }
 
+    /// Why nothing can be said about a wait's subject now; `None` when it is seen.
+    pub(super) fn blindness(&self, wait: &Wait) -> Option<String> {
+        let sight = self.sight_for(wait);
+        if let Sight::Unseen(unseen) = sight.as_ref() {
+            return Some(unseen.why.clone());
+        }
+        let Subject::Task { task } = &wait.subject else { return None };
+        let is_reported = match sight.as_ref() {
+            Sight::Present(sight) => {
+                sight.allocations.get(&self.place.alloc).is_some_and(|own| !own.tasks.is_empty())
+            }
+            Sight::Absent { .. } | Sight::Unseen(_) => false,
+        };
+        if !is_reported {
+            return Some("the task's own allocation is not to be seen".to_owned());
+        }
+        let has_answer = self.checks.as_ref().is_some_and(|checks| !checks.is_empty());
+        (asks_for_checks(wait) && !has_answer)
+            .then(|| format!("the checks of task {task} have not answered yet"))
+    }
+
     /// What is awaited, for people: `job default/postgres until healthy`.
     pub(super) fn wanted(&self, wait: &Wait) -> String {
         let sight = wait.subject.job(&self.place).map(|job| self.sight_of(&job));

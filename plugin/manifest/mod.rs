@@ -15,6 +15,7 @@
 //! What the blocks are called and which attributes they have stands as data in [`schema`]; Nomad's schema is made
 //! from it. Names that point to other blocks are checked by `plan/`, which knows the graph.
 
+mod guard;
 pub(crate) mod millis;
 mod output;
 mod path;
@@ -30,6 +31,7 @@ mod webhook;
 
 use std::collections::BTreeMap;
 
+pub use guard::Guard;
 pub use output::{ServicePart, Source};
 pub use path::TaskPath;
 pub use problem::{Problem, Problems};
@@ -37,7 +39,7 @@ use serde::{Deserialize, Serialize};
 pub use stop::Stop;
 pub use template::{CONTEXT, Part, Reference, Template};
 pub use tree::{Hook, JobNode, Launch, Moment, Ready, Tree};
-pub use value::{AtLeast, OnBlocked, OnFailure, OnHookFailure, OnTimeout, Retain, Until, Verb};
+pub use value::{AtLeast, OnBlocked, OnFailure, OnHookFailure, OnLoss, OnTimeout, Retain, Until, Verb};
 pub use wait::{Subject, Wait};
 pub use webhook::Webhook;
 
@@ -52,6 +54,11 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Whether it is a guard: its waits must stay so.
+    pub fn is_guard(&self) -> bool {
+        self.tree.is_none() && self.waits.values().any(|wait| wait.guard.is_some())
+    }
+
     /// Reads the body of `config {}` as Nomad sends it: msgpack, made after [`schema::MANIFEST`].
     ///
     /// Where there are problems, the manifest holds defaults in the places that could not be read. It is then only

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AtLeast, OnBlocked, OnTimeout, Until};
+use super::{AtLeast, Guard, OnBlocked, OnTimeout, Until};
 use crate::cluster::{JobId, JobKey, Namespace, Place};
 
 /// Something that must be so before the gate opens.
@@ -28,6 +28,9 @@ pub struct Wait {
     pub on_blocked: OnBlocked,
     /// Waits that must hold before this one is looked at.
     pub depends_on: Vec<String>,
+    /// What a guard does when it is lost; `None` in a gate or a tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Guard>,
 }
 
 /// What a wait looks at.

@@ -426,6 +426,21 @@ pub(super) struct Validate<'a> {
     pub(super) job: &'a serde_json::Value,
 }
 
+/// The body that signals a task.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Signal<'a> {
+    pub(super) task: &'a str,
+    pub(super) signal: &'a str,
+}
+
+/// The body that restarts an allocation.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Restart {
+    pub(super) all_tasks: bool,
+}
+
 /// The body that registers a job.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]

@@ -57,6 +57,7 @@ impl Running {
             on_timeout: OnTimeout::Fail,
             on_blocked: OnBlocked::Wait,
             depends_on: Vec::new(),
+            guard: None,
         };
         Self { attempt, job, wait, node: Node::new(now, deadline), was_shown: false }
     }

@@ -82,6 +82,7 @@ impl StopStep {
             on_timeout: OnTimeout::Fail,
             on_blocked: OnBlocked::Wait,
             depends_on: Vec::new(),
+            guard: None,
         };
         let phase = match memory {
             Some(Memory::Stopping { doomed, deadline }) => {

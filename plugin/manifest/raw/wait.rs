@@ -2,7 +2,10 @@
 
 use serde::Deserialize;
 
-use super::block::Block;
+use super::{
+    block::{Block, Number},
+    guard::Given,
+};
 use crate::{
     cluster::JobId,
     manifest::{self, OnBlocked, OnTimeout, Problems, Subject, Until},
@@ -22,6 +25,12 @@ pub(super) struct Wait {
     on_timeout: Option<String>,
     on_blocked: Option<String>,
     depends_on: Option<Vec<String>>,
+    on_loss: Option<String>,
+    grace: Option<String>,
+    signal: Option<String>,
+    tasks: Option<Vec<String>>,
+    max_actions: Option<Number>,
+    period: Option<String>,
 }
 
 impl Wait {
@@ -71,6 +80,21 @@ impl Wait {
             );
         }
 
+        let of_gates = [
+            ("timeout", self.timeout.is_some()),
+            ("on_timeout", self.on_timeout.is_some()),
+            ("on_blocked", self.on_blocked.is_some()),
+        ];
+        let guard = Given {
+            on_loss: self.on_loss,
+            grace: self.grace,
+            signal: self.signal,
+            tasks: self.tasks,
+            max_actions: self.max_actions,
+            period: self.period,
+        }
+        .check(&mut block, &of_gates);
+
         let timeout = block.time_limit("timeout", self.timeout);
         let on_timeout = block.word("on_timeout", self.on_timeout, OnTimeout::WORDS, OnTimeout::from_word);
         let on_blocked = block.word("on_blocked", self.on_blocked, OnBlocked::WORDS, OnBlocked::from_word);
@@ -96,6 +120,7 @@ impl Wait {
             on_timeout: on_timeout.unwrap_or(OnTimeout::Fail),
             on_blocked: on_blocked.unwrap_or(OnBlocked::Wait),
             depends_on: self.depends_on.unwrap_or_default(),
+            guard,
         }
     }
 }

@@ -111,6 +111,7 @@ impl JobStep {
             on_timeout: OnTimeout::Fail,
             on_blocked: ready.on_blocked,
             depends_on: Vec::new(),
+            guard: None,
         };
         let phase = match memory {
             Some(Memory::Due(due)) => Phase::Due(due),
