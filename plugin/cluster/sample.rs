@@ -34,6 +34,7 @@ pub(crate) fn job(id: &str, kind: JobType, count: u32) -> JobSight {
         is_parameterized: false,
         dispatch_meta: Vec::new(),
         marks: None,
+        gates: Vec::new(),
         groups: [((if runs_on { "web" } else { "work" }).to_owned(), group)].into(),
     })
 }

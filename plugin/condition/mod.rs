@@ -18,12 +18,14 @@
 //! * Nothing here knows the time.
 
 mod batch;
+mod circle;
 mod claim;
 mod longrun;
 mod own_task;
 mod placement;
 mod rollout;
 
+pub use circle::{Member, Shown, circle, concerned};
 pub use claim::{Change, Claim, claim, foreign, may_stop};
 pub use own_task::judge as judge_task;
 pub use placement::{Standing, guard_standing, standing};

@@ -20,6 +20,7 @@
 //! * The same events at the same times give the same actions.
 
 mod announce;
+mod circle;
 mod event;
 mod gate;
 mod guard;

@@ -1,6 +1,6 @@
 //! What dtree does to the allocation that it is a task of.
 
-use hyper::{Method, StatusCode};
+use hyper::Method;
 
 use super::{
     Capability, Client, Error,
@@ -10,6 +10,8 @@ use super::{
 };
 use crate::cluster::{AllocId, Namespace};
 
+/// What Nomad says of a task that is not there, to those who might signal it, with status 500.
+const NO_SUCH_TASK: &str = "Task not found";
 /// A task that nobody has: to signal it needs the right to, and does nothing.
 const NOBODYS: &str = "dtree-may-i-signal";
 
@@ -61,10 +63,8 @@ impl Client {
         let body = wire::Signal { task: NOBODYS, signal: "SIGHUP" };
         let target = path(alloc, namespace, "signal");
         let answer = self.send(Method::POST, &target, Some(&body), &wanted).await?;
-        let status = answer.head.status();
-        if matches!(status, StatusCode::NOT_FOUND | StatusCode::INTERNAL_SERVER_ERROR)
-            && said(&answer.body).contains(NOBODYS)
-        {
+        let is_refusal = !answer.head.status().is_success();
+        if is_refusal && said(&answer.body).ends_with(NO_SUCH_TASK) {
             return Ok(());
         }
         self.allowed(answer, &wanted, namespace, Capability::AllocLifecycle)?;

@@ -24,6 +24,7 @@ mod endpoint;
 mod error;
 #[cfg(test)]
 pub(crate) mod fake;
+mod gates;
 mod lifecycle;
 mod query;
 mod services;

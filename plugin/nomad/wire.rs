@@ -111,9 +111,24 @@ pub(super) struct Group {
 pub(super) struct Task {
     pub(super) name: String,
     #[serde(default)]
+    pub(super) driver: String,
+    #[serde(default)]
+    pub(super) config: Option<TaskConfig>,
+    #[serde(default)]
     pub(super) lifecycle: Option<Lifecycle>,
     #[serde(default, deserialize_with = "nullable")]
     pub(super) services: Vec<Service>,
+}
+
+/// What of a task's configuration tells whom it waits for, if its driver is ours.
+#[derive(Debug, Deserialize)]
+pub(super) struct TaskConfig {
+    #[serde(default)]
+    pub(super) wait: Option<serde_json::Value>,
+    #[serde(default)]
+    pub(super) job: Option<IgnoredAny>,
+    #[serde(default)]
+    pub(super) hook: Option<IgnoredAny>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -124,7 +139,7 @@ pub(super) struct Lifecycle {
     pub(super) sidecar: bool,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum LifecycleHook {
     Prestart,

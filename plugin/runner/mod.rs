@@ -317,6 +317,10 @@ impl<O: Outlook> Run<O> {
                     info!(ending = ?outcome, "run ended");
                     ending = Some(outcome);
                 }
+                // Nothing that a gate or a guard looks at waits for anything to be remembered.
+                Action::Watch(jobs) if !matches!(self.equipment, Some(Equipment::Errand(_))) => {
+                    self.outlook.also(jobs);
+                }
                 Action::Lead
                 | Action::Remember(_)
                 | Action::Prepare

@@ -106,7 +106,9 @@ impl Patrol {
             }
         }
         let Some(keepsake) = newest else {
-            deeds.into_iter().for_each(|(name, deed)| self.begin(name, deed));
+            for (name, deed) in deeds {
+                self.begin(name, deed);
+            }
             return;
         };
         self.is_writing = true;
@@ -137,7 +139,11 @@ impl Patrol {
                 Some(Ok(Done::Wrote(result, deeds))) => {
                     self.is_writing = false;
                     match result {
-                        Ok(()) => deeds.into_iter().for_each(|(name, deed)| self.begin(name, deed)),
+                        Ok(()) => {
+                            for (name, deed) in deeds {
+                                self.begin(name, deed);
+                            }
+                        }
                         Err(why) => self.give_up(&why, deeds),
                     }
                     return None;
@@ -202,4 +208,77 @@ async fn perform(client: &Client, viewer: &Viewer, alloc: &AllocId, deed: Deed) 
         }
     };
     done.map(|()| Report::Done).map_err(|error| write_trouble(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::JobKey;
+
+    fn viewer() -> Viewer {
+        Viewer {
+            socket: "/nowhere/api.sock".into(),
+            token_file: "/nowhere/nomad_token".into(),
+            env_token: None,
+            job: JobKey::new("default", "shop"),
+            task: "guard".to_owned(),
+        }
+    }
+
+    fn keepsake(text: &str) -> Keepsake {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn patrol(dir: &Path, is_recovery: bool) -> Patrol {
+        Patrol::open(viewer(), "a".into(), dir, is_recovery)
+    }
+
+    fn directory() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("guard")).unwrap();
+        dir
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_there_for_the_next_process_and_less_for_a_task_that_is_started_anew() {
+        let dir = directory();
+        let mut first = patrol(dir.path(), false);
+        assert_eq!(first.past(), Ok(Keepsake::default()));
+        let kept = keepsake(r#"{"waits":{"a":"held","b":"answered"},"acts":[7]}"#);
+        first.add(Action::Keep(keepsake(r#"{"waits":{},"acts":[1]}"#)));
+        first.add(Action::Keep(kept.clone()));
+        first.flush();
+        assert!(first.next().await.is_none());
+        assert_eq!(patrol(dir.path(), true).past(), Ok(kept));
+        let anew = keepsake(r#"{"waits":{"b":"answered"},"acts":[7]}"#);
+        assert_eq!(patrol(dir.path(), false).past(), Ok(anew.clone()));
+        assert_eq!(patrol(dir.path(), true).past(), Ok(anew), "written at once");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_done_that_cannot_be_written_down() {
+        let dir = directory();
+        let mut patrol = patrol(dir.path(), false);
+        patrol.past().unwrap();
+        std::fs::remove_dir_all(dir.path().join("guard")).unwrap();
+        patrol.add(Action::Keep(Keepsake::default()));
+        patrol.add(Action::Do("db".to_owned(), Deed::Restart { all: true }));
+        patrol.flush();
+        assert!(patrol.next().await.is_none());
+        let Some(Event::Acted(name, Err(trouble))) = patrol.next().await else { panic!("it was done") };
+        assert_eq!(name, "db");
+        assert!(!trouble.is_transient && trouble.why.contains("nothing is done"), "{}", trouble.why);
+    }
+
+    #[test]
+    fn a_memory_that_is_not_understood_is_said_and_left_alone() {
+        let dir = directory();
+        patrol(dir.path(), false);
+        let file = dir.path().join("guard/dtree/journal");
+        let text = std::fs::read_to_string(&file).unwrap() + "{\"waits\":{},\"acts\":[],\"more\":1}\n";
+        std::fs::write(&file, &text).unwrap();
+        let why = patrol(dir.path(), false).past().unwrap_err();
+        assert!(why.contains("cannot be read") && why.contains("more"), "{why}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+    }
 }

@@ -1,5 +1,6 @@
 //! Health, job type by job type: what Nomad was seen to show, and what it means.
 
+mod circle;
 mod ends;
 mod own;
 mod runs_on;

@@ -234,7 +234,7 @@ impl Guard {
         let Some(ward) = self.wards.get_mut(name) else { return Vec::new() };
         ward.was_seen |= is_present;
         let Some(turn) = ward.see(now, look, mark) else { return Vec::new() };
-        let (word, detail) = (ward.word(*mark), ward.detail());
+        let (state, detail) = (ward.word(*mark), ward.detail());
         match turn {
             Turn::Regained(since) => {
                 let lost = match now.since(since) {
@@ -245,7 +245,7 @@ impl Guard {
                 self.teller.tell(now, message)
             }
             Turn::Holds | Turn::Lacks | Turn::Unseen => {
-                vec![Action::Log(format!("{name}: {word}: {detail}"))]
+                vec![Action::Log(format!("{name}: {state}: {detail}"))]
             }
         }
     }
@@ -354,7 +354,7 @@ impl Guard {
                 self.prove_at = Some(now + AGAIN);
                 vec![Action::Log(format!("whether it may act is not known yet: {}", trouble.why))]
             }
-            Err(trouble) => self.bar(trouble.why),
+            Err(trouble) => self.bar(&trouble.why),
         }
     }
 
@@ -378,14 +378,14 @@ impl Guard {
                     self.set_mark(name, Mark::Held);
                 }
                 let mut actions = vec![Action::Keep(self.keepsake.clone())];
-                actions.extend(self.bar(trouble.why));
+                actions.extend(self.bar(&trouble.why));
                 actions
             }
         }
     }
 
     /// From now on it only reports, until it is proven again that it may act.
-    fn bar(&mut self, why: String) -> Vec<Action> {
+    fn bar(&mut self, why: &str) -> Vec<Action> {
         self.prove_at = Some(self.now + AGAIN);
         let right = Right::Barred(format!("it cannot act: {why}"));
         if self.right == right {

@@ -1,19 +1,21 @@
 //! Runs of guards: what is lost, what is done about it, and what is not.
 
 use super::*;
-use crate::cluster::{Blindness, JobType, Lifecycle, LifecycleHook, sample::service, sample::unseen};
+use crate::cluster::{
+    Blindness, JobType, JobVersion, Lifecycle, LifecycleHook, sample::service, sample::unseen,
+};
 
 /// The guard's own job: the guard is called `gate` here, too, and is a sidecar.
 fn own(lifecycle: Option<Lifecycle>) -> Sight {
     own_job().but_group(|group| group.tasks.get_mut("gate").unwrap().lifecycle = lifecycle).seen()
 }
 
-fn sidecar(hook: LifecycleHook) -> Option<Lifecycle> {
-    Some(Lifecycle { hook, is_sidecar: true })
+fn sidecar(hook: LifecycleHook) -> Lifecycle {
+    Lifecycle { hook, is_sidecar: true }
 }
 
 pub(super) fn well_placed() -> Sight {
-    own(sidecar(LifecycleHook::Poststart))
+    own(Some(sidecar(LifecycleHook::Poststart)))
 }
 
 fn up() -> Sight {
@@ -124,6 +126,15 @@ fn what_cannot_be_seen_is_not_lost_and_the_grace_begins_anew() {
     assert!(!run.transcript().contains("Restart"), "{}", run.transcript());
     run.wait(1);
     assert!(run.transcript().contains("Restart { all: true }"), "{}", run.transcript());
+}
+
+#[test]
+fn what_is_being_updated_is_not_lost_while_enough_of_it_is_up() {
+    let mut run = Simulation::guard(&hold());
+    let updating =
+        service(1).but(|job| job.version = JobVersion(4)).with("a", |a| a.job_version = Some(JobVersion(3)));
+    run.sees("db", up()).sees("db", updating.seen()).wait(600);
+    assert!(!run.transcript().contains("lost"), "{}", run.transcript());
 }
 
 #[test]
@@ -327,7 +338,7 @@ fn a_guard_that_stands_where_it_cannot_watch_says_what_to_write() {
         assert!(said(no_sidecar(hook)).contains("sidecar = true"));
     }
     for hook in [LifecycleHook::Prestart, LifecycleHook::Poststart] {
-        assert!(!Simulation::guard_that_sees(&hold(), own(sidecar(hook))).engine.has_ended());
+        assert!(!Simulation::guard_that_sees(&hold(), own(Some(sidecar(hook)))).engine.has_ended());
     }
     let unknown = json!({"db": {"on_loss": "signal", "tasks": ["main", "mian"]}});
     let run = Simulation::guard(&unknown);
@@ -339,7 +350,7 @@ fn a_guard_that_stands_where_it_cannot_watch_says_what_to_write() {
 
 #[test]
 fn a_gate_that_is_a_sidecar_is_told_of_guards() {
-    let run = Simulation::gate_that_sees(&json!({"db": {}}), own(sidecar(LifecycleHook::Prestart)));
+    let run = Simulation::gate_that_sees(&json!({"db": {}}), own(Some(sidecar(LifecycleHook::Prestart))));
     assert!(run.transcript().contains("give its waits an `on_loss`"), "{}", run.transcript());
 }
 

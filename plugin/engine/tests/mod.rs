@@ -1,5 +1,6 @@
 //! Runs of gates on simulated time.
 
+mod circles;
 mod guard_properties;
 mod guards;
 mod once_properties;
@@ -80,6 +81,7 @@ impl Simulation {
                 Action::Announce(message) => format!("    event   {message}"),
                 Action::Log(line) => format!("    log     {line}"),
                 Action::Ask(questions) => format!("    ask     {questions:?}"),
+                Action::Watch(jobs) => format!("    watch   {jobs:?}"),
                 Action::Keep(kept) => {
                     let line = format!("    keep    {}", serde_json::to_string(&kept).unwrap());
                     self.kept = kept;
@@ -89,7 +91,6 @@ impl Simulation {
                 Action::Lead
                 | Action::Remember(_)
                 | Action::Prepare
-                | Action::Watch(_)
                 | Action::Act(..)
                 | Action::Notify(_) => {
                     panic!("a gate does nothing: {action:?}")

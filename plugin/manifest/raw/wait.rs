@@ -115,7 +115,8 @@ impl Wait {
             subject,
             until,
             at_least,
-            any_version,
+            // What is being updated is not lost while enough of it is up.
+            any_version: self.any_version.unwrap_or_else(|| guard.is_some()),
             timeout: timeout.unwrap_or(manifest::Wait::DEFAULT_TIMEOUT),
             on_timeout: on_timeout.unwrap_or(OnTimeout::Fail),
             on_blocked: on_blocked.unwrap_or(OnBlocked::Wait),

@@ -31,6 +31,10 @@ fn what_makes_a_guard_arrives_and_has_its_default() {
     assert_eq!((full.max_actions, full.tasks), (100, vec!["api".to_owned(), "web".to_owned()]));
     assert_eq!(full.signal.as_deref(), Some("SIGUSR1"));
     assert!(only_wait(&json!({"wait": {"db": {}}})).guard.is_none());
+    let any_version = |wait: Value| only_wait(&json!({"wait": {"db": wait}})).any_version;
+    assert!(any_version(json!({"on_loss": "hold"})) && !any_version(json!({})));
+    assert!(!any_version(json!({"on_loss": "hold", "any_version": false})));
+    assert!(any_version(json!({"on_loss": "hold", "until": "stopped"})), "it contradicts nothing by itself");
 }
 
 #[test]

@@ -19,6 +19,7 @@ fn job(create: u64, modify: u64, version: u64) -> Job {
         is_parameterized: false,
         dispatch_meta: Vec::new(),
         marks: None,
+        gates: Vec::new(),
         groups: BTreeMap::new(),
     }
 }
