@@ -12,6 +12,7 @@ mod deed;
 mod memory;
 mod teller;
 mod ward;
+mod words;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -22,6 +23,7 @@ pub use self::{
 use self::{
     teller::Teller,
     ward::{Look, Turn, Ward, terms},
+    words::{clamp, promise, spoken, times},
 };
 use super::{
     Action, Event, NodeStatus, Outcome, Report, Status, Time, Trouble, node::waits_for, scene::Scene,
@@ -483,32 +485,4 @@ impl Scene {
             Verdict::Never(why) => Look::Lacks(why),
         }
     }
-}
-
-/// What a guard promises to do, in short: `hold after 10s`.
-fn promise(terms: &Terms) -> String {
-    format!("{} after {}", terms.on_loss, Spoken(terms.grace))
-}
-
-/// What it does now, for people.
-fn spoken(terms: &Terms) -> String {
-    match terms.on_loss {
-        OnLoss::Report => "reported".to_owned(),
-        OnLoss::Restart => "restarts the allocation's running tasks".to_owned(),
-        OnLoss::Hold => "restarts the allocation with all its tasks, so that its gate holds it".to_owned(),
-        OnLoss::Signal => {
-            let signal = terms.signal.as_deref().unwrap_or(Terms::DEFAULT_SIGNAL);
-            let tasks =
-                if terms.tasks.is_empty() { "the main tasks".to_owned() } else { terms.tasks.join(", ") };
-            format!("sends {signal} to {tasks}")
-        }
-    }
-}
-
-fn times(n: u32) -> String {
-    if n == 1 { "once".to_owned() } else { format!("{n} times") }
-}
-
-fn clamp(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
 }
