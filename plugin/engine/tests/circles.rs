@@ -29,6 +29,7 @@ fn a_circle_of_waits_is_told_once_when_it_has_stood_for_a_while() {
     run.sees("db", waits_for("db", "shop", "d").seen()).wait(2);
     // For a moment it looks otherwise.
     run.sees("api", unseen(Blindness::Unreachable, "away")).wait(1);
+    assert!(!run.transcript().contains("deadlock"), "{}", run.transcript());
     run.sees("api", waits_for("api", "db", "a").seen()).wait(60);
     run.sees("db", unseen(Blindness::Unreachable, "away")).wait(1);
     run.sees("db", waits_for("db", "shop", "d").seen()).wait(60);
