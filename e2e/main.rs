@@ -14,6 +14,7 @@ mod access;
 mod bad_input;
 mod conditions;
 mod demo_runs;
+mod guard;
 mod hooks;
 mod order;
 mod recovery;

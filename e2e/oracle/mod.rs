@@ -144,7 +144,11 @@ pub(crate) fn needs_of(job: &Value) -> Vec<Needs> {
                 && task["Lifecycle"]["Sidecar"] != true;
             if is_gate {
                 // Nomad keeps labelled blocks as lists of maps with one key.
-                let blocks = array(&task["Config"]["wait"]);
+                let blocks = match &task["Config"]["wait"] {
+                    // As one map where that was given as a value.
+                    map @ Value::Object(_) => vec![map.clone()],
+                    list => array(list),
+                };
                 let labelled = blocks.iter().filter_map(Value::as_object).flatten();
                 let waits: Vec<Need> = labelled
                     .map(|(label, block)| Need {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobKey, JobVersion, Marks, RaftIndex};
+use super::{Gate, JobKey, JobVersion, Marks, RaftIndex};
 
 /// A registered job in its current version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct Job {
     pub meta: BTreeMap<String, String>,
     /// The marks of the tree that submitted it; `None` if none did.
     pub marks: Option<Box<Marks>>,
+    /// Its gates that wait for other jobs.
+    pub gates: Vec<Gate>,
     /// Its groups by name.
     pub groups: BTreeMap<String, Group>,
 }

@@ -13,6 +13,7 @@ mod allocation;
 mod deployment;
 mod digest;
 mod evaluation;
+mod gate;
 mod id;
 mod job;
 mod marks;
@@ -29,6 +30,7 @@ pub use allocation::{AllocStatus, Allocation, Check, CheckStatus, TaskPhase, Tas
 pub use deployment::{Deployment, DeploymentGroup, DeploymentStatus};
 pub use digest::digest;
 pub use evaluation::{Evaluation, EvaluationStatus};
+pub use gate::{Awaited, Gate};
 pub use id::{
     AllocId, ClientId, DeploymentId, EvalId, JobId, JobKey, JobVersion, LockId, Namespace, RaftIndex, RunId,
 };

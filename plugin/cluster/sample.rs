@@ -35,6 +35,7 @@ pub(crate) fn job(id: &str, kind: JobType, count: u32) -> JobSight {
         dispatch_meta: Vec::new(),
         meta: BTreeMap::new(),
         marks: None,
+        gates: Vec::new(),
         groups: [((if runs_on { "web" } else { "work" }).to_owned(), group)].into(),
     })
 }

@@ -22,6 +22,7 @@
 
 mod approval;
 mod batch;
+mod circle;
 mod claim;
 mod longrun;
 mod own_task;
@@ -33,9 +34,10 @@ mod values;
 mod when;
 
 pub use approval::judge as judge_approval;
+pub use circle::{Member, Shown, circle, concerned};
 pub use claim::{Change, Claim, claim, foreign, may_stop};
 pub use own_task::judge as judge_task;
-pub use placement::{Standing, standing};
+pub use placement::{Standing, guard_standing, standing};
 pub use rollout::{Attested, Rollout, rollout};
 pub use when::{Truth, judge as judge_when};
 

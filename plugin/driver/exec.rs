@@ -107,7 +107,7 @@ pub(super) async fn answer(words: &[String], running: &Running) -> Answer {
 
 async fn open(reason: String, running: &Running) -> Answer {
     if !running.is_gate() {
-        let why = "dtree: this is a tree, which cannot be opened by hand; stop its job to end it\n";
+        let why = "dtree: this is no gate, and cannot be opened by hand; stop its job to end it\n";
         return Answer::bad(why.to_owned(), 1);
     }
     if let Some(ending) = running.ending() {

@@ -25,7 +25,7 @@ use crate::{
     engine::{Time, deadlines},
     manifest::{Manifest, Problem, Problems},
     plan::Plan,
-    runner::{self, Errand, Order, OwnChecks},
+    runner::{self, Equipment, Errand, Order, OwnChecks, Patrol},
     watch::Viewer,
 };
 
@@ -140,7 +140,7 @@ impl Tasks {
         if tasks.contains_key(&id) {
             return Ok(false);
         }
-        let errand = errand(config, &plan, &viewer, is_recovery)?;
+        let equipment = equipment(config, &plan, &viewer, is_recovery)?;
         self.events.add(&id);
         let notices = Notices {
             id: id.clone(),
@@ -150,7 +150,7 @@ impl Tasks {
         };
         let subscription = self.views.watch().subscribe(viewer.clone(), plan.subjects(&place));
         let checker = OwnChecks { viewer, alloc: place.alloc.clone() };
-        let order = Order { plan, place, deadlines, errand };
+        let order = Order { plan, place, deadlines, equipment };
         let running =
             runner::start(order, subscription, checker, Arc::new(notices), &self.tracker, self.stop.clone());
         let task = Task::new(id.clone(), config.name.clone(), running);
@@ -182,21 +182,26 @@ impl Tasks {
     }
 }
 
-/// What a tree needs; `None` for a gate.
-fn errand(
+/// What a tree or a guard needs; `None` for a gate.
+fn equipment(
     config: &TaskConfig,
     plan: &Plan,
     viewer: &Viewer,
     is_recovery: bool,
-) -> Result<Option<Box<Errand>>, Status> {
+) -> Result<Option<Equipment>, Status> {
+    let alloc_dir = Path::new(&config.alloc_dir);
+    if plan.manifest().is_guard() {
+        let patrol = Patrol::open(viewer.clone(), config.alloc_id.as_str().into(), alloc_dir, is_recovery);
+        return Ok(Some(Equipment::Patrol(Box::new(patrol))));
+    }
     if plan.manifest().tree.is_none() {
         return Ok(None);
     }
     // A periodic or dispatched job is a new one each time; the tree is that of its parent.
     let job = [&config.parent_job_id, &config.job_id].into_iter().find(|job| !job.is_empty());
     let tree = format!("{}/{}", config.namespace, job.map_or("", String::as_str));
-    let alloc_dir = Path::new(&config.alloc_dir);
     let alloc = config.alloc_id.as_str().into();
     let errand = Errand::open(tree.into(), viewer.clone(), alloc_dir, plan.manifest(), alloc, is_recovery);
-    Ok(Some(Box::new(errand.map_err(|error| refusal(error.chain()))?)))
+    let errand = errand.map_err(|error| refusal(error.chain()))?;
+    Ok(Some(Equipment::Errand(Box::new(errand))))
 }

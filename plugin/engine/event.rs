@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Doomed, Entry, HookOutcome, Time};
+use super::{Deed, Doomed, Entry, HookOutcome, Keepsake, Time};
 use crate::{
     cluster::{
         AllocId, JobKey, JobVersion, Marks, Question, RaftIndex, RunId, Sight, Told, TreeName, VersionRecord,
@@ -81,6 +81,10 @@ pub enum Action {
     Watch(BTreeSet<JobKey>),
     /// Ask these too, and go on asking, as [`Event::Told`].
     Ask(BTreeSet<Question>),
+    /// Write down what a guard must not forget, in the place of what stands there, before anything that follows is done.
+    Keep(Keepsake),
+    /// Do this to the own allocation, and report it as [`Event::Acted`].
+    Do(String, Deed),
     /// Do this for a step, and report it as [`Event::Acted`]. A step has at most one act under way.
     Act(String, Act),
     /// Tell the addresses of the tree's `webhook` blocks how the run ended. Nothing waits for that.

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{
     Action, Event, NodeState, NodeStatus, Outcome, Status, Time,
     announce::Announcer,
+    circle::Circles,
     node::{Evidence, Node},
     scene::Scene,
     time::Spoken,
@@ -27,6 +28,7 @@ pub(super) struct Gate {
     nodes: BTreeMap<String, Box<Node>>,
     standing: Standing,
     announcer: Announcer,
+    circles: Circles,
     ending: Option<String>,
 }
 
@@ -55,6 +57,7 @@ impl Gate {
             nodes,
             standing: Standing::Looking,
             announcer: Announcer::new(now),
+            circles: Circles::default(),
             ending: None,
         }
     }
@@ -122,6 +125,8 @@ impl Gate {
                            check that the Nomad agent is up: `nomad server members`";
             actions.extend(self.finish(Outcome::Failed(message.to_owned()), message.to_owned()));
         } else {
+            let subjects = self.plan.subjects(&self.scene.place);
+            actions.extend(self.circles.look(now, &self.scene, &subjects));
             actions.extend(self.announce(now));
         }
         actions
@@ -139,6 +144,7 @@ impl Gate {
             })
             .flatten()
             .chain(self.standing.is_undecided().then_some(self.last_deadline))
+            .chain(self.circles.due())
             .chain(self.announcer.due(&self.topic(), self.is_looking()))
             .min()
     }
@@ -306,14 +312,16 @@ impl Gate {
     }
 
     fn notes(&self) -> Vec<String> {
-        match &self.standing {
+        let mut notes = match &self.standing {
             Standing::Unknown(_) => vec![
                 "its own job cannot be read, so it cannot tell whether it stands where Nomad waits for it"
                     .to_owned(),
             ],
             Standing::Good(Some(note)) => vec![note.clone()],
             Standing::Good(None) | Standing::Looking | Standing::Misplaced(_) => Vec::new(),
-        }
+        };
+        notes.extend(self.circles.note(&self.scene));
+        notes
     }
 
     /// The steps in the order of the plan, with what the user wrote.

@@ -6,20 +6,24 @@
 //!                            next_timeout ◀─────┘  when to come back if nothing happens
 //! ```
 //!
-//! A **gate** waits, and writes nothing. A **tree** submits jobs and runs hooks; what it must not forget it hands out as
-//! [`Entry`], and whoever takes the lead next begins with the entries of the one before.
+//! A **gate** waits, and writes nothing. A **guard** watches, acts upon its own allocation, and hands out what it must
+//! not forget as [`Keepsake`]. A **tree** submits jobs and runs hooks; what it must not forget it hands out as [`Entry`],
+//! and whoever takes the lead next begins with the entries of the one before.
 //!
 //! # Invariants
 //!
 //! * A gate opens only while every step is satisfied, all at the same instant, on what is seen at that instant: what
 //!   cannot be seen any more is not satisfied. A tree ends well only then, too.
 //! * A tree remembers that it will act before it acts, and what came of it before it acts upon that.
+//! * A guard acts only upon what it has seen to be lost, and never more often than it may.
 //! * [`Action::Finish`] is returned exactly once, and nothing after it.
 //! * The same events at the same times give the same actions.
 
 mod announce;
+mod circle;
 mod event;
 mod gate;
+mod guard;
 mod node;
 mod scene;
 mod status;
@@ -30,12 +34,13 @@ use std::collections::BTreeMap;
 
 pub use self::{
     event::{Act, Action, Event, Holder, Kept, Lead, Notice, Outcome, Report, Submission, Trouble},
+    guard::{Deed, Keepsake, Mark},
     node::NodeState,
     status::{NodeStatus, Status},
     time::Time,
     tree::{Approved, Cause, Doomed, Due, Ended, Entry, HookOutcome, Memory, Stopped, Submitted, Try},
 };
-use self::{gate::Gate, tree::Tree};
+use self::{gate::Gate, guard::Guard, tree::Tree};
 use crate::{
     cluster::{Place, TreeName},
     plan::Plan,
@@ -56,6 +61,7 @@ pub struct Engine(Run);
 #[derive(Clone, Debug)]
 enum Run {
     Gate(Box<Gate>),
+    Guard(Box<Guard>),
     Tree(Box<Tree>),
 }
 
@@ -63,6 +69,12 @@ impl Engine {
     /// A gate that begins, or goes on, at `now`. Steps that `deadlines` does not name are over at once.
     pub fn gate(plan: Plan, place: Place, deadlines: &BTreeMap<String, Time>, now: Time) -> Self {
         Self(Run::Gate(Box::new(Gate::new(plan, place, deadlines, now))))
+    }
+
+    /// A guard that begins, or goes on, at `now` with what it remembers. The error says why that cannot be had: then it
+    /// only reports.
+    pub fn guard(plan: Plan, place: Place, memory: Result<Keepsake, String>, now: Time) -> Self {
+        Self(Run::Guard(Box::new(Guard::new(plan, place, memory, now))))
     }
 
     /// The run of tree `name` that begins at `now`, or goes on: what it remembers comes with the lead.
@@ -74,6 +86,7 @@ impl Engine {
     pub fn step(&mut self, now: Time, event: Event) -> Vec<Action> {
         match &mut self.0 {
             Run::Gate(gate) => gate.step(now, event),
+            Run::Guard(guard) => guard.step(now, event),
             Run::Tree(tree) => tree.step(now, event),
         }
     }
@@ -82,6 +95,7 @@ impl Engine {
     pub fn next_timeout(&self) -> Option<Time> {
         match &self.0 {
             Run::Gate(gate) => gate.next_timeout(),
+            Run::Guard(guard) => guard.next_timeout(),
             Run::Tree(tree) => tree.next_timeout(),
         }
     }
@@ -90,6 +104,8 @@ impl Engine {
     pub fn approvals(&self) -> Vec<String> {
         match &self.0 {
             Run::Gate(gate) => gate.approvals(),
+            // What must stay so is approved by nobody.
+            Run::Guard(_) => Vec::new(),
             Run::Tree(tree) => tree.approvals(),
         }
     }
@@ -103,6 +119,7 @@ impl Engine {
     pub fn has_ended(&self) -> bool {
         match &self.0 {
             Run::Gate(gate) => gate.has_ended(),
+            Run::Guard(guard) => guard.has_ended(),
             Run::Tree(tree) => tree.has_ended(),
         }
     }
@@ -111,6 +128,7 @@ impl Engine {
     pub fn status(&self, now: Time) -> Status {
         match &self.0 {
             Run::Gate(gate) => gate.status(now),
+            Run::Guard(guard) => guard.status(now),
             Run::Tree(tree) => tree.status(now),
         }
     }

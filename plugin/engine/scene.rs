@@ -71,6 +71,11 @@ impl Scene {
         self.sights.get(job).cloned().unwrap_or_else(|| Arc::new(Sight::Unseen(not_looked())))
     }
 
+    /// What is seen of each job that is shown.
+    pub(super) fn sights(&self) -> &BTreeMap<JobKey, Arc<Sight>> {
+        &self.sights
+    }
+
     /// What is seen of the task's own job.
     pub(super) fn own_sight(&self) -> Arc<Sight> {
         self.sight_of(&self.place.job)

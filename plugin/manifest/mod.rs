@@ -16,6 +16,7 @@
 //! from it. Names that point to other blocks are checked by `plan/`, which knows the graph.
 
 mod expression;
+mod guard;
 pub(crate) mod millis;
 mod output;
 mod path;
@@ -34,6 +35,7 @@ mod webhook;
 use std::collections::BTreeMap;
 
 pub use expression::Expression;
+pub use guard::Guard;
 pub use output::{ServicePart, Source};
 pub use path::TaskPath;
 pub use problem::{Problem, Problems};
@@ -43,8 +45,8 @@ pub use subject::{Probe, Service, Stored, Subject, Target};
 pub use template::{CONTEXT, Part, Reference, Template};
 pub use tree::{Hook, JobNode, Launch, Moment, Ready, Tree};
 pub use value::{
-    AtLeast, HealthSource, OnBlocked, OnFailure, OnHookFailure, OnTimeout, Provider, Retain, Scope, Until,
-    Verb,
+    AtLeast, HealthSource, OnBlocked, OnFailure, OnHookFailure, OnLoss, OnTimeout, Provider, Retain, Scope,
+    Until, Verb,
 };
 pub use wait::Wait;
 pub use webhook::Webhook;
@@ -60,6 +62,11 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Whether it is a guard: its waits must stay so.
+    pub fn is_guard(&self) -> bool {
+        self.tree.is_none() && self.waits.values().any(|wait| wait.guard.is_some())
+    }
+
     /// Reads the body of `config {}` as Nomad sends it: msgpack, made after [`schema::MANIFEST`].
     ///
     /// Where there are problems, the manifest holds defaults in the places that could not be read. It is then only

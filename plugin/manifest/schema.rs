@@ -153,6 +153,19 @@ const WAIT: Body = Body {
         text("on_timeout", "fail or continue"),
         text("on_blocked", "wait or fail, while Nomad finds no room for the job"),
         attribute("depends_on", Kind::TextList, "other waits that must hold before this one is looked at"),
+        text(
+            "on_loss",
+            "report, signal, restart or hold: makes the task a guard, which does this when the wait is lost",
+        ),
+        text("grace", "of a guard: how long the loss must last; 10s if absent"),
+        text("signal", "of a guard: the signal that is sent; SIGHUP if absent"),
+        attribute(
+            "tasks",
+            Kind::TextList,
+            "of a guard: the tasks that are signalled; all main tasks if absent",
+        ),
+        attribute("max_actions", Kind::Number, "of a guard: how often it acts in each period; 3 if absent"),
+        text("period", "of a guard: see max_actions; 10m if absent"),
     ],
     blocks: &[],
 };

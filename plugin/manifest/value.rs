@@ -126,6 +126,20 @@ words!(
 );
 
 words!(
+    /// What a guard does when something is lost.
+    OnLoss {
+        /// Says so, and no more.
+        Report = "report",
+        /// Sends a signal to tasks of the allocation.
+        Signal = "signal",
+        /// Restarts the running tasks of the allocation.
+        Restart = "restart",
+        /// Restarts the allocation with all its tasks, so that its gate holds it.
+        Hold = "hold",
+    }
+);
+
+words!(
     /// What happens to the rest of a tree when one of its nodes fails.
     OnFailure {
         /// Nothing new is begun; what is under way is let end; then the run fails.

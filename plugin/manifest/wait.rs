@@ -4,7 +4,7 @@ use std::{ops::Not, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{AtLeast, OnBlocked, OnTimeout, Subject, Until};
+use super::{AtLeast, Guard, OnBlocked, OnTimeout, Subject, Until};
 use crate::cluster::{Place, Question};
 
 /// Something that must be so before the gate opens.
@@ -34,6 +34,9 @@ pub struct Wait {
     /// Whether what does not exist, or has failed for good, holds nothing back.
     #[serde(default, skip_serializing_if = "Not::not")]
     pub optional: bool,
+    /// What a guard does when it is lost; `None` in a gate or a tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Guard>,
 }
 
 impl Wait {
@@ -53,6 +56,7 @@ impl Wait {
             depends_on: Vec::new(),
             stable_for: Duration::ZERO,
             optional: false,
+            guard: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{JobStub, Variable, VariableStub, wire};
+use super::{JobStub, Variable, VariableStub, gates::gates, wire};
 use crate::cluster::{
     AllocStatus, Allocation, Check, CheckStatus, Deployment, DeploymentGroup, DeploymentStatus, Evaluation,
     EvaluationStatus, Group, Job, JobKey, JobType, JobVersion, Lifecycle, LifecycleHook, LockId, Marks,
@@ -64,7 +64,9 @@ impl From<wire::Job> for Job {
             wire::JobType::System => JobType::System,
             wire::JobType::Sysbatch => JobType::Sysbatch,
         };
+        let gates = job.task_groups.iter().flat_map(|group| gates(&job.namespace, group)).collect();
         Self {
+            gates,
             key: JobKey::new(job.namespace, job.id),
             kind,
             version: JobVersion(job.version),

@@ -130,6 +130,8 @@ pub enum Capability {
     DispatchJob,
     /// `read-logs`: to read what tasks have written.
     ReadLogs,
+    /// `alloc-lifecycle`: to restart and signal what is placed.
+    AllocLifecycle,
     /// `list`, `read`, `write` and `destroy` on dtree's own variables: to keep what outlives a run.
     Variables,
 }
@@ -153,6 +155,7 @@ impl Capability {
             Self::SubmitJob => Some("submit-job"),
             Self::DispatchJob => Some("dispatch-job"),
             Self::ReadLogs => Some("read-logs"),
+            Self::AllocLifecycle => Some("alloc-lifecycle"),
         }
     }
 
@@ -163,6 +166,7 @@ impl Capability {
             Self::SubmitJob => "tree-submit",
             Self::DispatchJob => "tree-dispatch",
             Self::ReadLogs => "tree-logs",
+            Self::AllocLifecycle => "guard-act",
             Self::Variables => "tree-variables",
         }
     }

@@ -24,6 +24,8 @@ mod endpoint;
 mod error;
 #[cfg(test)]
 pub(crate) mod fake;
+mod gates;
+mod lifecycle;
 mod query;
 mod services;
 mod stream;

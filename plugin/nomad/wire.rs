@@ -111,9 +111,24 @@ pub(super) struct Group {
 pub(super) struct Task {
     pub(super) name: String,
     #[serde(default)]
+    pub(super) driver: String,
+    #[serde(default)]
+    pub(super) config: Option<TaskConfig>,
+    #[serde(default)]
     pub(super) lifecycle: Option<Lifecycle>,
     #[serde(default, deserialize_with = "nullable")]
     pub(super) services: Vec<Service>,
+}
+
+/// What of a task's configuration tells whom it waits for, if its driver is ours.
+#[derive(Debug, Deserialize)]
+pub(super) struct TaskConfig {
+    #[serde(default)]
+    pub(super) wait: Option<serde_json::Value>,
+    #[serde(default)]
+    pub(super) job: Option<IgnoredAny>,
+    #[serde(default)]
+    pub(super) hook: Option<IgnoredAny>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -124,7 +139,7 @@ pub(super) struct Lifecycle {
     pub(super) sidecar: bool,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum LifecycleHook {
     Prestart,
@@ -424,6 +439,21 @@ pub(super) struct Parse<'a> {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Validate<'a> {
     pub(super) job: &'a serde_json::Value,
+}
+
+/// The body that signals a task.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Signal<'a> {
+    pub(super) task: &'a str,
+    pub(super) signal: &'a str,
+}
+
+/// The body that restarts an allocation.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Restart {
+    pub(super) all_tasks: bool,
 }
 
 /// The body that registers a job.

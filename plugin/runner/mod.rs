@@ -23,6 +23,7 @@ mod journal;
 mod lease;
 mod memory;
 mod outlook;
+mod patrol;
 mod stops;
 mod webhook;
 
@@ -48,6 +49,7 @@ pub use self::{
     errand::Errand,
     journal::Error as MemoryError,
     outlook::{Checker, Outlook, OwnChecks, Seen},
+    patrol::Patrol,
 };
 use crate::{
     cluster::{Answer, Blindness, Place, Question, Told, Unseen},
@@ -67,8 +69,17 @@ pub struct Order {
     pub place: Place,
     /// The instant at which each step's time is over: [`crate::engine::deadlines`], made when the task first started.
     pub deadlines: BTreeMap<String, Time>,
-    /// What it takes to run a tree; `None` for a gate.
-    pub errand: Option<Box<Errand>>,
+    /// What it takes to run a tree or a guard; `None` for a gate.
+    pub equipment: Option<Equipment>,
+}
+
+/// What a run needs beyond looking and telling.
+#[derive(Debug)]
+pub enum Equipment {
+    /// That of a tree.
+    Errand(Box<Errand>),
+    /// That of a guard.
+    Patrol(Box<Patrol>),
 }
 
 /// Where a run tells its user what goes on.
@@ -179,11 +190,12 @@ pub fn start(
     stop: CancellationToken,
 ) -> Running {
     let clock = Clock::start();
-    let Order { plan, place, deadlines, errand } = order;
+    let Order { plan, place, deadlines, mut equipment } = order;
     let span = info_span!("task", alloc_id = %place.alloc, task = %place.task);
-    let engine = match &errand {
+    let engine = match &mut equipment {
         None => Engine::gate(plan, place, &deadlines, clock.now()),
-        Some(errand) => Engine::tree(plan, place, errand.tree().clone(), clock.now()),
+        Some(Equipment::Errand(errand)) => Engine::tree(plan, place, errand.tree().clone(), clock.now()),
+        Some(Equipment::Patrol(patrol)) => Engine::guard(plan, place, patrol.past(), clock.now()),
     };
     let engine = Arc::new(Mutex::new(engine));
     let commands = Arc::new(Commands::default());
@@ -195,7 +207,7 @@ pub fn start(
         commands: Arc::clone(&commands),
         checker: Some(checker),
         checks: None,
-        errand,
+        equipment,
         clock,
         tasks: tasks.clone(),
         stop,
@@ -241,7 +253,7 @@ struct Run<O, C> {
     /// Until it is needed.
     checker: Option<C>,
     checks: Option<Box<Checks>>,
-    errand: Option<Box<Errand>>,
+    equipment: Option<Equipment>,
     clock: Clock,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -272,7 +284,7 @@ impl<O: Outlook, C: Checker> Run<O, C> {
             }
             if let Some(ending) = ending {
                 // In boxes of their own, here and below: a gate has none of this, and its run is to stay small.
-                if self.errand.is_some() {
+                if self.equipment.is_some() {
                     Box::pin(self.wind_up(&ending)).await;
                 }
                 return Some(ending);
@@ -280,7 +292,10 @@ impl<O: Outlook, C: Checker> Run<O, C> {
             self.carry_out();
 
             let timeout = timeout.map(|at| self.clock.instant(at));
-            let retry_at = self.errand.as_ref().and_then(|errand| errand.retry_at());
+            let retry_at = match &self.equipment {
+                Some(Equipment::Errand(errand)) => errand.retry_at(),
+                Some(Equipment::Patrol(_)) | None => None,
+            };
             event = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return None,
@@ -308,7 +323,7 @@ impl<O: Outlook, C: Checker> Run<O, C> {
                 Some((question, told)) = next_checks(&mut self.checks) => {
                     Some(Event::Told(question, Arc::new(told)))
                 }
-                event = next_done(&mut self.errand, &self.stop) => event,
+                event = next_done(&mut self.equipment, &self.stop) => event,
                 () = sleep_until(retry_at.unwrap_or_else(|| self.clock.instant(now))), if retry_at.is_some() => None,
                 () = sleep_until(timeout.unwrap_or_else(|| self.clock.instant(now))), if timeout.is_some() => Some(Event::Tick),
                 else => return None,
@@ -333,16 +348,22 @@ impl<O: Outlook, C: Checker> Run<O, C> {
                     info!(ending = ?outcome, "run ended");
                     ending = Some(outcome);
                 }
+                // Nothing that a gate or a guard looks at waits for anything to be remembered.
+                Action::Watch(jobs) if !matches!(self.equipment, Some(Equipment::Errand(_))) => {
+                    self.outlook.also(jobs);
+                }
                 Action::Lead
                 | Action::Remember(_)
                 | Action::Prepare
                 | Action::Watch(_)
+                | Action::Keep(_)
+                | Action::Do(..)
                 | Action::Act(..)
-                | Action::Notify(_) => {
-                    if let Some(errand) = &mut self.errand {
-                        errand.add(action);
-                    }
-                }
+                | Action::Notify(_) => match &mut self.equipment {
+                    Some(Equipment::Errand(errand)) => errand.add(action),
+                    Some(Equipment::Patrol(patrol)) => patrol.add(action),
+                    None => {}
+                },
             }
         }
         ending
@@ -367,7 +388,11 @@ impl<O: Outlook, C: Checker> Run<O, C> {
 
     /// Does what is to be done, once what must be remembered is written down.
     fn carry_out(&mut self) {
-        let Some(errand) = &mut self.errand else { return };
+        let errand = match &mut self.equipment {
+            Some(Equipment::Errand(errand)) => errand,
+            Some(Equipment::Patrol(patrol)) => return patrol.flush(),
+            None => return,
+        };
         for action in errand.flush() {
             match action {
                 Action::Lead => errand.lead(),
@@ -375,6 +400,8 @@ impl<O: Outlook, C: Checker> Run<O, C> {
                 Action::Watch(jobs) => self.outlook.also(jobs),
                 Action::Act(name, act) => errand.act(name, act),
                 Action::Remember(_)
+                | Action::Keep(_)
+                | Action::Do(..)
                 | Action::Ask(_)
                 | Action::Announce(_)
                 | Action::Log(_)
@@ -386,7 +413,7 @@ impl<O: Outlook, C: Checker> Run<O, C> {
 
     /// Writes down how it ended, and has those told who want to know.
     async fn wind_up(&mut self, ending: &Ending) {
-        let Some(errand) = &mut self.errand else { return };
+        let Some(Equipment::Errand(errand)) = &mut self.equipment else { return };
         for action in errand.close(ending).await {
             let Action::Notify(notice) = action else { continue };
             let body = webhook::body(&notice);
@@ -410,9 +437,10 @@ fn locked(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
     engine.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn next_done(errand: &mut Option<Box<Errand>>, stop: &CancellationToken) -> Option<Event> {
-    match errand {
-        Some(errand) => Box::pin(errand.next(stop)).await,
+async fn next_done(equipment: &mut Option<Equipment>, stop: &CancellationToken) -> Option<Event> {
+    match equipment {
+        Some(Equipment::Patrol(patrol)) => Box::pin(patrol.next()).await,
+        Some(Equipment::Errand(errand)) => Box::pin(errand.next(stop)).await,
         None => std::future::pending().await,
     }
 }

@@ -43,7 +43,9 @@ fn branch<'a>(status: &'a Status, node: &'a NodeStatus, above: &mut Vec<&'a str>
 fn ends(node: &NodeStatus) -> &'static str {
     match node.on_timeout {
         "continue" => "goes on without it",
-        _ => "gives up",
+        "fail" => "gives up",
+        // What a guard does.
+        word => word,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Health, job type by job type: what Nomad was seen to show, and what it means.
 
 mod answers;
+mod circle;
 mod ends;
 mod narrow;
 mod own;

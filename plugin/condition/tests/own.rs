@@ -189,7 +189,7 @@ fn a_gate_holds_only_as_a_prestart_task_that_is_no_sidecar() {
         ("task gone", stands(gate_is(None).but_group(|group| group.tasks.clear()), 5)),
     ]), @r#"
     prestart                           good
-    sidecar                            misplaced: task `gate` is a sidecar, and Nomad holds nothing back for it; write `lifecycle { hook = "prestart" sidecar = false }` into it, each attribute on a line of its own
+    sidecar                            misplaced: task `gate` is a sidecar, and Nomad holds nothing back for it; write `lifecycle { hook = "prestart" sidecar = false }` into it, each attribute on a line of its own; to keep watch beside the main tasks, give its waits an `on_loss`
     main task                          misplaced: task `gate` is a main task, and Nomad holds nothing back for it; write `lifecycle { hook = "prestart" sidecar = false }` into it, each attribute on a line of its own
     poststart                          misplaced: task `gate` is a poststart task, and Nomad holds nothing back for it; write `lifecycle { hook = "prestart" sidecar = false }` into it, each attribute on a line of its own
     poststop                           misplaced: task `gate` is a poststop task, and Nomad holds nothing back for it; write `lifecycle { hook = "prestart" sidecar = false }` into it, each attribute on a line of its own

@@ -1,5 +1,8 @@
 //! Runs of gates on simulated time.
 
+mod circles;
+mod guard_properties;
+mod guards;
 mod once_properties;
 mod properties;
 mod recovery;
@@ -50,6 +53,8 @@ struct Simulation {
     began: Time,
     now: Time,
     lines: Vec<String>,
+    /// What a guard must not forget.
+    kept: Keepsake,
 }
 
 impl Simulation {
@@ -63,7 +68,7 @@ impl Simulation {
         let plan = plan(waits);
         let deadlines = deadlines(&plan, now);
         let engine = Engine::gate(plan, place(), &deadlines, now);
-        let mut run = Self { engine, began: now, now, lines: Vec::new() };
+        let mut run = Self { engine, began: now, now, lines: Vec::new(), kept: Keepsake::default() };
         run.happens("the run begins", Event::Started);
         run.sees("shop", own);
         run
@@ -78,10 +83,16 @@ impl Simulation {
                 Action::Announce(message) => format!("    event   {message}"),
                 Action::Log(line) => format!("    log     {line}"),
                 Action::Ask(questions) => format!("    ask     {questions:?}"),
+                Action::Watch(jobs) => format!("    watch   {jobs:?}"),
+                Action::Keep(kept) => {
+                    let line = format!("    keep    {}", serde_json::to_string(&kept).unwrap());
+                    self.kept = kept;
+                    line
+                }
+                Action::Do(name, deed) => format!("    do      {}: {deed:?}", name.trim_matches('\0')),
                 Action::Lead
                 | Action::Remember(_)
                 | Action::Prepare
-                | Action::Watch(_)
                 | Action::Act(..)
                 | Action::Notify(_) => {
                     panic!("a gate does nothing: {action:?}")

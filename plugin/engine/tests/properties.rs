@@ -121,6 +121,8 @@ proptest! {
                     | Action::Prepare
                     | Action::Watch(_)
                     | Action::Act(..)
+                | Action::Keep(_)
+                | Action::Do(..)
                     | Action::Notify(_) => {
                         prop_assert!(false, "a gate does nothing: {:?}", action);
                     }

@@ -384,8 +384,8 @@ fn a_misplaced_gate_is_refused() {
     0s: the run begins
         log     postgres: gated: looking at Nomad
     0s: shop is seen
-        log     this gate would hold nothing back: task `gate` is a sidecar, and Nomad holds nothing back for it; write `lifecycle { hook = "prestart" sidecar = false }` into it, each attribute on a line of its own
-        event   this gate would hold nothing back: task `gate` is a sidecar, and Nomad holds nothing back for it; write `lifecycle { hook = "prestart" sidecar = false }` into it, each attribute on a line of its own
+        log     this gate would hold nothing back: task `gate` is a sidecar, and Nomad holds nothing back for it; write `lifecycle { hook = "prestart" sidecar = false }` into it, each attribute on a line of its own; to keep watch beside the main tasks, give its waits an `on_loss`
+        event   this gate would hold nothing back: task `gate` is a sidecar, and Nomad holds nothing back for it; write `lifecycle { hook = "prestart" sidecar = false }` into it, each attribute on a line of its own; to keep watch beside the main tasks, give its waits an `on_loss`
         finish  failed
     "#);
     let mut flipped = Simulation::gate_that_sees(&json!({"postgres": {}}), sidecar(false));

@@ -1,6 +1,7 @@
 //! The blocks as they arrive: every attribute optional and untyped. Each block's `check` turns it into typed values.
 
 mod block;
+mod guard;
 mod hook;
 mod job;
 mod stop;
@@ -133,6 +134,7 @@ impl Manifest {
             let webhook = webhook.check(Block::new(format!("webhook {label:?}"), problems));
             tree.webhooks.insert(label, webhook);
         }
+        guard::one_kind(&waits, is_tree, problems);
         super::Manifest { waits, tree: is_tree.then(|| Box::new(tree)) }
     }
 }

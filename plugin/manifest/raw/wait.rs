@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::{
     block::{Block, Number},
+    guard::Given,
     subject::{self, Kind},
 };
 use crate::manifest::{
@@ -49,6 +50,12 @@ pub(super) struct Wait {
     on_timeout: Option<String>,
     on_blocked: Option<String>,
     depends_on: Option<Vec<String>>,
+    on_loss: Option<String>,
+    grace: Option<String>,
+    signal: Option<String>,
+    tasks: Option<Vec<String>>,
+    max_actions: Option<Number>,
+    period: Option<String>,
 }
 
 impl Wait {
@@ -102,7 +109,12 @@ impl Wait {
 
     /// The block with typed values; what is wrong with it is added to `problems`. `part_of` is the wait whose `when` names
     /// it.
-    pub(super) fn check(self, label: &str, part_of: Option<&str>, problems: &mut Problems) -> manifest::Wait {
+    pub(super) fn check(
+        mut self,
+        label: &str,
+        part_of: Option<&str>,
+        problems: &mut Problems,
+    ) -> manifest::Wait {
         let mut block = Block::new(format!("wait {label:?}"), problems);
         let kinds = self.kinds();
         subject::check(&kinds, &self.particular(), &mut block);
@@ -122,7 +134,7 @@ impl Wait {
             block.word("on_blocked", self.on_blocked.clone(), OnBlocked::WORDS, OnBlocked::from_word);
         let stable_for = block.duration("stable_for", self.stable_for.clone()).unwrap_or_default();
         let limit = timeout.unwrap_or(manifest::Wait::DEFAULT_TIMEOUT);
-        if stable_for >= limit && part_of.is_none() {
+        if stable_for >= limit && part_of.is_none() && self.on_loss.is_none() {
             block.problem(format!(
                 "stable_for = {} and timeout = {} contradict each other: its time would be over before it was so for so long",
                 humantime::format_duration(stable_for),
@@ -134,7 +146,31 @@ impl Wait {
             block.apart(&[("optional", true)], "until = \"absent\"", "what is optional may be absent");
         }
         let usual_end = if optional { OnTimeout::Continue } else { OnTimeout::Fail };
-        let any_version = self.any_version.unwrap_or(false);
+        let of_gates = [
+            ("timeout", self.timeout.is_some()),
+            ("on_timeout", self.on_timeout.is_some()),
+            ("on_blocked", self.on_blocked.is_some()),
+            ("optional", optional),
+        ];
+        let guard = Given {
+            on_loss: self.on_loss.take(),
+            grace: self.grace.take(),
+            signal: self.signal.take(),
+            tasks: self.tasks.take(),
+            max_actions: self.max_actions.take(),
+            period: self.period.take(),
+        }
+        .check(&mut block, &of_gates);
+        if guard.is_some() {
+            block.apart(
+                &[("approval", kind == Kind::Approval)],
+                "on_loss",
+                "what was approved cannot be lost",
+            );
+        }
+        let has_meta = self.meta.as_ref().is_some_and(|meta| !meta.is_empty());
+        // What is being updated is not lost while enough of it is up.
+        let any_version = self.any_version.unwrap_or_else(|| guard.is_some() && !has_meta);
         let depends_on = self.depends_on.clone().unwrap_or_default();
         manifest::Wait {
             until,
@@ -144,6 +180,7 @@ impl Wait {
             on_timeout: on_timeout.unwrap_or(usual_end),
             on_blocked: on_blocked.unwrap_or(OnBlocked::Wait),
             depends_on,
+            guard,
             stable_for,
             optional,
             subject: match kind {
@@ -164,6 +201,7 @@ impl Wait {
             ("timeout", self.timeout.is_some()),
             ("on_timeout", self.on_timeout.is_some()),
             ("optional", self.optional.unwrap_or(false)),
+            ("on_loss", self.on_loss.is_some()),
         ];
         for (attribute, _) in given.into_iter().filter(|(_, is_given)| *is_given) {
             block.problem_with_help(

@@ -1,5 +1,6 @@
 //! What users can write, and what they are told when it is wrong.
 
+mod guard;
 mod paths;
 mod stop;
 mod subjects;
@@ -51,6 +52,7 @@ fn a_bare_wait_is_for_the_job_of_its_label_for_five_minutes() {
         depends_on: Vec::new(),
         stable_for: Duration::ZERO,
         optional: false,
+        guard: None,
     };
     assert_eq!(wait, expected);
 }
@@ -73,6 +75,7 @@ fn every_attribute_arrives() {
         depends_on: vec!["net".to_owned()],
         stable_for: Duration::from_secs(10),
         optional: true,
+        guard: None,
     };
     assert_eq!(wait, expected);
     let wait = only_wait(&json!({"wait": {"ready": {"task": "proxy", "until": "running"}}}));
@@ -161,7 +164,7 @@ fn nothing_to_do_is_a_problem() {
 #[test]
 fn unknown_keys_and_garbage_are_problems() {
     assert_snapshot!(problems(&json!({"wiat": {}})), @"config: cannot be read: unknown field `wiat`, expected one of `wait`, `job`, `hook`, `after_success`, `after_failure`, `webhook`, `verb`, `stop`, `on_failure`, `max_parallel`, `timeout`, `context`");
-    assert_snapshot!(problems(&json!({"wait": {"a": {"untill": "healthy"}}})), @"config: cannot be read: unknown field `untill`, expected one of `job`, `namespace`, `group`, `meta`, `scope`, `source`, `task`, `service`, `provider`, `tags`, `tcp`, `http`, `status`, `contains`, `dns`, `interval`, `variable`, `key`, `consul_key`, `equals`, `approval`, `when`, `until`, `at_least`, `any_version`, `stable_for`, `optional`, `timeout`, `on_timeout`, `on_blocked`, `depends_on`");
+    assert_snapshot!(problems(&json!({"wait": {"a": {"untill": "healthy"}}})), @"config: cannot be read: unknown field `untill`, expected one of `job`, `namespace`, `group`, `meta`, `scope`, `source`, `task`, `service`, `provider`, `tags`, `tcp`, `http`, `status`, `contains`, `dns`, `interval`, `variable`, `key`, `consul_key`, `equals`, `approval`, `when`, `until`, `at_least`, `any_version`, `stable_for`, `optional`, `timeout`, `on_timeout`, `on_blocked`, `depends_on`, `on_loss`, `grace`, `signal`, `tasks`, `max_actions`, `period`");
     assert_snapshot!(problems(&json!({"wait": {"a": {"until": 5}}})), @"config: cannot be read: invalid type: integer `5`, expected a string");
     assert_snapshot!(Manifest::from_msgpack(&[]).1, @"config: cannot be read: IO error while reading marker: failed to fill whole buffer");
     assert_snapshot!(Manifest::from_msgpack(&[0xc1, 0xff]).1, @"config: cannot be read: wrong msgpack marker Reserved");

@@ -303,3 +303,56 @@ fn checks_are_told_apart_by_whom_they_are_for() {
     job["Type"] = json!("batch");
     assert_eq!(group(&job).update, None, "batch jobs have no deployments");
 }
+
+#[test]
+fn what_a_jobs_gates_wait_for_for_certain_is_read_from_its_spec() {
+    let mut job = fake::job("shop", "web");
+    job["Version"] = json!(0);
+    for index in ["CreateIndex", "ModifyIndex", "JobModifyIndex"] {
+        job[index] = json!(5);
+    }
+    let gate = |lifecycle: serde_json::Value, config: serde_json::Value| json!({ "Name": "gate", "Driver": "dtree", "Lifecycle": lifecycle, "Config": config });
+    let prestart = || json!({ "Hook": "prestart", "Sidecar": false });
+    let mut read = |task: serde_json::Value| {
+        job["TaskGroups"][0]["Tasks"] = json!([task]);
+        let job: crate::cluster::Job =
+            serde_json::from_value::<crate::nomad::wire::Job>(job.clone()).unwrap().into();
+        let told = job.gates.iter().flat_map(|gate| &gate.needs).map(|awaited| {
+            let group = awaited.group.as_ref().map_or_else(String::new, |group| format!(" {group}"));
+            format!("{}{group}", awaited.job)
+        });
+        told.collect::<Vec<_>>().join(", ")
+    };
+    // As Nomad keeps what was written in HCL, and as its API takes it.
+    let list =
+        json!({ "wait": [{ "db": [{}] }, { "x": [{ "job": "cache", "namespace": "data", "group": "g" }] }] });
+    assert_eq!(read(gate(prestart(), list.clone())), "shop/db, data/cache g");
+    assert_eq!(read(gate(prestart(), json!({ "wait": { "db": { "until": "running" } } }))), "shop/db");
+    assert_eq!(read(gate(json!({ "Hook": "prestart", "Sidecar": true }), list.clone())), "");
+    assert_eq!(read(gate(json!({ "Hook": "poststart", "Sidecar": false }), list.clone())), "");
+    assert_eq!(read(gate(json!(null), list)), "");
+    // What something else may satisfy as well, or what is no job.
+    let others = json!([
+        { "until": "absent" }, { "until": "failed" }, { "on_timeout": "continue" }, { "any_version": true },
+        { "at_least": "1" }, { "task": "proxy" }, { "service": "db" }, { "tcp": "db:5432" },
+        { "optional": true }, { "of_a_later_dtree": "x" },
+    ]);
+    for block in others.as_array().unwrap() {
+        assert_eq!(read(gate(prestart(), json!({ "wait": [{ "db": [block] }] }))), "", "{block}");
+    }
+    let either = json!({ "wait": [{ "db": [{}] }, { "cache": [{}] }, { "x": [{}] }, { "any": [{ "when": "db || cache" }] }] });
+    assert_eq!(read(gate(prestart(), either)), "shop/x");
+    let tree = json!({ "wait": [{ "db": [{}] }], "job": [{ "web": [{}] }] });
+    assert_eq!(read(gate(prestart(), tree)), "");
+    for garbage in [
+        json!(null),
+        json!({}),
+        json!({ "wait": 7 }),
+        json!({ "wait": [["db"]] }),
+        json!({ "wait": [{ "db": 7 }] }),
+    ] {
+        assert_eq!(read(gate(prestart(), garbage)), "");
+    }
+    let foreign = json!({ "Name": "gate", "Driver": "docker", "Lifecycle": prestart(), "Config": { "wait": { "db": {} } } });
+    assert_eq!(read(foreign), "");
+}

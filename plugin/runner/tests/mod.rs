@@ -119,7 +119,7 @@ fn begin(waits: &Value, checks: Vec<Check>) -> Bench {
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let (notebook, looks) = (Arc::new(Notebook::default()), Arc::new(Mutex::new(0)));
     let running = start(
-        Order { plan, place: place(), deadlines, errand: None },
+        Order { plan, place: place(), deadlines, equipment: None },
         Window { sights, looks: Arc::clone(&looks) },
         Steady(checks),
         Arc::clone(&notebook) as Arc<dyn Notices>,

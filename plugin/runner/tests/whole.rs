@@ -34,7 +34,7 @@ impl Stage {
         let outlook = self.watch.subscribe(viewer(&self.fake, &place), plan.subjects(&place));
         let deadlines = engine::deadlines(&plan, wall_clock());
         let notebook = Arc::new(Notebook::default());
-        let order = Order { plan, place, deadlines, errand: None };
+        let order = Order { plan, place, deadlines, equipment: None };
         let notices = Arc::clone(&notebook) as Arc<dyn Notices>;
         let running =
             start(order, outlook, Steady(Vec::new()), notices, &self.tasks, CancellationToken::new());

@@ -20,6 +20,7 @@ fn job(create: u64, modify: u64, version: u64) -> Job {
         dispatch_meta: Vec::new(),
         meta: BTreeMap::new(),
         marks: None,
+        gates: Vec::new(),
         groups: BTreeMap::new(),
     }
 }

@@ -102,6 +102,7 @@ impl Simulation {
                     Action::Announce(message) => self.lines.push(format!("    event   {message}")),
                     Action::Log(line) => self.lines.push(format!("    log     {line}")),
                     Action::Ask(questions) => self.lines.push(format!("    ask     {questions:?}")),
+                    Action::Keep(_) | Action::Do(..) => panic!("only a guard does this"),
                     Action::Remember(entry) => self.remembered.push(entry),
                     Action::Lead => {
                         let lead = Lead { entries: self.remembered.clone(), note: None };
