@@ -29,13 +29,16 @@
 pub mod beneath;
 pub mod cluster;
 pub mod condition;
+pub mod consul;
 pub mod driver;
 pub mod engine;
 pub mod goplugin;
+pub mod http;
 pub mod jobspec;
 pub mod manifest;
 pub mod nomad;
 pub mod plan;
+pub mod probe;
 pub mod record;
 pub mod runner;
 pub mod show;

@@ -148,11 +148,11 @@ impl Tasks {
             events: Arc::clone(&self.events),
             log: Mutex::new(LogFile::new(PathBuf::from(&config.alloc_dir), config.name.clone())),
         };
-        let subscription = self.views.watch().subscribe(viewer.clone(), plan.subjects(&place));
+        let senses = self.views.senses(&viewer, plan.subjects(&place));
         let checker = OwnChecks { viewer, alloc: place.alloc.clone() };
         let order = Order { plan, place, deadlines, errand };
         let running =
-            runner::start(order, subscription, checker, Arc::new(notices), &self.tracker, self.stop.clone());
+            runner::start(order, senses, checker, Arc::new(notices), &self.tracker, self.stop.clone());
         let task = Task::new(id.clone(), config.name.clone(), running);
         tasks.insert(id, task);
         Ok(true)

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use crate::{
     cluster::{AllocId, Check, JobKey, Question, Sight, Told},
     nomad,
+    probe::Asking,
     watch::{Subscription, Viewer},
 };
 
@@ -32,19 +33,35 @@ pub trait Outlook: Send + 'static {
     fn look_again(&self);
 }
 
-impl Outlook for Subscription {
+/// The shared view, and whoever answers questions.
+#[derive(Debug)]
+pub struct Senses {
+    /// Where jobs are seen.
+    pub watch: Subscription,
+    /// Where questions are answered.
+    pub probe: Asking,
+}
+
+impl Outlook for Senses {
     async fn next(&mut self) -> Option<Seen> {
-        Self::next(self).await.map(|(job, sight)| Seen::Job(job, sight))
+        // They end together, with the process.
+        tokio::select! {
+            seen = self.watch.next() => seen.map(|(job, sight)| Seen::Job(job, sight)),
+            told = self.probe.next() => told.map(|(question, told)| Seen::Told(question, told)),
+        }
     }
 
-    fn ask(&self, _questions: BTreeSet<Question>) {}
-
     fn also(&self, jobs: BTreeSet<JobKey>) {
-        Self::also(self, jobs);
+        self.watch.also(jobs);
+    }
+
+    fn ask(&self, questions: BTreeSet<Question>) {
+        self.probe.ask(questions);
     }
 
     fn look_again(&self) {
-        Self::look_again(self);
+        self.watch.look_again();
+        self.probe.look_again();
     }
 }
 

@@ -16,7 +16,8 @@ use crate::{
         self,
         fake::{self, FakeNomad},
     },
-    watch::Viewer,
+    probe::Probe,
+    watch::{Viewer, Watch},
 };
 
 /// What the test shows, and how often it was asked to look again.
@@ -100,6 +101,12 @@ fn viewer(fake: &FakeNomad, place: &Place) -> Viewer {
         job: place.job.clone(),
         task: place.task.clone(),
     }
+}
+
+/// What is seen in `watch`, and answers to what is asked.
+fn senses(watch: &Watch, viewer: Viewer, subjects: BTreeSet<JobKey>) -> Senses {
+    let probe = Probe::new(None, CancellationToken::new());
+    Senses { watch: watch.subscribe(viewer.clone(), subjects), probe: probe.asking(viewer) }
 }
 
 /// A version of a job becomes healthy in this allocation.
