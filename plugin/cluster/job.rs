@@ -30,6 +30,8 @@ pub struct Job {
     pub is_parameterized: bool,
     /// The keys of the meta that may be given when it is dispatched.
     pub dispatch_meta: Vec<String>,
+    /// Its meta, without those marks.
+    pub meta: BTreeMap<String, String>,
     /// The marks of the tree that submitted it; `None` if none did.
     pub marks: Option<Box<Marks>>,
     /// Its groups by name.

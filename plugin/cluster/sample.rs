@@ -33,6 +33,7 @@ pub(crate) fn job(id: &str, kind: JobType, count: u32) -> JobSight {
         is_periodic: false,
         is_parameterized: false,
         dispatch_meta: Vec::new(),
+        meta: BTreeMap::new(),
         marks: None,
         groups: [((if runs_on { "web" } else { "work" }).to_owned(), group)].into(),
     })

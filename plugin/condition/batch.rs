@@ -12,13 +12,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{Obstacle, Verdict, awaited_groups, clamp, counts, launches_only, main_tasks_run, trouble};
+use super::{
+    Obstacle, Verdict, awaited_groups, clamp, counts, is_here, launches_only, main_tasks_run, trouble,
+};
 use crate::{
     cluster::{AllocStatus, Allocation, ClientId, JobSight, JobType},
     manifest::{Until, Wait},
 };
 
-pub(super) fn judge(wait: &Wait, until: Until, sight: &JobSight) -> Verdict {
+pub(super) fn judge(here: Option<&ClientId>, wait: &Wait, until: Until, sight: &JobSight) -> Verdict {
     if let Some(registered) = launches_only(&sight.job) {
         return match (wait.until, sight.job.is_stopped) {
             (_, true) => Verdict::not_yet("is stopped"),
@@ -27,8 +29,11 @@ pub(super) fn judge(wait: &Wait, until: Until, sight: &JobSight) -> Verdict {
         };
     }
     let groups: Vec<Places<'_>> =
-        awaited_groups(wait, &sight.job).map(|group| Places::of(wait, sight, group)).collect();
-    let text = || describe(sight, until, &groups);
+        awaited_groups(wait, &sight.job).map(|group| Places::of(here, wait, sight, group)).collect();
+    let text = || {
+        let local = if here.is_some() { ", on this client" } else { "" };
+        format!("{}{local}", describe(sight, until, &groups))
+    };
     let failure = groups.iter().find(|places| places.cannot_complete()).and_then(Places::first_failed);
     match until {
         Until::Healthy => Verdict::not_yet(
@@ -94,13 +99,12 @@ struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    fn of(wait: &Wait, sight: &'a JobSight, group: &'a str) -> Self {
+    fn of(here: Option<&ClientId>, wait: &Wait, sight: &'a JobSight, group: &'a str) -> Self {
         let is_sysbatch = sight.job.kind == JobType::Sysbatch;
         let mut latest: BTreeMap<(&str, Option<&ClientId>), &Allocation> = BTreeMap::new();
-        let counted = sight
-            .allocations
-            .values()
-            .filter(|allocation| allocation.group == group && counts(wait, sight, allocation));
+        let counted = sight.allocations.values().filter(|allocation| {
+            allocation.group == group && is_here(here, allocation) && counts(wait, sight, allocation)
+        });
         for allocation in counted {
             let place = (allocation.name.as_str(), is_sysbatch.then_some(&allocation.client));
             let known = latest.entry(place).or_insert(allocation);

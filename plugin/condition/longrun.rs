@@ -14,13 +14,17 @@
 //!
 //! Nomad makes none with `max_parallel = 0` and for a system job's rollback. The same count answers there.
 
-use super::{Obstacle, Verdict, awaited_groups, clamp, counts, launches_only, main_tasks_run, trouble};
+use super::{
+    Obstacle, Verdict, awaited_groups, clamp, counts, is_here, launches_only, main_tasks_run, trouble,
+};
 use crate::{
-    cluster::{AllocStatus, Allocation, Deployment, DeploymentStatus, EvaluationStatus, JobSight, JobType},
-    manifest::{Subject, Until, Wait},
+    cluster::{
+        AllocStatus, Allocation, ClientId, Deployment, DeploymentStatus, EvaluationStatus, JobSight, JobType,
+    },
+    manifest::{Until, Wait},
 };
 
-pub(super) fn judge(wait: &Wait, until: Until, sight: &JobSight) -> Verdict {
+pub(super) fn judge(here: Option<&ClientId>, wait: &Wait, until: Until, sight: &JobSight) -> Verdict {
     let job = &sight.job;
     match until {
         Until::Complete => {
@@ -43,7 +47,7 @@ pub(super) fn judge(wait: &Wait, until: Until, sight: &JobSight) -> Verdict {
             if let Some(registered) = launches_only(job) {
                 return Verdict::Met(registered.to_owned());
             }
-            counted(wait, until, sight)
+            counted(here, wait, until, sight)
         }
     }
 }
@@ -79,7 +83,7 @@ fn failed_deployment(sight: &JobSight) -> Option<(&Deployment, Failure)> {
 }
 
 /// Counts allocations, group by group.
-fn counted(wait: &Wait, until: Until, sight: &JobSight) -> Verdict {
+fn counted(here: Option<&ClientId>, wait: &Wait, until: Until, sight: &JobSight) -> Verdict {
     let deployment = sight.current_deployment();
     if !wait.any_version
         && let Some(verdict) = deployment.and_then(|deployment| halted(wait, deployment))
@@ -87,20 +91,25 @@ fn counted(wait: &Wait, until: Until, sight: &JobSight) -> Verdict {
         return verdict;
     }
     let groups: Vec<Tally<'_>> =
-        awaited_groups(wait, &sight.job).map(|group| Tally::of(wait, until, sight, group)).collect();
+        awaited_groups(wait, &sight.job).map(|group| Tally::of(here, wait, until, sight, group)).collect();
     let is_enough = groups.iter().all(Tally::is_enough);
-    let is_partial = wait.at_least.is_some() || matches!(wait.subject, Subject::Job { group: Some(_), .. });
+    let is_partial = wait.at_least.is_some() || wait.subject.group().is_some() || here.is_some();
     let failure = if wait.any_version { None } else { failed_deployment(sight) };
     match failure {
         Some((_, failure)) if !(is_enough && is_partial) => {
             return match failure {
+                // Another client's part may have failed, and this one's may still come.
+                Failure::Final(why) if here.is_some() => Verdict::not_yet(why),
                 Failure::Final(why) => Verdict::Never(why),
                 Failure::RollingBack(why) => Verdict::not_yet(why),
             };
         }
         Some(_) | None => {}
     }
-    let text = describe(deployment, until, sight, &groups);
+    let mut text = describe(deployment, until, sight, &groups);
+    if here.is_some() {
+        text.push_str(", on this client");
+    }
     if is_enough { Verdict::Met(text) } else { Verdict::NotYet(Obstacle { text, is_blocked: false }) }
 }
 
@@ -125,10 +134,7 @@ fn halted(wait: &Wait, deployment: &Deployment) -> Option<Verdict> {
         | DeploymentStatus::Failed => {}
     }
     let canaries = deployment.groups.iter().find(|(name, group)| {
-        let is_awaited = match &wait.subject {
-            Subject::Job { group: Some(only), .. } => only == *name,
-            Subject::Job { group: None, .. } | Subject::Task { .. } => true,
-        };
+        let is_awaited = wait.subject.group().is_none_or(|only| only == *name);
         is_awaited && group.desired_canaries > 0 && !group.is_promoted
     });
     let (name, group) = canaries.filter(|_| deployment.status != DeploymentStatus::Failed)?;
@@ -151,9 +157,11 @@ struct Tally<'a> {
 }
 
 impl<'a> Tally<'a> {
-    fn of(wait: &Wait, until: Until, sight: &'a JobSight, group: &'a str) -> Self {
+    fn of(here: Option<&ClientId>, wait: &Wait, until: Until, sight: &'a JobSight, group: &'a str) -> Self {
         let of_group = || {
-            sight.allocations.values().filter(|allocation| allocation.group == group && allocation.is_wanted)
+            sight.allocations.values().filter(|allocation| {
+                allocation.group == group && allocation.is_wanted && is_here(here, allocation)
+            })
         };
         let good = of_group()
             .filter(|allocation| counts(wait, sight, allocation) && is_good(until, sight, allocation))
@@ -165,7 +173,7 @@ impl<'a> Tally<'a> {
         let count = sight.job.groups.get(group).map_or(0, |group| group.count);
         let (wanted, unsettled) = match sight.job.kind {
             JobType::System | JobType::Sysbatch => {
-                (system_wanted(sight, group, placed), system_unsettled(wait, sight, group))
+                (system_wanted(here, sight, group, placed), system_unsettled(here, wait, sight, group))
             }
             JobType::Service | JobType::Batch => (count, None),
         };
@@ -188,9 +196,10 @@ fn is_good(until: Until, sight: &JobSight, allocation: &Allocation) -> bool {
 
 /// How many allocations a system job is to have: as many as are wanted now; while it is being deployed at least as
 /// many as the deployment aims at; and at least one, since none says only that nothing was placed yet.
-fn system_wanted(sight: &JobSight, group: &str, placed: u32) -> u32 {
+fn system_wanted(here: Option<&ClientId>, sight: &JobSight, group: &str, placed: u32) -> u32 {
     let aimed = sight
         .current_deployment()
+        .filter(|_| here.is_none())
         .filter(|deployment| deployment.status == DeploymentStatus::Running)
         .and_then(|deployment| deployment.groups.get(group))
         .map_or(0, |group| group.desired_total);
@@ -199,12 +208,15 @@ fn system_wanted(sight: &JobSight, group: &str, placed: u32) -> u32 {
 
 /// A system job has no count, so its allocations mean something only when all of them are of the current version and
 /// the scheduler has nothing left to do.
-fn system_unsettled(wait: &Wait, sight: &JobSight, group: &str) -> Option<String> {
+fn system_unsettled(here: Option<&ClientId>, wait: &Wait, sight: &JobSight, group: &str) -> Option<String> {
     let outdated = sight
         .allocations
         .values()
         .filter(|allocation| {
-            allocation.group == group && allocation.is_wanted && !sight.is_of_current_version(allocation)
+            allocation.group == group
+                && allocation.is_wanted
+                && is_here(here, allocation)
+                && !sight.is_of_current_version(allocation)
         })
         .count();
     if outdated > 0 && !wait.any_version {
@@ -213,7 +225,7 @@ fn system_unsettled(wait: &Wait, sight: &JobSight, group: &str) -> Option<String
     sight
         .evaluations
         .values()
-        .any(|evaluation| evaluation.status == EvaluationStatus::Pending)
+        .any(|evaluation| here.is_none() && evaluation.status == EvaluationStatus::Pending)
         .then(|| "Nomad is still placing it".to_owned())
 }
 

@@ -4,6 +4,9 @@
 //!   Wait + Sight ──▶ judge ──┬─ a job that runs on ──▶ longrun   service, system
 //!                            ├─ a job that ends ─────▶ batch     batch, sysbatch
 //!                            └─ the own allocation ──▶ own_task
+//!
+//!   Service, Probe, Stored + what was answered ──▶ services, sockets, values
+//!   When + how its parts stand ──▶ when              a user's word ──▶ approval
 //! ```
 //!
 //! All rules about health live here and nowhere else (DESIGN 5; the facts about Nomad behind them are in the docs of
@@ -17,20 +20,30 @@
 //!   knows since when.
 //! * Nothing here knows the time.
 
+mod approval;
 mod batch;
 mod claim;
 mod longrun;
 mod own_task;
 mod placement;
 mod rollout;
+mod services;
+mod sockets;
+mod values;
+mod when;
 
+pub use approval::judge as judge_approval;
 pub use claim::{Change, Claim, claim, foreign, may_stop};
 pub use own_task::judge as judge_task;
 pub use placement::{Standing, standing};
 pub use rollout::{Attested, Rollout, rollout};
+pub use when::{Truth, judge as judge_when};
 
 use crate::{
-    cluster::{Allocation, EvaluationStatus, Job, JobId, JobSight, JobType, Sight, TaskPhase, Unseen},
+    cluster::{
+        Allocation, Answer, ClientId, EvaluationStatus, Job, JobId, JobSight, JobType, Sight, TaskPhase,
+        Told, Unseen,
+    },
     manifest::{Subject, Until, Wait},
 };
 
@@ -73,6 +86,16 @@ pub fn default_until(kind: JobType) -> Until {
 /// `was_seen` says whether the job has been seen since the wait began: one that vanished since was stopped, one
 /// that was never there may be a slip of the finger.
 pub fn judge(wait: &Wait, sight: &Sight, was_seen: bool) -> Verdict {
+    judge_at(None, wait, sight, was_seen)
+}
+
+/// The same for a task on the client `here`, which is known where only what is there counts.
+pub fn judge_at(here: Option<&ClientId>, wait: &Wait, sight: &Sight, was_seen: bool) -> Verdict {
+    let here = match (wait.subject.is_local(), here) {
+        (false, _) => None,
+        (true, None) => return Verdict::not_yet("on which client this task is, is not to be seen"),
+        (true, Some(here)) => Some(here),
+    };
     let sight = match sight {
         Sight::Unseen(unseen) => return blind(unseen),
         Sight::Absent { similar } => return absent(wait, similar.as_ref().map(JobId::as_str), was_seen),
@@ -94,11 +117,51 @@ pub fn judge(wait: &Wait, sight: &Sight, was_seen: bool) -> Verdict {
             groups.join(", ")
         ));
     }
+    if let Some(other) = another_release(wait, &sight.job) {
+        return Verdict::not_yet(other);
+    }
+    if let (Some(_), JobType::Service | JobType::Batch) = (here, sight.job.kind) {
+        return Verdict::not_yet(
+            "does not run on each client; scope = \"client\" is for system and sysbatch jobs",
+        );
+    }
     let verdict = match sight.job.kind {
-        JobType::Service | JobType::System => longrun::judge(wait, until, sight),
-        JobType::Batch | JobType::Sysbatch => batch::judge(wait, until, sight),
+        JobType::Service | JobType::System => longrun::judge(here, wait, until, sight),
+        JobType::Batch | JobType::Sysbatch => batch::judge(here, wait, until, sight),
     };
     with_placement_failure(verdict, sight)
+}
+
+/// Judges a wait on what is no job and no task, by what is answered to its question.
+pub fn judge_answer(wait: &Wait, told: Option<&Told>) -> Verdict {
+    let answer = match told {
+        None => return Verdict::not_yet("no answer yet"),
+        Some(Err(unseen)) => return blind(unseen),
+        Some(Ok(answer)) => answer,
+    };
+    match (&wait.subject, answer) {
+        (Subject::Service(service), Answer::Instances(instances)) => {
+            services::judge(service, wait.optional, instances)
+        }
+        (Subject::Stored(stored), Answer::Value(value)) => values::judge(stored, wait.optional, *value),
+        (Subject::Probe(probe), answer) => sockets::judge(probe, answer),
+        _ => Verdict::not_yet("was answered in another way than it was asked"),
+    }
+}
+
+/// What the job's version lacks of the meta that the wait asks for.
+fn another_release(wait: &Wait, job: &Job) -> Option<String> {
+    let Subject::Job { meta, .. } = &wait.subject else { return None };
+    let (key, wanted) = meta.iter().find(|(key, wanted)| job.meta.get(*key) != Some(wanted))?;
+    Some(match job.meta.get(key) {
+        Some(found) => format!("version {} has meta {key} = {found:?}, not {wanted:?}", job.version),
+        None => format!("version {} has no meta {key}; {wanted:?} is awaited", job.version),
+    })
+}
+
+/// Whether an allocation is where it counts.
+fn is_here(here: Option<&ClientId>, allocation: &Allocation) -> bool {
+    here.is_none_or(|here| allocation.client == *here)
 }
 
 /// Nothing can be seen: why, and what to do about it, in one line.
@@ -116,6 +179,7 @@ fn blind(unseen: &Unseen) -> Verdict {
 fn absent(wait: &Wait, similar: Option<&str>, was_seen: bool) -> Verdict {
     match wait.until {
         Some(Until::Absent) => Verdict::Met("no job has this ID".to_owned()),
+        _ if wait.optional => Verdict::Met("no job has this ID, and it is optional".to_owned()),
         Some(Until::Stopped) if was_seen => Verdict::Met("it was purged".to_owned()),
         Some(Until::Stopped) => Verdict::not_yet(format!(
             "no job has this ID{}; until = \"absent\" waits for that",
@@ -195,10 +259,7 @@ fn counts(wait: &Wait, sight: &JobSight, allocation: &Allocation) -> bool {
 
 /// The groups a wait is about, by name.
 fn awaited_groups<'a>(wait: &'a Wait, job: &'a Job) -> impl Iterator<Item = &'a str> {
-    let only = match &wait.subject {
-        Subject::Job { group, .. } => group.as_deref(),
-        Subject::Task { .. } => None,
-    };
+    let only = wait.subject.group();
     job.groups.keys().map(String::as_str).filter(move |name| only.is_none_or(|only| only == *name))
 }
 

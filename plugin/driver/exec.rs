@@ -41,6 +41,7 @@ usage: nomad alloc exec -task TASK ALLOC COMMAND
     why                    what holds it up, since when, until when, and what helps
     status                 all steps in columns
     open --reason TEXT     open a gate by hand; the reason is recorded
+    approve NAME           give the approval that the wait NAME waits for; --by TEXT says who gives it
 ";
 
 /// What a user can ask for.
@@ -51,6 +52,7 @@ enum Command {
     Status,
     Help,
     Open { reason: String },
+    Approve { name: String, by: Option<String> },
 }
 
 impl Command {
@@ -76,6 +78,13 @@ impl Command {
             ["open", ..] => {
                 Err("open needs a reason, in one word or in quotes: open --reason TEXT".to_owned())
             }
+            ["approve", name] if !name.starts_with('-') => {
+                Ok(Self::Approve { name: (*name).to_owned(), by: None })
+            }
+            ["approve", name, "--by" | "-by", by] if !name.starts_with('-') && !by.trim().is_empty() => {
+                Ok(Self::Approve { name: (*name).to_owned(), by: Some((*by).to_owned()) })
+            }
+            ["approve", ..] => Err("approve needs the name of one wait: approve NAME [--by TEXT]".to_owned()),
             [word @ ("tree" | "why" | "status" | "help"), ..] => Err(format!("{word} takes nothing else")),
             [word, ..] => Err(format!("{word:?} is no command of dtree, and it runs no others")),
             [] => Err("which command?".to_owned()),
@@ -91,6 +100,7 @@ pub(super) async fn answer(words: &[String], running: &Running) -> Answer {
         Ok(Command::Status) => Answer::good(show::status(&running.status())),
         Ok(Command::Help) => Answer::good(USAGE.to_owned()),
         Ok(Command::Open { reason }) => open(reason, running).await,
+        Ok(Command::Approve { name, by }) => approve(&name, by, running).await,
         Err(problem) => Answer::bad(format!("dtree: {problem}\n\n{USAGE}"), 2),
     }
 }
@@ -111,6 +121,23 @@ async fn open(reason: String, running: &Running) -> Answer {
         Ok(Ending::Done) => Answer::good("the gate is open\n".to_owned()),
         Ok(ending) => Answer::bad(format!("dtree: the gate ended before: {}\n", said(&ending)), 1),
         Err(_) => Answer::bad("dtree: the gate does not answer\n".to_owned(), 1),
+    }
+}
+
+async fn approve(name: &str, by: Option<String>, running: &Running) -> Answer {
+    if let Some(ending) = running.ending() {
+        return Answer::bad(format!("dtree: the run has ended already: {}\n", said(&ending)), 1);
+    }
+    match timeout(OPEN_LIMIT, running.approve(name, by)).await {
+        Ok(Ok(())) => Answer::good(format!("{name} is approved\n")),
+        Ok(Err(open)) if open.is_empty() => {
+            Answer::bad("dtree: nothing waits for an approval now\n".to_owned(), 1)
+        }
+        Ok(Err(open)) => Answer::bad(
+            format!("dtree: {name:?} does not wait for an approval now; these do: {}\n", open.join(", ")),
+            1,
+        ),
+        Err(_) => Answer::bad("dtree: the run does not answer\n".to_owned(), 1),
     }
 }
 

@@ -15,6 +15,10 @@
 //! | 1 | waits and their deadlines | `fixtures/handle-v1.msgpack` |
 //! | 2 | a tree of jobs too | `fixtures/handle-v2.msgpack` |
 //! | 3 | hooks that belong to no job, outputs, context, webhooks, and what is stopped, too | `fixtures/handle-v3.msgpack` |
+//! | 4 | waits for what is no job, and what may be said of any wait since | `fixtures/handle-v4.msgpack` |
+//!
+//! What version 4 knows and version 3 does not is written only where it is used. A handle of version 3 has none of it, and
+//! is read as one of version 4 in which nobody has asked for it.
 //!
 //! A change of the format needs a new version number, and the old ones stay readable for as long as an agent of their
 //! time may be updated.
@@ -30,7 +34,9 @@ use crate::{
 };
 
 /// The version that is written.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
+/// The version that is read in the same way.
+const THIRD: u32 = 3;
 
 /// The state of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,6 +186,7 @@ impl Handle {
         let handle = match version {
             1 => exactly::<FirstHandle>(bytes)?.into(),
             2 => rmp_serde::from_slice::<SecondHandle>(bytes).map_err(Error::Unreadable)?.try_into()?,
+            THIRD => Self { version: VERSION, ..exactly::<Self>(bytes)? },
             VERSION => exactly::<Self>(bytes)?,
             other => return Err(Error::Version(other)),
         };

@@ -282,16 +282,36 @@ mod tests {
         verb = string
         wait <name> {
           any_version = bool
+          approval = string
           at_least = string
+          consul_key = string
+          contains = string
           depends_on = list(string)
+          dns = string
+          equals = string
           group = string
+          http = string
+          interval = string
           job = string
+          key = string
+          meta = map of string
           namespace = string
           on_blocked = string
           on_timeout = string
+          optional = bool
+          provider = string
+          scope = string
+          service = string
+          source = string
+          stable_for = string
+          status = number
+          tags = list(string)
           task = string
+          tcp = string
           timeout = string
           until = string
+          variable = string
+          when = string
         }
         webhook <name> {
           headers = map of string

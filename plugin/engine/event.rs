@@ -11,8 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Doomed, Entry, HookOutcome, Time};
 use crate::{
     cluster::{
-        AllocId, Check, JobKey, JobVersion, Marks, Question, RaftIndex, RunId, Sight, Told, TreeName,
-        VersionRecord,
+        AllocId, JobKey, JobVersion, Marks, Question, RaftIndex, RunId, Sight, Told, TreeName, VersionRecord,
     },
     condition::Attested,
     manifest::Reference,
@@ -26,8 +25,6 @@ pub enum Event {
     Started,
     /// This is what is seen of a job now.
     Seen(JobKey, Arc<Sight>),
-    /// The checks of the own allocation have these results now.
-    Checked(Vec<Check>),
     /// This is what is answered to a question now.
     Told(Question, Arc<Told>),
     /// The run leads its tree, or may not, or not yet.
@@ -53,6 +50,13 @@ pub enum Event {
     Opened {
         /// Why, in the user's words.
         reason: String,
+    },
+    /// A user approves a wait, for the rest of the run.
+    Approved {
+        /// Which.
+        name: String,
+        /// Who, in the user's words, if they say.
+        by: Option<String>,
     },
     /// Nomad stops the task.
     Stopped,

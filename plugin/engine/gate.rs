@@ -6,13 +6,13 @@ use super::{
     Action, Event, NodeState, NodeStatus, Outcome, Status, Time,
     announce::Announcer,
     node::{Evidence, Node},
-    scene::{Scene, asks_for_checks},
+    scene::Scene,
     time::Spoken,
 };
 use crate::{
-    cluster::{JobKey, Place, Sight},
-    condition::{self, Standing},
-    manifest::{OnTimeout, Wait},
+    cluster::Place,
+    condition::{self, Standing, Truth},
+    manifest::{OnTimeout, Subject, Wait},
     plan::Plan,
 };
 
@@ -38,11 +38,17 @@ impl Gate {
             .iter()
             .map(|name| {
                 let deadline = deadlines.get(name).copied().unwrap_or(now);
-                (name.clone(), Box::new(Node::new(now, deadline)))
+                let node = if plan.is_part(name) { Node::part(now) } else { Node::new(now, deadline) };
+                (name.clone(), Box::new(node))
             })
             .collect();
         Self {
-            last_deadline: nodes.values().map(|node| node.deadline).max().unwrap_or(now),
+            last_deadline: nodes
+                .values()
+                .filter(|node| !node.is_part)
+                .map(|node| node.deadline)
+                .max()
+                .unwrap_or(now),
             plan,
             scene: Scene::new(place),
             began: now,
@@ -58,6 +64,7 @@ impl Gate {
         if self.ending.is_some() {
             return Vec::new();
         }
+        let mut actions = Vec::new();
         match event {
             Event::Opened { reason } => {
                 return self.finish(Outcome::Done, format!("opened by hand: {reason}"));
@@ -66,10 +73,11 @@ impl Gate {
                 return self.finish(Outcome::Stopped, format!("stopped; {}", self.summary(now)));
             }
             Event::Seen(job, sight) => self.scene.see(job, sight),
-            Event::Checked(checks) => self.scene.check(checks),
             Event::Told(question, told) => self.scene.hear(question, told),
+            Event::Approved { name, by } if self.is_approval(&name) => self.scene.approve(name, by),
+            Event::Started => actions.extend(self.ask()),
             // A gate does nothing, and so nothing comes of it.
-            Event::Started
+            Event::Approved { .. }
             | Event::Tick
             | Event::Led(_)
             | Event::Lost(_)
@@ -85,7 +93,6 @@ impl Gate {
             let why = format!("this gate would hold nothing back: {why}");
             return self.finish(Outcome::Failed(why.clone()), why);
         }
-        let mut actions = Vec::new();
         if was != self.standing {
             actions.extend(self.notes().into_iter().map(Action::Log));
         }
@@ -125,9 +132,11 @@ impl Gate {
         if self.ending.is_some() {
             return None;
         }
-        let waiting = self.nodes.values().filter(|node| !node.state.is_satisfied());
+        let waiting = self.steps().filter(|(_, _, node)| !node.state.is_satisfied());
         waiting
-            .flat_map(|node| [Some(node.effective_deadline(self.last_deadline)), node.believed_at()])
+            .flat_map(|(_, wait, node)| {
+                [self.gives_up(node), node.believed_at(), node.stable_at(wait.stable_for)]
+            })
             .flatten()
             .chain(self.standing.is_undecided().then_some(self.last_deadline))
             .chain(self.announcer.due(&self.topic(), self.is_looking()))
@@ -138,9 +147,29 @@ impl Gate {
         self.ending.is_some()
     }
 
-    /// Whether the checks of the own allocation are needed to go on.
-    pub(super) fn wants_checks(&self) -> bool {
-        self.ending.is_none() && self.plan.manifest().waits.values().any(|wait| asks_for_checks(wait))
+    /// The waits that a user can approve now.
+    pub(super) fn approvals(&self) -> Vec<String> {
+        let open = self.steps().filter(|(name, wait, node)| {
+            matches!(wait.subject, Subject::Approval { .. })
+                && self.scene.approval(name).is_none()
+                && !matches!(node.state, NodeState::Blocked { .. })
+        });
+        open.map(|(name, ..)| name.to_owned()).filter(|_| self.ending.is_none()).collect()
+    }
+
+    fn is_approval(&self, name: &str) -> bool {
+        self.approvals().iter().any(|open| open == name)
+    }
+
+    /// Asks all that its waits ask.
+    fn ask(&self) -> Option<Action> {
+        let questions = self.scene.questions(self.steps().map(|(_, wait, _)| wait));
+        (!questions.is_empty()).then_some(Action::Ask(questions))
+    }
+
+    /// When the time of a step is over, if it has a limit.
+    fn gives_up(&self, node: &Node) -> Option<Time> {
+        (!node.is_part).then(|| node.effective_deadline(self.last_deadline))
     }
 
     /// How the run stands at `now`.
@@ -151,9 +180,13 @@ impl Gate {
             state: node.state.word(),
             detail: node.state.detail(),
             since: node.since,
-            gives_up: (!node.state.is_satisfied()).then(|| node.effective_deadline(self.last_deadline)),
+            gives_up: self.gives_up(node).filter(|_| !node.state.is_satisfied()),
             on_timeout: wait.on_timeout.word(),
-            depends_on: wait.depends_on.clone(),
+            depends_on: [
+                wait.depends_on.as_slice(),
+                &wait.subject.parts().map(str::to_owned).collect::<Vec<_>>(),
+            ]
+            .concat(),
             hint: self.scene.hint(wait),
         });
         Status {
@@ -171,22 +204,30 @@ impl Gate {
     fn judge(&mut self, now: Time, name: &str) -> Option<String> {
         let wait = self.plan.manifest().waits.get(name)?;
         let node = self.nodes.get(name)?;
-        let sight = self.scene.sight_for(wait);
-        let is_seen = !matches!(*sight, Sight::Unseen(_));
-        let is_present = matches!(*sight, Sight::Present(_));
-        let verdict = self.scene.judge(wait, node.was_seen);
+        let part = |name: &str| self.nodes.get(name).map_or(Truth::Unknown, |node| node.truth());
+        let look = self.scene.look(name, wait, node.was_seen, part);
         let is_missing =
             |needed: &&String| self.nodes.get(*needed).is_none_or(|needed| !needed.state.is_satisfied());
-        let evidence = Evidence {
-            wait,
-            missing: wait.depends_on.iter().filter(is_missing).cloned().collect(),
-            verdict,
-            is_seen,
-            last_deadline: self.last_deadline,
-        };
+        let missing: Vec<String> = wait.depends_on.iter().filter(is_missing).cloned().collect();
         let node = self.nodes.get_mut(name)?;
-        let has_changed = node.judge(now, evidence);
-        node.was_seen |= is_present;
+        let verdict = if missing.is_empty() {
+            node.stable(now, wait.stable_for, look.verdict)
+        } else {
+            node.interrupt();
+            look.verdict
+        };
+        let has_changed = node.judge(
+            now,
+            Evidence {
+                wait,
+                missing,
+                verdict,
+                is_seen: look.is_seen,
+                is_known: look.is_known,
+                last_deadline: self.last_deadline,
+            },
+        );
+        node.was_seen |= look.is_present;
         has_changed.then(|| format!("{name}: {}: {}", node.state.word(), node.state.detail()))
     }
 
@@ -195,9 +236,9 @@ impl Gate {
     /// Where the task stands must be known too, unless the time is over and every wait says to go on then.
     fn is_open(&self, now: Time) -> bool {
         let goes_on = self.last_deadline <= now
-            && self.plan.manifest().waits.values().all(|wait| wait.on_timeout == OnTimeout::Continue);
+            && self.whole().all(|(_, wait, _)| wait.on_timeout == OnTimeout::Continue);
         (goes_on || !self.standing.is_undecided())
-            && self.nodes.values().all(|node| node.state.is_satisfied())
+            && self.whole().all(|(_, _, node)| node.state.is_satisfied())
     }
 
     fn finish(&mut self, outcome: Outcome, message: String) -> Vec<Action> {
@@ -237,17 +278,14 @@ impl Gate {
             .steps()
             .filter(|(_, _, node)| which(node))
             .map(|(name, wait, node)| {
-                let deadline = node.effective_deadline(self.last_deadline);
-                let left = Spoken(deadline.since(now));
                 let end = match wait.on_timeout {
                     OnTimeout::Fail => "gives up",
                     OnTimeout::Continue => "goes on without it",
                 };
                 let detail = node.state.detail();
-                if node.state.is_satisfied() {
-                    format!("{name}: {detail}")
-                } else {
-                    format!("{name}: {detail}; {end} in {left}")
+                match self.gives_up(node).filter(|_| !node.state.is_satisfied()) {
+                    Some(at) => format!("{name}: {detail}; {end} in {}", Spoken(at.since(now))),
+                    None => format!("{name}: {detail}"),
                 }
             })
             .collect();
@@ -262,8 +300,9 @@ impl Gate {
     }
 
     fn summary(&self, now: Time) -> String {
-        let open = self.nodes.values().filter(|node| !node.state.is_satisfied()).count();
-        format!("{open} of {} still awaited after {}", self.nodes.len(), Spoken(now.since(self.began)))
+        let open = self.whole().filter(|(_, _, node)| !node.state.is_satisfied()).count();
+        let after = Spoken(now.since(self.began));
+        format!("{open} of {} still awaited after {after}", self.whole().count())
     }
 
     fn notes(&self) -> Vec<String> {
@@ -286,15 +325,18 @@ impl Gate {
         })
     }
 
+    /// The steps that count by themselves, and not only through the `when` of another.
+    fn whole(&self) -> impl Iterator<Item = (&str, &Wait, &Node)> {
+        self.steps().filter(|(_, _, node)| !node.is_part)
+    }
+
     /// Whether some first look is still under way.
     fn is_looking(&self) -> bool {
-        let mut subjects =
-            self.plan.manifest().waits.values().filter_map(|wait| wait.subject.job(&self.scene.place));
         self.scene.is_looking_at(&self.scene.place.job)
-            || subjects.any(|job: JobKey| self.scene.is_looking_at(&job))
+            || self.steps().any(|(_, wait, _)| self.scene.is_looking_for(wait))
     }
 
     fn longest(&self) -> Duration {
-        self.plan.manifest().waits.values().map(|wait| wait.timeout).max().unwrap_or_default()
+        self.whole().map(|(_, wait, _)| wait.timeout).max().unwrap_or_default()
     }
 }

@@ -33,7 +33,7 @@ pub use self::{
     node::NodeState,
     status::{NodeStatus, Status},
     time::Time,
-    tree::{Cause, Doomed, Due, Ended, Entry, HookOutcome, Memory, Stopped, Submitted, Try},
+    tree::{Approved, Cause, Doomed, Due, Ended, Entry, HookOutcome, Memory, Stopped, Submitted, Try},
 };
 use self::{gate::Gate, tree::Tree};
 use crate::{
@@ -86,11 +86,11 @@ impl Engine {
         }
     }
 
-    /// Whether the checks of the own allocation are needed to go on.
-    pub fn wants_checks(&self) -> bool {
+    /// The waits that a user can approve now: those for an approval whose turn it is.
+    pub fn approvals(&self) -> Vec<String> {
         match &self.0 {
-            Run::Gate(gate) => gate.wants_checks(),
-            Run::Tree(tree) => tree.wants_checks(),
+            Run::Gate(gate) => gate.approvals(),
+            Run::Tree(tree) => tree.approvals(),
         }
     }
 

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use super::{Time, time::Spoken};
 use crate::{
-    condition::Verdict,
+    condition::{Truth, Verdict},
     manifest::{OnBlocked, OnTimeout, Wait},
 };
 
@@ -112,6 +112,8 @@ impl NodeState {
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) state: NodeState,
+    /// Whether it counts only through the `when` of another: then it has no time limit, and never fails.
+    pub(super) is_part: bool,
     /// Since when it has been in a state of this name.
     pub(super) since: Time,
     /// When its time is over.
@@ -124,6 +126,10 @@ pub(super) struct Node {
     had_hope: bool,
     /// Since when it looks as if it could never become so.
     hopeless_since: Option<Time>,
+    /// Since when its condition holds without a break.
+    met_since: Option<Time>,
+    /// How it stands for a `when` that names it.
+    truth: Truth,
 }
 
 /// What a step is judged by.
@@ -134,6 +140,8 @@ pub(super) struct Evidence<'a> {
     pub(super) verdict: Verdict,
     /// Whether anything can be seen of its subject.
     pub(super) is_seen: bool,
+    /// Whether enough can be seen to say that it is not so.
+    pub(super) is_known: bool,
     /// When the last of the run's deadlines is over.
     pub(super) last_deadline: Time,
 }
@@ -148,7 +156,20 @@ impl Node {
             was_met: false,
             had_hope: false,
             hopeless_since: None,
+            is_part: false,
+            met_since: None,
+            truth: Truth::Unknown,
         }
+    }
+
+    /// A step that counts only through the `when` of another.
+    pub(super) fn part(now: Time) -> Self {
+        Self { is_part: true, ..Self::new(now, Time::NEVER) }
+    }
+
+    /// How it stands for a `when` that names it.
+    pub(super) fn truth(&self) -> Truth {
+        self.truth
     }
 
     /// A step whose subject is ours and new: a failure of it is believed as soon as it has settled.
@@ -166,7 +187,8 @@ impl Node {
         let deadline = self.effective_deadline(evidence.last_deadline);
         let is_believed = self.believe(now, &evidence);
         self.was_met |= evidence.missing.is_empty() && matches!(evidence.verdict, Verdict::Met(_));
-        let next = after(now, deadline, is_believed, evidence);
+        self.truth = self.truth_now(is_believed, &evidence);
+        let next = after(now, deadline, is_believed, self.is_part, evidence);
         if next == self.state {
             return false;
         }
@@ -179,11 +201,52 @@ impl Node {
 
     /// A step whose condition held and was lost again has until the end of the whole run to come back.
     pub(super) fn effective_deadline(&self, last_deadline: Time) -> Time {
-        if self.was_met { last_deadline } else { self.deadline }
+        if self.was_met && !self.is_part { last_deadline } else { self.deadline }
     }
 
-    /// When a *never* will be believed if nothing changes.
+    /// A condition that must hold for a while has not come true before that; a break of it begins anew.
+    pub(super) fn stable(&mut self, now: Time, stable_for: Duration, verdict: Verdict) -> Verdict {
+        let Verdict::Met(how) = verdict else {
+            self.met_since = None;
+            return verdict;
+        };
+        let since = *self.met_since.get_or_insert(now);
+        if self.state.is_satisfied() || now.since(since) >= stable_for {
+            return Verdict::Met(how);
+        }
+        // Without the time that is left: a state is news only when something has changed.
+        Verdict::not_yet(format!("{how}; must stay so for {}", Spoken(stable_for)))
+    }
+
+    /// What is not looked at has no time behind it in which it held.
+    pub(super) fn interrupt(&mut self) {
+        self.met_since = None;
+    }
+
+    /// When it will have held for so long if nothing changes.
+    pub(super) fn stable_at(&self, stable_for: Duration) -> Option<Time> {
+        self.met_since.filter(|_| !self.state.is_satisfied()).map(|since| since + stable_for)
+    }
+
+    /// While it only has to stay so, or waits for others, nobody can say that it is not so.
+    fn truth_now(&self, is_believed: bool, evidence: &Evidence<'_>) -> Truth {
+        let has_no_room = matches!(&evidence.verdict, Verdict::NotYet(obstacle) if obstacle.is_blocked)
+            && evidence.wait.on_blocked == OnBlocked::Fail;
+        match &evidence.verdict {
+            _ if !evidence.missing.is_empty() => Truth::Unknown,
+            Verdict::Met(_) => Truth::Holds,
+            _ if is_believed || has_no_room => Truth::Lost,
+            _ if !evidence.is_known || self.met_since.is_some() => Truth::Unknown,
+            Verdict::NotYet(_) | Verdict::Never(_) => Truth::Fails,
+        }
+    }
+
+    /// When a *never* will be believed if nothing changes, and it is not yet.
     pub(super) fn believed_at(&self) -> Option<Time> {
+        self.settles_at().filter(|_| self.truth != Truth::Lost)
+    }
+
+    fn settles_at(&self) -> Option<Time> {
         self.hopeless_since.map(|since| since + if self.had_hope { SETTLES } else { PATIENCE })
     }
 
@@ -199,7 +262,7 @@ impl Node {
                 self.had_hope |= evidence.is_seen;
             }
         }
-        self.believed_at().is_some_and(|at| at <= now)
+        self.settles_at().is_some_and(|at| at <= now)
     }
 }
 
@@ -209,15 +272,20 @@ pub(super) fn waits_for(names: &[String]) -> String {
 }
 
 /// The whole truth about a step.
-fn after(now: Time, deadline: Time, is_believed: bool, evidence: Evidence<'_>) -> NodeState {
+fn after(now: Time, deadline: Time, is_believed: bool, is_part: bool, evidence: Evidence<'_>) -> NodeState {
     let wait = evidence.wait;
+    let failed = |why: String| match (is_part, wait.optional) {
+        (true, _) => NodeState::Gated { why },
+        (false, true) => NodeState::Satisfied { how: format!("not waited for, as it is optional: {why}") },
+        (false, false) => NodeState::Failed { why },
+    };
     let is_over = deadline <= now;
     let limit = Spoken(wait.timeout);
     let gated = match (evidence.missing.is_empty(), evidence.verdict) {
         (true, Verdict::Met(how)) => return NodeState::Satisfied { how },
-        (true, Verdict::Never(why)) if is_believed => return NodeState::Failed { why },
+        (true, Verdict::Never(why)) if is_believed => return failed(why),
         (true, Verdict::NotYet(obstacle)) if obstacle.is_blocked && wait.on_blocked == OnBlocked::Fail => {
-            return NodeState::Failed { why: obstacle.text };
+            return failed(obstacle.text);
         }
         (true, Verdict::Never(why)) => NodeState::Gated { why },
         (true, Verdict::NotYet(obstacle)) => NodeState::Gated { why: obstacle.text },

@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 pub struct Time(u64);
 
 impl Time {
+    /// The end of what has no end.
+    pub(super) const NEVER: Self = Self(u64::MAX);
+
     /// The instant that many milliseconds after the Unix epoch.
     pub fn from_unix_millis(millis: u64) -> Self {
         Self(millis)

@@ -15,6 +15,7 @@
 //! What the blocks are called and which attributes they have stands as data in [`schema`]; Nomad's schema is made
 //! from it. Names that point to other blocks are checked by `plan/`, which knows the graph.
 
+mod expression;
 pub(crate) mod millis;
 mod output;
 mod path;
@@ -22,6 +23,7 @@ mod problem;
 mod raw;
 pub mod schema;
 mod stop;
+mod subject;
 mod template;
 mod tree;
 mod value;
@@ -30,15 +32,20 @@ mod webhook;
 
 use std::collections::BTreeMap;
 
+pub use expression::Expression;
 pub use output::{ServicePart, Source};
 pub use path::TaskPath;
 pub use problem::{Problem, Problems};
 use serde::{Deserialize, Serialize};
 pub use stop::Stop;
+pub use subject::{Probe, Service, Stored, Subject, Target};
 pub use template::{CONTEXT, Part, Reference, Template};
 pub use tree::{Hook, JobNode, Launch, Moment, Ready, Tree};
-pub use value::{AtLeast, OnBlocked, OnFailure, OnHookFailure, OnTimeout, Retain, Until, Verb};
-pub use wait::{Subject, Wait};
+pub use value::{
+    AtLeast, HealthSource, OnBlocked, OnFailure, OnHookFailure, OnTimeout, Provider, Retain, Scope, Until,
+    Verb,
+};
+pub use wait::Wait;
 pub use webhook::Webhook;
 
 /// A task's whole configuration.
@@ -73,6 +80,11 @@ impl Manifest {
         }
         (manifest, problems)
     }
+}
+
+/// What is written into a handle only where it is not what it was before there was such a thing.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 #[cfg(test)]

@@ -62,6 +62,40 @@ words!(
 );
 
 words!(
+    /// Which allocations of a job count.
+    #[derive(Default)]
+    Scope {
+        /// All of them.
+        #[default]
+        Cluster = "cluster",
+        /// Those on the own client: of a job that runs on each.
+        Client = "client",
+    }
+);
+
+words!(
+    /// Whose word on a job's health counts.
+    #[derive(Default)]
+    HealthSource {
+        /// That of its checks, as soon as they say it; else Nomad's.
+        #[default]
+        Live = "live",
+        /// Nomad's alone.
+        Nomad = "nomad",
+    }
+);
+
+words!(
+    /// Where a service is registered.
+    Provider {
+        /// In Nomad.
+        Nomad = "nomad",
+        /// In Consul.
+        Consul = "consul",
+    }
+);
+
+words!(
     /// What a tree does with its jobs.
     Verb {
         /// Brings them up.

@@ -1,11 +1,11 @@
 //! One `wait` block, checked.
 
-use std::time::Duration;
+use std::{ops::Not, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{AtLeast, OnBlocked, OnTimeout, Until};
-use crate::cluster::{JobId, JobKey, Namespace, Place};
+use super::{AtLeast, OnBlocked, OnTimeout, Subject, Until};
+use crate::cluster::{Place, Question};
 
 /// Something that must be so before the gate opens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,42 +28,41 @@ pub struct Wait {
     pub on_blocked: OnBlocked,
     /// Waits that must hold before this one is looked at.
     pub depends_on: Vec<String>,
-}
-
-/// What a wait looks at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Subject {
-    /// A job.
-    Job {
-        /// Its ID.
-        job: JobId,
-        /// Its namespace; `None` is the task's own.
-        namespace: Option<Namespace>,
-        /// Only this group of it; `None` is all groups.
-        group: Option<String>,
-    },
-    /// Another task of the gate's own allocation.
-    Task {
-        /// Its name.
-        task: String,
-    },
-}
-
-impl Subject {
-    /// The job that a task at `place` looks at for this subject; `None` for a task of the own allocation.
-    pub fn job(&self, place: &Place) -> Option<JobKey> {
-        match self {
-            Self::Job { job, namespace, .. } => Some(JobKey {
-                namespace: namespace.clone().unwrap_or_else(|| place.job.namespace.clone()),
-                job: job.clone(),
-            }),
-            Self::Task { .. } => None,
-        }
-    }
+    /// How long it must be so without a break.
+    #[serde(default, skip_serializing_if = "Duration::is_zero", with = "super::millis")]
+    pub stable_for: Duration,
+    /// Whether what does not exist, or has failed for good, holds nothing back.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub optional: bool,
 }
 
 impl Wait {
     /// The time limit where the user gives none.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(5);
+
+    /// A wait with the defaults of all that can be said of it.
+    pub fn new(subject: Subject) -> Self {
+        Self {
+            subject,
+            until: None,
+            at_least: None,
+            any_version: false,
+            timeout: Self::DEFAULT_TIMEOUT,
+            on_timeout: OnTimeout::Fail,
+            on_blocked: OnBlocked::Wait,
+            depends_on: Vec::new(),
+            stable_for: Duration::ZERO,
+            optional: false,
+        }
+    }
+
+    /// What a task at `place` asks for it, beside the jobs that it looks at.
+    pub fn question(&self, place: &Place) -> Option<Question> {
+        match (&self.subject, self.until) {
+            (Subject::Task { .. }, None | Some(Until::Healthy)) => {
+                Some(Question::OwnChecks { alloc: place.alloc.clone() })
+            }
+            (subject, _) => subject.question(place),
+        }
+    }
 }

@@ -40,27 +40,24 @@ impl From<wire::JobStub> for JobStub {
 }
 
 impl From<wire::Version> for VersionRecord {
-    fn from(version: wire::Version) -> Self {
+    fn from(mut version: wire::Version) -> Self {
         Self {
             version: JobVersion(version.number),
             create_index: RaftIndex(version.create_index),
             is_stopped: version.stop,
-            marks: marks(version.meta).map(|marks| (marks.tree, marks.spec)),
+            marks: marks(&mut version.meta).map(|marks| (marks.tree, marks.spec)),
         }
     }
 }
 
-/// The marks in a job's meta: all of them, or none.
-fn marks(mut meta: BTreeMap<String, String>) -> Option<Marks> {
-    Some(Marks {
-        tree: meta.remove(Marks::TREE)?.into(),
-        node: meta.remove(Marks::NODE)?,
-        spec: meta.remove(Marks::SPEC)?.into(),
-    })
+/// Takes the marks out of a job's meta: all of them, or none.
+fn marks(meta: &mut BTreeMap<String, String>) -> Option<Marks> {
+    let [tree, node, spec] = [Marks::TREE, Marks::NODE, Marks::SPEC].map(|key| meta.remove(key));
+    Some(Marks { tree: tree?.into(), node: node?, spec: spec?.into() })
 }
 
 impl From<wire::Job> for Job {
-    fn from(job: wire::Job) -> Self {
+    fn from(mut job: wire::Job) -> Self {
         let kind = match job.kind {
             wire::JobType::Service => JobType::Service,
             wire::JobType::Batch => JobType::Batch,
@@ -81,7 +78,8 @@ impl From<wire::Job> for Job {
             dispatch_meta: job
                 .parameterized
                 .map_or_else(Vec::new, |it| [it.meta_required, it.meta_optional].concat()),
-            marks: marks(job.meta).map(Box::new),
+            marks: marks(&mut job.meta).map(Box::new),
+            meta: job.meta,
             groups: job
                 .task_groups
                 .into_iter()

@@ -19,6 +19,7 @@
 
 mod blueprint;
 mod naming;
+mod parts;
 mod references;
 mod stopping;
 
@@ -46,6 +47,8 @@ pub struct Plan {
     needs: BTreeMap<String, Vec<String>>,
     /// Only for a stop.
     footing: Footing,
+    /// The waits that count only through the `when` of another.
+    parts: BTreeSet<String>,
 }
 
 impl Plan {
@@ -56,16 +59,21 @@ impl Plan {
     /// All problems, those known and those of the graph: names that no block has, blocks that depend on themselves
     /// or on each other in a circle.
     pub fn compile(manifest: Manifest, mut problems: Problems) -> Result<Self, Problems> {
+        let parts = parts::of(&manifest);
         dangling(&manifest, &mut problems);
+        parts::check(&manifest, &parts, &mut problems);
         references::check(&manifest, &mut problems);
         let needs = needs(&manifest);
-        let graph = graph(&needs);
+        let after = parts::after(&manifest, &parts, &needs);
+        let graph = graph(&after);
         let what = if manifest.tree.is_some() { "blocks" } else { "waits" };
         for cycle in cycles(&graph) {
             problems.push(
                 Problem::new("config", format!("these {what} depend on each other: {}", cycle.join(" → ")))
                     .with_help(if manifest.tree.is_some() {
                         "take one of the depends_on or one of the references away"
+                    } else if !parts.is_empty() {
+                        "take one of the depends_on, or one of the names in a `when`, away"
                     } else {
                         "take one of the depends_on away"
                     }),
@@ -74,13 +82,13 @@ impl Plan {
         match toposort(&graph, None) {
             Ok(_) if problems.is_empty() && is_stop(&manifest) => {
                 let Stopping { order, needs, footing } = Stopping::of(&manifest, &needs);
-                Ok(Self { manifest, order, needs, footing })
+                Ok(Self { manifest, order, needs, footing, parts })
             }
             Ok(order) if problems.is_empty() => {
                 let order = order.into_iter().filter(|name| is_block(&manifest, name)).map(str::to_owned);
-                let order = order.collect();
+                let order: Vec<String> = order.collect();
                 let needs = if manifest.tree.is_some() { needs } else { BTreeMap::new() };
-                Ok(Self { manifest, order, needs, footing: Footing::default() })
+                Ok(Self { manifest, order, needs, footing: Footing::default(), parts })
             }
             Ok(_) | Err(_) => Err(problems),
         }
@@ -111,6 +119,11 @@ impl Plan {
             (None, Some(hook)) => references::of(hook.texts()),
             (None, None) => BTreeSet::new(),
         }
+    }
+
+    /// Whether it is a wait that counts only through the `when` of another.
+    pub fn is_part(&self, name: &str) -> bool {
+        self.parts.contains(name)
     }
 
     /// Whether it is the stop of a tree.

@@ -7,13 +7,19 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 /// What a run can be told.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Command {
     LookAgain,
     Open(String),
+    /// Approves a wait; `heard` is told, or dropped, when that was taken in.
+    Approve {
+        name: String,
+        by: Option<String>,
+        heard: oneshot::Sender<()>,
+    },
     Stop,
 }
 
@@ -62,6 +68,6 @@ mod tests {
         commands.send(Command::Open("INC-7".to_owned()));
         commands.send(Command::Stop);
         let told = [commands.next().await, commands.next().await, commands.next().await];
-        assert_eq!(told, [Command::LookAgain, Command::Open("INC-7".to_owned()), Command::Stop]);
+        assert_eq!(format!("{told:?}"), r#"[LookAgain, Open("INC-7"), Stop]"#);
     }
 }

@@ -27,13 +27,13 @@ mod stops;
 mod webhook;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     time::{MissedTickBehavior, interval, sleep_until},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -50,7 +50,7 @@ pub use self::{
     outlook::{Checker, Outlook, OwnChecks, Seen, Senses},
 };
 use crate::{
-    cluster::{Check, Place},
+    cluster::{Answer, Blindness, Place, Question, Told, Unseen},
     engine::{Action, Engine, Event, Outcome, Status, Time},
     plan::Plan,
 };
@@ -115,6 +115,21 @@ impl Running {
         self.commands.send(Command::Open(reason));
     }
 
+    /// Approves the wait `name` for the rest of the run; `by` says who, if anybody does. Returns when the run knows it.
+    ///
+    /// # Errors
+    ///
+    /// The waits that can be approved now, if it is none of them.
+    pub async fn approve(&self, name: &str, by: Option<String>) -> Result<(), Vec<String>> {
+        let open = locked(&self.engine).approvals();
+        if !open.iter().any(|open| open == name) {
+            return Err(open);
+        }
+        let (heard, is_heard) = oneshot::channel();
+        self.commands.send(Command::Approve { name: name.to_owned(), by, heard });
+        is_heard.await.map_err(|_| Vec::new())
+    }
+
     /// Ends the run. Nothing in the cluster is changed by it.
     pub fn stop(&self) {
         self.commands.send(Command::Stop);
@@ -170,21 +185,16 @@ pub fn start(
         None => Engine::gate(plan, place, &deadlines, clock.now()),
         Some(errand) => Engine::tree(plan, place, errand.tree().clone(), clock.now()),
     };
-    let wants_checks = engine.wants_checks();
     let engine = Arc::new(Mutex::new(engine));
     let commands = Arc::new(Commands::default());
     let (end, ending) = watch::channel(None);
-    let checks = wants_checks.then(|| {
-        let (answer, checks) = mpsc::channel(1);
-        tasks.spawn(ask_for_checks(checker, answer, stop.clone()).instrument(span.clone()));
-        checks
-    });
     let run = Run {
         engine: Arc::clone(&engine),
         outlook,
         notices,
         commands: Arc::clone(&commands),
-        checks,
+        checker: Some(checker),
+        checks: None,
         errand,
         clock,
         tasks: tasks.clone(),
@@ -222,23 +232,32 @@ impl Drop for Ended {
     }
 }
 
-struct Run<O> {
+struct Run<O, C> {
     /// Shared with those who ask how the run stands, so that it need not tell after each step.
     engine: Arc<Mutex<Engine>>,
     outlook: O,
     notices: Arc<dyn Notices>,
     commands: Arc<Commands>,
-    checks: Option<mpsc::Receiver<Vec<Check>>>,
+    /// Until it is needed.
+    checker: Option<C>,
+    checks: Option<Box<Checks>>,
     errand: Option<Box<Errand>>,
     clock: Clock,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
-impl<O: Outlook> Run<O> {
+/// The checks of the own allocation, as they are asked for.
+struct Checks {
+    question: Question,
+    told: mpsc::Receiver<Told>,
+}
+
+impl<O: Outlook, C: Checker> Run<O, C> {
     /// Until it ends, or the process stops: then `None`.
     async fn until_it_ends(mut self) -> Option<Ending> {
         let mut event = Some(Event::Started);
+        let mut approved: Option<oneshot::Sender<()>> = None;
         loop {
             let now = self.clock.now();
             let (actions, timeout) = {
@@ -254,6 +273,10 @@ impl<O: Outlook> Run<O> {
                 return Some(ending);
             }
             self.carry_out();
+            if let Some(heard) = approved.take() {
+                // Whoever approved it may have stopped listening.
+                heard.send(()).ok();
+            }
 
             let timeout = timeout.map(|at| self.clock.instant(at));
             let retry_at = self.errand.as_ref().and_then(|errand| errand.retry_at());
@@ -266,6 +289,11 @@ impl<O: Outlook> Run<O> {
                         warn!(reason, "gate opened by hand");
                         Some(Event::Opened { reason })
                     }
+                    Command::Approve { name, by, heard } => {
+                        warn!(wait = name, by, "approved by hand");
+                        approved = Some(heard);
+                        Some(Event::Approved { name, by })
+                    }
                     Command::LookAgain => {
                         self.notices.log("looks at the cluster anew");
                         self.outlook.look_again();
@@ -276,7 +304,9 @@ impl<O: Outlook> Run<O> {
                     Seen::Job(job, sight) => Event::Seen(job, sight),
                     Seen::Told(question, told) => Event::Told(question, told),
                 }),
-                Some(checks) = next_checks(&mut self.checks) => Some(Event::Checked(checks)),
+                Some((question, told)) = next_checks(&mut self.checks) => {
+                    Some(Event::Told(question, Arc::new(told)))
+                }
                 event = next_done(&mut self.errand, &self.stop) => event,
                 () = sleep_until(retry_at.unwrap_or_else(|| self.clock.instant(now))), if retry_at.is_some() => None,
                 () = sleep_until(timeout.unwrap_or_else(|| self.clock.instant(now))), if timeout.is_some() => Some(Event::Tick),
@@ -290,7 +320,7 @@ impl<O: Outlook> Run<O> {
         let mut ending = None;
         for action in actions {
             match action {
-                Action::Ask(questions) => self.outlook.ask(questions),
+                Action::Ask(questions) => self.ask(questions),
                 Action::Announce(message) => self.notices.event(&message),
                 Action::Log(line) => self.notices.log(&line),
                 Action::Finish(outcome) => {
@@ -315,6 +345,23 @@ impl<O: Outlook> Run<O> {
             }
         }
         ending
+    }
+
+    /// Asks, and goes on asking.
+    fn ask(&mut self, mut questions: BTreeSet<Question>) {
+        let is_own = |question: &Question| matches!(question, Question::OwnChecks { .. });
+        if let Some(question) = questions.iter().find(|question| is_own(question)).cloned() {
+            questions.remove(&question);
+            if let Some(checker) = self.checker.take() {
+                let (answer, told) = mpsc::channel(1);
+                let asking = ask_for_checks(checker, answer, self.stop.clone());
+                self.tasks.spawn(asking.in_current_span());
+                self.checks = Some(Box::new(Checks { question, told }));
+            }
+        }
+        if !questions.is_empty() {
+            self.outlook.ask(questions);
+        }
     }
 
     /// Does what is to be done, once what must be remembered is written down.
@@ -369,15 +416,15 @@ async fn next_done(errand: &mut Option<Box<Errand>>, stop: &CancellationToken) -
     }
 }
 
-async fn next_checks(checks: &mut Option<mpsc::Receiver<Vec<Check>>>) -> Option<Vec<Check>> {
+async fn next_checks(checks: &mut Option<Box<Checks>>) -> Option<(Question, Told)> {
     match checks {
-        Some(checks) => checks.recv().await,
+        Some(checks) => Some((checks.question.clone(), checks.told.recv().await?)),
         None => std::future::pending().await,
     }
 }
 
-/// Asks again and again, until nobody listens. What cannot be had counts as no result.
-async fn ask_for_checks(checker: impl Checker, answer: mpsc::Sender<Vec<Check>>, stop: CancellationToken) {
+/// Asks again and again, until nobody listens.
+async fn ask_for_checks(checker: impl Checker, answer: mpsc::Sender<Told>, stop: CancellationToken) {
     let mut period = interval(CHECK_PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -387,11 +434,12 @@ async fn ask_for_checks(checker: impl Checker, answer: mpsc::Sender<Vec<Check>>,
             () = answer.closed() => return,
             _ = period.tick() => {}
         }
-        let checks = checker.checks().await.unwrap_or_else(|error| {
+        let told = checker.checks().await.map(Answer::Checks).map_err(|error| {
             tracing::debug!(error = %error, "cannot read the checks of the own allocation");
-            Vec::new()
+            let why = "the checks of the own allocation cannot be read".to_owned();
+            Unseen { because: Blindness::Unreachable, why, hint: None }
         });
-        if answer.send(checks).await.is_err() {
+        if answer.send(told).await.is_err() {
             return;
         }
     }

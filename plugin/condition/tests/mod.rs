@@ -1,6 +1,8 @@
 //! Health, job type by job type: what Nomad was seen to show, and what it means.
 
+mod answers;
 mod ends;
+mod narrow;
 mod own;
 mod runs_on;
 

@@ -5,8 +5,10 @@ mod properties;
 mod recovery;
 mod stop_properties;
 mod stories;
+mod subjects;
 mod tree_properties;
 mod trees;
+mod when_properties;
 mod world;
 
 use std::{sync::Arc, time::Duration};
@@ -15,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    cluster::{Check, JobKey, JobSight, Sight, sample},
+    cluster::{Answer, Check, JobKey, JobSight, Question, Sight, Told, sample},
     manifest::Manifest,
 };
 
@@ -100,6 +102,15 @@ impl Simulation {
     fn sees(&mut self, job: &str, sight: Sight) -> &mut Self {
         let what = format!("{job} is seen");
         self.happens(&what, Event::Seen(JobKey::new("default", job), Arc::new(sight)))
+    }
+
+    fn told(&mut self, what: &str, question: Question, told: Told) -> &mut Self {
+        self.happens(&format!("{what} is answered"), Event::Told(question, Arc::new(told)))
+    }
+
+    fn approve(&mut self, name: &str, by: Option<&str>) -> &mut Self {
+        let by = by.map(str::to_owned);
+        self.happens(&format!("{name} is approved"), Event::Approved { name: name.to_owned(), by })
     }
 
     /// Lets time pass, with a tick at each instant that the engine asks for.

@@ -513,7 +513,6 @@ fn a_wait_for_a_task_of_the_own_allocation_needs_its_checks() {
     };
     let waits = json!({"proxy": {"task": "proxy"}});
     let mut run = Simulation::gate_that_sees(&waits, own(TaskPhase::Pending));
-    assert!(run.engine.wants_checks());
     run.wait(5).sees("shop", own(TaskPhase::Running));
     let passes = Check {
         name: "alive".to_owned(),
@@ -522,9 +521,11 @@ fn a_wait_for_a_task_of_the_own_allocation_needs_its_checks() {
         status: crate::cluster::CheckStatus::Success,
         output: String::new(),
     };
-    run.wait(1).happens("checks answer", Event::Checked(vec![passes]));
+    let question = Question::OwnChecks { alloc: place().alloc };
+    run.wait(1).told("checks", question, Ok(Answer::Checks(vec![passes])));
     assert_snapshot!(run.transcript(), @"
     0s: the run begins
+        ask     {OwnChecks { alloc: own-0000-0000 }}
         log     proxy: gated: looking at Nomad
     0s: shop is seen
         log     proxy: gated: task proxy has not started
@@ -532,16 +533,15 @@ fn a_wait_for_a_task_of_the_own_allocation_needs_its_checks() {
     5s: shop is seen
         log     proxy: gated: task proxy runs, its checks have not answered yet
         event   proxy: task proxy runs, its checks have not answered yet; gives up in 4m 55s
-    6s: checks answer
+    6s: checks is answered
         log     proxy: satisfied: task proxy runs and passes 1 of 1 checks
         log     open after 6s: proxy: task proxy runs and passes 1 of 1 checks
         event   open after 6s: proxy: task proxy runs and passes 1 of 1 checks
         finish  opened
     ");
-    assert!(!run.engine.wants_checks());
-    let running = Simulation::gate(&json!({"proxy": {"task": "proxy", "until": "running"}}));
-    assert!(!running.engine.wants_checks());
-    assert!(!Simulation::gate(&json!({"proxy": {}})).engine.wants_checks());
+    let asks = |waits: &Value| Simulation::gate(waits).transcript().contains("ask ");
+    assert!(asks(&waits) && !asks(&json!({"proxy": {}})));
+    assert!(!asks(&json!({"proxy": {"task": "proxy", "until": "running"}})));
 }
 
 #[test]

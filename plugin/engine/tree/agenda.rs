@@ -19,12 +19,18 @@ impl Agenda {
     }
 }
 
-/// For each step, those that may come further when it changes: its dependents, and for a job and its hooks each other.
+/// For each step, those that may come further when it changes: its dependents, the waits that name it in a `when`, and for
+/// a job and its hooks each other.
 pub(super) fn wakes(plan: &Plan) -> BTreeMap<String, BTreeSet<String>> {
     let mut wakes: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for name in plan.order() {
         for needed in plan.needs(name) {
             wakes.entry(needed.clone()).or_default().insert(name.clone());
+        }
+    }
+    for (name, wait) in &plan.manifest().waits {
+        for part in wait.subject.parts() {
+            wakes.entry(part.to_owned()).or_default().insert(name.clone());
         }
     }
     for (name, hook) in plan.manifest().tree.iter().flat_map(|tree| &tree.hooks) {

@@ -1,7 +1,16 @@
 //! What a step sees of the run around it.
 
-use super::{HookOutcome, Tree, ending::Halt, job::JobStep, selection::Choice, step::Work, stop::StopStep};
+use super::{
+    HookOutcome, Tree,
+    ending::Halt,
+    job::JobStep,
+    selection::Choice,
+    step::{Step, Work},
+    stop::StopStep,
+};
 use crate::{
+    cluster::Place,
+    condition::Truth,
     engine::{NodeState, node::waits_for, scene::Scene},
     manifest::Moment,
 };
@@ -32,6 +41,16 @@ impl Around<'_> {
     pub(super) fn outcome(&self, name: &str) -> Option<HookOutcome> {
         let Work::Hook(hook) = &self.tree.steps.get(name)?.work else { return None };
         hook.outcome().or_else(|| self.job(hook.hook().of.as_ref()?)?.outcome_before(name))
+    }
+
+    /// How the wait `name` stands for a `when` that names it.
+    pub(super) fn truth(&self, name: &str) -> Truth {
+        self.tree.steps.get(name).map_or(Truth::Unknown, Step::truth)
+    }
+
+    /// Where the task stands.
+    pub(super) fn place(&self) -> &Place {
+        &self.scene.place
     }
 
     /// The step of this name that stops a job.

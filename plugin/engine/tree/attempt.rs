@@ -8,7 +8,7 @@ use crate::{
         NodeState, Time,
         node::{Evidence, Node},
     },
-    manifest::{Hook, OnBlocked, OnTimeout, Subject, Until, Wait},
+    manifest::{Hook, Subject, Until, Wait},
 };
 
 /// The output of an attempt that is over.
@@ -45,18 +45,9 @@ pub(super) struct Running {
 impl Running {
     pub(super) fn new(now: Time, hook: &Hook, attempt: Try, job: JobKey, deadline: Time) -> Self {
         let wait = Wait {
-            subject: Subject::Job {
-                job: job.job.clone(),
-                namespace: Some(job.namespace.clone()),
-                group: None,
-            },
             until: Some(Until::Complete),
-            at_least: None,
-            any_version: false,
             timeout: hook.timeout,
-            on_timeout: OnTimeout::Fail,
-            on_blocked: OnBlocked::Wait,
-            depends_on: Vec::new(),
+            ..Wait::new(Subject::of_job(&job, None))
         };
         Self { attempt, job, wait, node: Node::new(now, deadline), was_shown: false }
     }
@@ -92,8 +83,11 @@ impl Running {
             }
         };
         let (last_deadline, is_seen) = (self.node.deadline, self.was_shown);
-        self.node
-            .judge(now, Evidence { wait: &self.wait, missing: Vec::new(), verdict, is_seen, last_deadline });
+        let missing = Vec::new();
+        self.node.judge(
+            now,
+            Evidence { wait: &self.wait, missing, verdict, is_seen, is_known: is_seen, last_deadline },
+        );
         self.node.state.clone()
     }
 

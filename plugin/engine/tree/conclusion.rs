@@ -143,7 +143,8 @@ impl Tree {
     }
 
     pub(super) fn is_all_good(&self) -> bool {
-        self.steps.values().all(|step| self.is_out_of_the_way(step))
+        let is_part = |step: &Step| self.plan.is_part(&step.name) && !self.plan.is_stop();
+        self.steps.values().all(|step| is_part(step) || self.is_out_of_the_way(step))
     }
 
     fn has_changed_anything(&self) -> bool {

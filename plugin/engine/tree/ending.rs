@@ -105,7 +105,8 @@ impl Tree {
 
     pub(super) fn is_settled(&self, step: &Step) -> bool {
         let around = Around { tree: self, scene: &self.scene, halt: self.halt.as_ref(), has_looked: true };
-        (step.state.is_satisfied() || step.state.is_lost())
+        let is_part = self.plan.is_part(&step.name) && !self.plan.is_stop();
+        (step.state.is_satisfied() || step.state.is_lost() || is_part)
             && match &step.work {
                 Work::Unprepared => false,
                 Work::Wait(wait) => !wait.has_chores(&around),

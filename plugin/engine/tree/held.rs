@@ -6,7 +6,7 @@ use super::{FIRST_LOOK, around::Around, memory::Submitted, step::Out};
 use crate::{
     cluster::{DeploymentStatus, JobSight, Marks, Sight},
     condition::{self, Verdict},
-    engine::{Time, node::Node, time::Spoken},
+    engine::{Time, node::Node},
     manifest::{Subject, Wait},
 };
 
@@ -17,8 +17,6 @@ pub(super) struct Held {
     pub(super) node: Node,
     /// Whether this version, or a later one, has been seen.
     pub(super) was_shown: bool,
-    /// Since when its condition holds without a break.
-    pub(super) met_since: Option<Time>,
     pub(super) record: Record,
 }
 
@@ -38,7 +36,7 @@ impl Held {
         let node = if memory.cause.is_some() { Node::fresh(now, deadline) } else { Node::new(now, deadline) };
         // What was there already has been seen.
         let was_shown = memory.cause.is_none();
-        Self { memory, node, was_shown, met_since: None, record: Record::None }
+        Self { memory, node, was_shown, record: Record::None }
     }
 
     /// As an earlier process remembered it: all that is seen now happened after that.
@@ -93,20 +91,6 @@ impl Held {
         out.log(format!(
             "{name}: that its post hooks have run cannot be written down, so the next run looks for their jobs: {trouble}"
         ));
-    }
-
-    /// A condition that must hold for a while has not come true before that.
-    pub(super) fn stable(&mut self, now: Time, stable_for: Duration, verdict: Verdict) -> Verdict {
-        let Verdict::Met(how) = verdict else {
-            self.met_since = None;
-            return verdict;
-        };
-        let since = *self.met_since.get_or_insert(now);
-        if self.node.state.is_satisfied() || now.since(since) >= stable_for {
-            return Verdict::Met(how);
-        }
-        // Without the time that is left: a state is news only when something has changed.
-        Verdict::not_yet(format!("{how}; must stay so for {}", Spoken(stable_for)))
     }
 }
 

@@ -62,6 +62,9 @@ pub enum Memory {
         deadline: Time,
         /// Whether its condition held at any time: if it is lost, it has its whole time to come back.
         was_met: bool,
+        /// That a user approved it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approved: Option<Approved>,
     },
     /// A job will be submitted when its pre hooks have run.
     Due(Due),
@@ -113,6 +116,14 @@ pub enum Memory {
     },
     /// A hook is over for this rollout.
     Ended(Ended),
+}
+
+/// A user's word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approved {
+    /// Whose, as far as that was said.
+    pub by: Option<String>,
 }
 
 /// What a job is submitted over.

@@ -40,7 +40,7 @@ use std::{
     time::Duration,
 };
 
-pub use memory::{Cause, Doomed, Due, Ended, Entry, HookOutcome, Memory, Stopped, Submitted, Try};
+pub use memory::{Approved, Cause, Doomed, Due, Ended, Entry, HookOutcome, Memory, Stopped, Submitted, Try};
 
 use self::{
     agenda::{Agenda, wakes},
@@ -50,11 +50,7 @@ use self::{
     selection::Choice,
     step::{Acting, Out, Step, Work},
 };
-use super::{
-    Action, Event, NodeState, Outcome, Report, Time, Trouble,
-    announce::Announcer,
-    scene::{Scene, asks_for_checks},
-};
+use super::{Action, Event, NodeState, Outcome, Report, Time, Trouble, announce::Announcer, scene::Scene};
 use crate::{
     cluster::{JobKey, Place, RunId, Sight, TreeName},
     manifest,
@@ -177,10 +173,6 @@ impl Tree {
                 let concerned = self.watchers.get(&job).into_iter().flatten();
                 agenda.add(concerned.filter_map(|name| self.steps.get(name)));
             }
-            Event::Checked(checks) => {
-                self.scene.check(checks);
-                agenda.add(self.steps.values());
-            }
             Event::Told(question, told) => {
                 self.scene.hear(question, told);
                 agenda.add(self.steps.values());
@@ -202,6 +194,10 @@ impl Tree {
                     Some(note) => note,
                     None => "the run's record can be written again".to_owned(),
                 });
+            }
+            Event::Approved { name, by } => {
+                self.approve(now, &name, by, &mut out);
+                agenda.add(self.steps.get(&name));
             }
             Event::Opened { .. } => out.log("a tree cannot be opened by hand".to_owned()),
             Event::Stopped => {
@@ -260,10 +256,24 @@ impl Tree {
         self.ending.is_some()
     }
 
-    pub(super) fn wants_checks(&self) -> bool {
-        self.ending.is_none()
-            && !self.plan.is_stop()
-            && self.plan.manifest().waits.values().any(|wait| asks_for_checks(wait))
+    pub(super) fn approvals(&self) -> Vec<String> {
+        let open = self.steps.values().filter(|step| match &step.work {
+            Work::Wait(wait) => wait.may_be_approved() && self.scene.approval(&step.name).is_none(),
+            _ => false,
+        });
+        open.map(|step| step.name.clone()).filter(|_| self.ending.is_none()).collect()
+    }
+
+    /// Keeps a user's word, and remembers it.
+    fn approve(&mut self, now: Time, name: &str, by: Option<String>, out: &mut Out) {
+        if !self.approvals().iter().any(|open| open == name) {
+            return;
+        }
+        self.scene.approve(name.to_owned(), by);
+        let approved = self.scene.approval(name).cloned().map(|by| Approved { by });
+        if let Some(Step { work: Work::Wait(wait), .. }) = self.steps.get(name) {
+            out.remember(now, name, wait.memory(approved));
+        }
     }
 
     /// Whether every job whose turn is still to come was seen, or will not be waited for; and the rest was looked for.
@@ -361,6 +371,7 @@ impl Tree {
             }
             let Some(mut step) = self.steps.remove(&name) else { continue };
             let was_busy = step.is_busy();
+            let truth = step.truth();
             self.n_busy -= usize::from(was_busy);
             let around = Around {
                 tree: self,
@@ -378,6 +389,7 @@ impl Tree {
             };
             let has_changed = state != step.state;
             let is_free = was_busy && !step.is_busy();
+            let has_turned = truth != step.truth();
             if has_changed {
                 if state.word() != step.state.word() {
                     self.n_changes += 1;
@@ -396,7 +408,7 @@ impl Tree {
             if is_free {
                 agenda.add(self.waiting_for_room());
             }
-            if has_changed || is_free {
+            if has_changed || is_free || has_turned {
                 let woken = self.wakes.get(&name).into_iter().flatten();
                 agenda.add(woken.filter_map(|name| self.steps.get(name)));
             }

@@ -63,8 +63,7 @@ impl Tree {
 
     /// How far it has come, and what is under way, in one line.
     fn progress(&self, now: Time) -> String {
-        let done = self.steps.values().filter(|step| step.state.is_satisfied()).count();
-        let mut parts = vec![format!("{done} of {} satisfied", self.steps.len())];
+        let mut parts = vec![self.tally()];
         let open = || {
             self.in_order().filter(|step| {
                 matches!(
@@ -166,7 +165,6 @@ impl Tree {
     }
 
     pub(super) fn stopped_message(&self, now: Time) -> String {
-        let done = self.steps.values().filter(|step| step.state.is_satisfied()).count();
         let has_hooks = self.steps.values().any(|step| match &step.work {
             Work::Hook(hook) => hook.is_busy(),
             Work::Unprepared | Work::Wait(_) | Work::Job(_) | Work::Stop(_) | Work::Release(_) => false,
@@ -184,7 +182,14 @@ impl Tree {
         let left: Vec<&str> = of_hooks.into_iter().chain(of_jobs).collect();
         let left = if left.is_empty() { String::new() } else { format!("; {}", left.join(", ")) };
         let after = Spoken(now.since(self.began));
-        format!("stopped; {done} of {} satisfied after {after}{left}", self.steps.len())
+        format!("stopped; {} after {after}{left}", self.tally())
+    }
+
+    /// How many steps are satisfied, of all that count by themselves.
+    fn tally(&self) -> String {
+        let whole = || self.steps.values().filter(|step| !self.plan.is_part(&step.name));
+        let done = whole().filter(|step| step.state.is_satisfied()).count();
+        format!("{done} of {} satisfied", whole().count())
     }
 
     fn notes(&self) -> Vec<String> {
@@ -214,6 +219,9 @@ impl Tree {
     /// What a step depends on, each after what it depends on itself.
     fn shown_needs(&self, step: &Step) -> Vec<String> {
         let mut needs = self.plan.needs(&step.name).to_vec();
+        if let Work::Wait(wait) = &step.work {
+            needs.extend(wait.wait.subject.parts().map(str::to_owned));
+        }
         needs.sort_by_key(|name| self.steps.get(name).map(|step| step.position));
         needs
     }

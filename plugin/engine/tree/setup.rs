@@ -11,6 +11,7 @@ use super::{
     fill::Fill,
     hook::HookStep,
     job::JobStep,
+    memory::Memory,
     release::ReleaseStep,
     step::{Acting, Out, Work},
     stop::StopStep,
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     cluster::{JobKey, Marks, Place},
     engine::{Action, Lead, NodeState, Outcome, Time, Trouble},
-    manifest::{Until, Wait},
+    manifest::{Subject, Until, Wait},
     plan::Blueprint,
 };
 
@@ -89,8 +90,18 @@ impl Tree {
                 step.work = Work::Release(Box::new(ReleaseStep::new((**wait).clone(), job)));
             } else if let Some(wait) = self.plan.manifest().waits.get(name) {
                 shown.extend(wait.subject.job(&self.scene.place));
-                let held = (!tree.jobs.is_empty()).then(|| recorded(wait, &self.scene.place, &own)).flatten();
-                step.work = Work::Wait(Box::new(WaitStep::new((**wait).clone(), held, memory.as_ref())));
+                if wait.subject.is_local() || matches!(wait.subject, Subject::Task { .. }) {
+                    shown.insert(self.scene.place.job.clone());
+                }
+                // Nobody knows whether the tree waits for a part to be so, or not to be so.
+                let is_part = self.plan.is_part(name);
+                let may_hold = !tree.jobs.is_empty() && !is_part;
+                let held = may_hold.then(|| recorded(wait, &self.scene.place, &own)).flatten();
+                if let Some(Memory::Wait { approved: Some(approved), .. }) = &memory {
+                    self.scene.approve(name.clone(), approved.by.clone());
+                }
+                let wait = WaitStep::new((**wait).clone(), held, is_part, memory.as_ref());
+                step.work = Work::Wait(Box::new(wait));
             } else if let Some(blueprint) = blueprints.remove(name) {
                 let marks = marks(&blueprint);
                 if tree.jobs.contains_key(name) && is_stop {

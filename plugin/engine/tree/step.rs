@@ -3,6 +3,7 @@
 use super::{
     hook::HookStep, job::JobStep, memory::Memory, release::ReleaseStep, stop::StopStep, wait::WaitStep,
 };
+use crate::condition::Truth;
 use crate::engine::{Act, Action, Entry, NodeState, Report, Time, Trouble, event::backoff};
 
 /// A step.
@@ -179,6 +180,16 @@ impl Step {
             Work::Hook(hook) => hook.next_timeout(),
             Work::Stop(job) => job.next_timeout(),
             Work::Release(wait) => wait.next_timeout(),
+        }
+    }
+
+    /// How it stands for a `when` that names it.
+    pub(super) fn truth(&self) -> Truth {
+        match &self.work {
+            Work::Wait(wait) => wait.truth(),
+            Work::Unprepared | Work::Job(_) | Work::Hook(_) | Work::Stop(_) | Work::Release(_) => {
+                Truth::Unknown
+            }
         }
     }
 

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     cluster::{JobSight, RaftIndex, Sight, TreeName},
     engine::{Act, Holder, NodeState, Report, Time, Trouble, time::Spoken},
-    manifest::{Moment, OnBlocked, OnTimeout, Stop, Subject, Until, Wait},
+    manifest::{Moment, Stop, Subject, Until, Wait},
     plan::Blueprint,
 };
 
@@ -70,18 +70,9 @@ impl StopStep {
         memory: Option<Memory>,
     ) -> Self {
         let wait = Wait {
-            subject: Subject::Job {
-                job: blueprint.key.job.clone(),
-                namespace: Some(blueprint.key.namespace.clone()),
-                group: None,
-            },
             until: Some(Until::Stopped),
-            at_least: None,
-            any_version: false,
             timeout: stop.timeout,
-            on_timeout: OnTimeout::Fail,
-            on_blocked: OnBlocked::Wait,
-            depends_on: Vec::new(),
+            ..Wait::new(Subject::of_job(&blueprint.key, None))
         };
         let phase = match memory {
             Some(Memory::Stopping { doomed, deadline }) => {

@@ -4,6 +4,7 @@ mod block;
 mod hook;
 mod job;
 mod stop;
+mod subject;
 mod wait;
 mod webhook;
 
@@ -65,10 +66,14 @@ impl Manifest {
             ("context", self.context.is_some()),
         ];
 
+        let parts: BTreeMap<String, String> = waits
+            .iter()
+            .flat_map(|(label, wait)| wait.parts().into_iter().map(move |part| (part, label.clone())))
+            .collect();
         let waits: BTreeMap<_, _> = waits
             .into_iter()
             .map(|(label, wait)| {
-                let wait = wait.check(&label, problems);
+                let wait = wait.check(&label, parts.get(&label).map(String::as_str), problems);
                 (label, Box::new(wait))
             })
             .collect();

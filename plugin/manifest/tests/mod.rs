@@ -2,6 +2,7 @@
 
 mod paths;
 mod stop;
+mod subjects;
 mod tree;
 
 use std::time::Duration;
@@ -25,11 +26,22 @@ fn only_wait(config: &Value) -> Wait {
     *manifest.waits.into_values().next().unwrap()
 }
 
+fn job(id: &str, namespace: Option<&str>, group: Option<&str>) -> Subject {
+    Subject::Job {
+        job: id.into(),
+        namespace: namespace.map(Into::into),
+        group: group.map(str::to_owned),
+        meta: BTreeMap::new(),
+        scope: Scope::Cluster,
+        source: HealthSource::Live,
+    }
+}
+
 #[test]
 fn a_bare_wait_is_for_the_job_of_its_label_for_five_minutes() {
     let wait = only_wait(&json!({"wait": {"postgres": {"job": null, "until": null}}}));
     let expected = Wait {
-        subject: Subject::Job { job: "postgres".into(), namespace: None, group: None },
+        subject: job("postgres", None, None),
         until: None,
         at_least: None,
         any_version: false,
@@ -37,6 +49,8 @@ fn a_bare_wait_is_for_the_job_of_its_label_for_five_minutes() {
         on_timeout: OnTimeout::Fail,
         on_blocked: OnBlocked::Wait,
         depends_on: Vec::new(),
+        stable_for: Duration::ZERO,
+        optional: false,
     };
     assert_eq!(wait, expected);
 }
@@ -46,14 +60,10 @@ fn every_attribute_arrives() {
     let wait = only_wait(&json!({"wait": {"db": {
         "job": "postgres", "namespace": "data", "group": "primary", "until": "running", "at_least": "50%",
         "any_version": true, "timeout": "1h30m", "on_timeout": "continue", "on_blocked": "fail",
-        "depends_on": ["net"],
+        "depends_on": ["net"], "stable_for": "10s", "optional": true,
     }}}));
     let expected = Wait {
-        subject: Subject::Job {
-            job: "postgres".into(),
-            namespace: Some("data".into()),
-            group: Some("primary".to_owned()),
-        },
+        subject: job("postgres", Some("data"), Some("primary")),
         until: Some(Until::Running),
         at_least: Some(AtLeast::Percent(50)),
         any_version: true,
@@ -61,6 +71,8 @@ fn every_attribute_arrives() {
         on_timeout: OnTimeout::Continue,
         on_blocked: OnBlocked::Fail,
         depends_on: vec!["net".to_owned()],
+        stable_for: Duration::from_secs(10),
+        optional: true,
     };
     assert_eq!(wait, expected);
     let wait = only_wait(&json!({"wait": {"ready": {"task": "proxy", "until": "running"}}}));
@@ -100,19 +112,13 @@ fn contradictions_are_named_as_a_pair() {
         "gone": {"until": "stopped", "group": "web", "at_least": "1", "any_version": true, "on_blocked": "fail"},
         "bad": {"until": "failed", "at_least": "1"},
     }})), @r#"
-    16 problems:
+    10 problems:
     wait "bad": at_least and until = "failed" contradict each other: one failure fails the job
     wait "gone": group and until = "stopped" contradict each other: a job is stopped or absent as a whole
     wait "gone": at_least and until = "stopped" contradict each other: a job is stopped or absent as a whole
     wait "gone": any_version and until = "stopped" contradict each other: a job is stopped or absent as a whole
     wait "gone": on_blocked and until = "stopped" contradict each other: a job is stopped or absent as a whole
-    wait "own": job and task contradict each other: a task of the own allocation is no job
-    wait "own": namespace and task contradict each other: a task of the own allocation is no job
-    wait "own": group and task contradict each other: a task of the own allocation is no job
-    wait "own": at_least and task contradict each other: a task of the own allocation is no job
-    wait "own": any_version and task contradict each other: a task of the own allocation is no job
-    wait "own": on_blocked and task contradict each other: a task of the own allocation is no job
-    wait "own": until = "absent" and task contradict each other: a task can be awaited until running, healthy or complete
+    wait "own": job, task contradict each other: a wait has one subject (give each a `wait` block of its own)
     wait "own": group and until = "absent" contradict each other: a job is stopped or absent as a whole
     wait "own": at_least and until = "absent" contradict each other: a job is stopped or absent as a whole
     wait "own": any_version and until = "absent" contradict each other: a job is stopped or absent as a whole
@@ -155,7 +161,7 @@ fn nothing_to_do_is_a_problem() {
 #[test]
 fn unknown_keys_and_garbage_are_problems() {
     assert_snapshot!(problems(&json!({"wiat": {}})), @"config: cannot be read: unknown field `wiat`, expected one of `wait`, `job`, `hook`, `after_success`, `after_failure`, `webhook`, `verb`, `stop`, `on_failure`, `max_parallel`, `timeout`, `context`");
-    assert_snapshot!(problems(&json!({"wait": {"a": {"untill": "healthy"}}})), @"config: cannot be read: unknown field `untill`, expected one of `job`, `namespace`, `group`, `task`, `until`, `at_least`, `any_version`, `timeout`, `on_timeout`, `on_blocked`, `depends_on`");
+    assert_snapshot!(problems(&json!({"wait": {"a": {"untill": "healthy"}}})), @"config: cannot be read: unknown field `untill`, expected one of `job`, `namespace`, `group`, `meta`, `scope`, `source`, `task`, `service`, `provider`, `tags`, `tcp`, `http`, `status`, `contains`, `dns`, `interval`, `variable`, `key`, `consul_key`, `equals`, `approval`, `when`, `until`, `at_least`, `any_version`, `stable_for`, `optional`, `timeout`, `on_timeout`, `on_blocked`, `depends_on`");
     assert_snapshot!(problems(&json!({"wait": {"a": {"until": 5}}})), @"config: cannot be read: invalid type: integer `5`, expected a string");
     assert_snapshot!(Manifest::from_msgpack(&[]).1, @"config: cannot be read: IO error while reading marker: failed to fill whole buffer");
     assert_snapshot!(Manifest::from_msgpack(&[0xc1, 0xff]).1, @"config: cannot be read: wrong msgpack marker Reserved");

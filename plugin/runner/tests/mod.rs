@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    cluster::{JobKey, Question, Sight, TaskPhase, sample},
+    cluster::{Check, JobKey, Question, Sight, TaskPhase, sample},
     engine,
     manifest::Manifest,
     nomad::{

@@ -18,6 +18,7 @@ fn job(create: u64, modify: u64, version: u64) -> Job {
         is_periodic: false,
         is_parameterized: false,
         dispatch_meta: Vec::new(),
+        meta: BTreeMap::new(),
         marks: None,
         groups: BTreeMap::new(),
     }

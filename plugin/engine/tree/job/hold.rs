@@ -29,7 +29,7 @@ impl JobStep {
         let is_over = around.halt.is_some() && held.node.state.is_satisfied();
         if !is_over {
             let verdict = held.verdict(&self.wait, &self.marks, around)?;
-            let verdict = held.stable(now, self.stable_for, verdict);
+            let verdict = held.node.stable(now, self.stable_for, verdict);
             if held.node.state.is_satisfied() && !matches!(verdict, Verdict::Met(_)) {
                 held.node = Node::fresh(now, now + self.limit);
             }
@@ -41,7 +41,14 @@ impl JobStep {
             let is_seen = held.was_shown;
             held.node.judge(
                 now,
-                Evidence { wait: &self.wait, missing: Vec::new(), verdict, is_seen, last_deadline },
+                Evidence {
+                    wait: &self.wait,
+                    missing: Vec::new(),
+                    verdict,
+                    is_seen,
+                    is_known: is_seen,
+                    last_deadline,
+                },
             );
         }
         if let NodeState::Failed { why } = &held.node.state {

@@ -50,7 +50,7 @@ impl JobStep {
                 return blocked;
             }
             // Its turn has come, or the whole tree waits for this look.
-            let verdict = around.scene.judge(&self.wait, false);
+            let verdict = condition::judge(&self.wait, &around.scene.sight_of(&self.blueprint.key), false);
             let why = match verdict {
                 Verdict::NotYet(Obstacle { text, .. }) | Verdict::Met(text) | Verdict::Never(text) => text,
             };

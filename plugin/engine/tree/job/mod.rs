@@ -26,7 +26,7 @@ use crate::{
     cluster::{JobVersion, Marks, SpecHash},
     condition,
     engine::{Act, NodeState, Report, Submission, Time, time::Spoken},
-    manifest::{JobNode, OnTimeout, Subject, Wait},
+    manifest::{JobNode, Subject, Wait},
     plan::Blueprint,
 };
 
@@ -99,18 +99,11 @@ impl JobStep {
         let ready = &node.ready;
         let limit = ready.timeout.unwrap_or_else(|| limit_of(&blueprint));
         let wait = Wait {
-            subject: Subject::Job {
-                job: blueprint.key.job.clone(),
-                namespace: Some(blueprint.key.namespace.clone()),
-                group: ready.group.clone(),
-            },
             until: ready.until,
             at_least: ready.at_least,
-            any_version: false,
             timeout: limit,
-            on_timeout: OnTimeout::Fail,
             on_blocked: ready.on_blocked,
-            depends_on: Vec::new(),
+            ..Wait::new(Subject::of_job(&blueprint.key, ready.group.clone()))
         };
         let phase = match memory {
             Some(Memory::Due(due)) => Phase::Due(due),
@@ -416,7 +409,7 @@ impl JobStep {
             Phase::Due(_) => self.fill_until(),
             Phase::Submitting { deadline, .. } => Some(*deadline).filter(|_| !self.acting.is_under_way()),
             Phase::Submitted(held) if !held.node.state.is_satisfied() => {
-                let stable = held.met_since.map(|since| since + self.stable_for);
+                let stable = held.node.stable_at(self.stable_for);
                 [Some(held.node.deadline), held.node.believed_at(), stable].into_iter().flatten().min()
             }
             Phase::Submitted(_) | Phase::Failed { .. } => None,
