@@ -25,7 +25,7 @@ use crate::{
     engine::{Time, deadlines},
     manifest::{Manifest, Problem, Problems},
     plan::Plan,
-    runner::{self, Errand, Order, OwnChecks},
+    runner::{self, Errand, Order},
     watch::Viewer,
 };
 
@@ -149,10 +149,8 @@ impl Tasks {
             log: Mutex::new(LogFile::new(PathBuf::from(&config.alloc_dir), config.name.clone())),
         };
         let senses = self.views.senses(&viewer, plan.subjects(&place));
-        let checker = OwnChecks { viewer, alloc: place.alloc.clone() };
         let order = Order { plan, place, deadlines, errand };
-        let running =
-            runner::start(order, senses, checker, Arc::new(notices), &self.tracker, self.stop.clone());
+        let running = runner::start(order, senses, Arc::new(notices), &self.tracker, self.stop.clone());
         let task = Task::new(id.clone(), config.name.clone(), running);
         tasks.insert(id, task);
         Ok(true)

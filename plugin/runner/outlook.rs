@@ -3,10 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    cluster::{AllocId, Check, JobKey, Question, Sight, Told},
-    nomad,
+    cluster::{JobKey, Question, Sight, Told},
     probe::Asking,
-    watch::{Subscription, Viewer},
+    watch::Subscription,
 };
 
 /// Something that a run is shown.
@@ -62,26 +61,5 @@ impl Outlook for Senses {
     fn look_again(&self) {
         self.watch.look_again();
         self.probe.look_again();
-    }
-}
-
-/// Who asks for the checks of the own allocation.
-pub trait Checker: Send + 'static {
-    /// Their last results.
-    fn checks(&self) -> impl Future<Output = Result<Vec<Check>, nomad::Error>> + Send;
-}
-
-/// Asks Nomad, with the task's own token: these are its own allocation's checks.
-#[derive(Clone, Debug)]
-pub struct OwnChecks {
-    /// The task's way to Nomad.
-    pub viewer: Viewer,
-    /// Its allocation.
-    pub alloc: AllocId,
-}
-
-impl Checker for OwnChecks {
-    async fn checks(&self) -> Result<Vec<Check>, nomad::Error> {
-        self.viewer.client()?.checks(&self.alloc, &self.viewer.job.namespace).await
     }
 }

@@ -36,8 +36,7 @@ impl Stage {
         let notebook = Arc::new(Notebook::default());
         let order = Order { plan, place, deadlines, errand: None };
         let notices = Arc::clone(&notebook) as Arc<dyn Notices>;
-        let running =
-            start(order, outlook, Steady(Vec::new()), notices, &self.tasks, CancellationToken::new());
+        let running = start(order, outlook, notices, &self.tasks, CancellationToken::new());
         (running, notebook)
     }
 

@@ -131,7 +131,7 @@ impl Stage {
         let diary = Arc::new(Diary::default());
         let order = Order { plan, place, deadlines: BTreeMap::new(), errand: Some(Box::new(errand)) };
         let notices = Arc::clone(&diary) as Arc<dyn Notices>;
-        let running = start(order, outlook, Steady(Vec::new()), notices, &tasks, stop.clone());
+        let running = start(order, outlook, notices, &tasks, stop.clone());
         Process { running, diary, tasks, stop, _watch: watch }
     }
 
