@@ -16,6 +16,7 @@ mod conditions;
 mod demo_runs;
 mod hooks;
 mod order;
+mod outside;
 mod recovery;
 mod tasks;
 mod tree_access;

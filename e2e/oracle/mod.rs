@@ -19,11 +19,13 @@ use crate::harness::Api;
 
 pub(crate) mod trees;
 
+/// The attributes of a wait for something that Nomad has no record of.
+const OUTSIDE: [&str; 6] = ["service", "tcp", "http", "dns", "variable", "consul_key"];
 /// Nomad notes a task's start down a little after the driver has started it.
 const CLOCKS: Duration = Duration::from_millis(500);
 
 /// Nanoseconds since 1970.
-type Nanos = i128;
+pub(crate) type Nanos = i128;
 
 /// What Nomad has recorded about one job.
 #[derive(Debug, Default, Clone)]
@@ -51,6 +53,9 @@ impl JobRecord {
 pub(crate) struct Record {
     /// A job that a gate waits for, and that is not there, is there without versions.
     pub(crate) jobs: BTreeMap<(String, String), JobRecord>,
+    /// Since when what is no job may be so, by the ID of the job that waits and the wait's label. Nomad has no record of
+    /// it; the story has noted it down just before it made it so.
+    pub(crate) outside: BTreeMap<(String, String), Nanos>,
 }
 
 impl Record {
@@ -83,6 +88,8 @@ impl Record {
 /// One `wait` block.
 #[derive(Debug, Clone)]
 struct Need {
+    /// The job that waits.
+    of: String,
     namespace: String,
     label: String,
     block: Value,
@@ -94,11 +101,16 @@ impl Need {
     }
 
     fn job(&self) -> Option<(String, String)> {
-        if self.text("task").is_some() {
+        if self.text("task").is_some() || self.is_outside() {
             return None;
         }
         let namespace = self.text("namespace").unwrap_or(&self.namespace);
         Some((namespace.to_owned(), self.text("job").unwrap_or(&self.label).to_owned()))
+    }
+
+    /// Whether it is about something that Nomad has no record of.
+    fn is_outside(&self) -> bool {
+        OUTSIDE.iter().any(|subject| self.text(subject).is_some())
     }
 
     /// When waiting was over without success, for a gate that goes on then.
@@ -130,6 +142,7 @@ pub(crate) fn needs_of(job: &Value) -> Vec<Needs> {
                 let blocks = array(&task["Config"]["wait"]);
                 let labelled = blocks.iter().filter_map(Value::as_object).flatten();
                 let waits = labelled.map(|(label, block)| Need {
+                    of: text(&job["ID"]),
                     namespace: namespace.to_owned(),
                     label: label.clone(),
                     block: block.get(0).unwrap_or(block).clone(),
@@ -231,6 +244,13 @@ fn was_so(record: &Record, need: &Need, own: &Value, at: Nanos, began: Option<Na
 }
 
 fn is_met(record: &Record, need: &Need, own: &Value, at: Nanos) -> Result<(), String> {
+    if need.is_outside() {
+        return match record.outside.get(&(need.of.clone(), need.label.clone())) {
+            Some(since) if *since <= at => Ok(()),
+            Some(since) => Err(format!("it was made so only at {since}, after {at}")),
+            None => Err("the story has never made it so".to_owned()),
+        };
+    }
     let Some(key) = need.job() else {
         let task = need.text("task").unwrap_or_default();
         let moment = if need.text("until") == Some("complete") { "FinishedAt" } else { "StartedAt" };

@@ -45,9 +45,12 @@ impl Run {
             tasks_in(version).find(|task| task["Driver"] == "dtree" && !task["Config"]["job"].is_null())?;
         let config = &task["Config"];
         let namespace = version["Namespace"].as_str().unwrap_or("default");
-        let waits = labelled(&config["wait"])
-            .into_iter()
-            .map(|(label, block)| (label.clone(), Need { namespace: namespace.to_owned(), label, block }));
+        let of = version["ID"].as_str().unwrap_or_default();
+        let waits = labelled(&config["wait"]).into_iter().map(|(label, block)| {
+            let need =
+                Need { of: of.to_owned(), namespace: namespace.to_owned(), label: label.clone(), block };
+            (label, need)
+        });
         let jobs = labelled(&config["job"]).into_iter().map(|(label, block)| Node {
             label,
             depends_on: names(&block["depends_on"]),
@@ -84,7 +87,7 @@ impl Node {
         let mut block =
             if self.ready.is_object() { self.ready.clone() } else { Value::Object(Map::default()) };
         block["job"] = id.clone().into();
-        Need { namespace: namespace.clone(), label: self.label.clone(), block }
+        Need { of: String::new(), namespace: namespace.clone(), label: self.label.clone(), block }
     }
 }
 
