@@ -13,7 +13,9 @@
 //!                │
 //!              runner          the loop: events in, actions performed
 //!            ┌───┴────┐
-//!          watch    nomad      the shared view  /  HTTP
+//!          watch    nomad      the shared view  /  Nomad's API
+//!            │        │
+//!          probe    consul     answers about what is no job  /  Consul's API
 //!            │        │
 //!          record  jobspec     what a run has written down  /  a tree's jobspecs, read, parsed and checked
 //!  ══════════╪════════╪═══════ no clock, no IO, no async below this line
