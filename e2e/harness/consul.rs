@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::{binaries, cluster::wait_for, free_ports, http};
 
 /// It leads itself in about two seconds; a busy machine takes longer.
-const START_PATIENCE: Duration = Duration::from_secs(60);
+const START_PATIENCE: Duration = Duration::from_mins(1);
 
 /// The agent, or its place while it is away. It is in the directory of a cluster, whose warden ends it when this process
 /// does not come to it.
@@ -45,10 +45,10 @@ impl Consul {
     }
 
     fn spawn(&self, binary: &Path) -> io::Result<Child> {
-        let [http, server, serf] = self.ports;
+        let [api, server, gossip] = self.ports;
         let log = File::options().create(true).append(true).open(self.dir.join("consul.log"))?;
         let ports = format!(
-            "ports {{ http = {http} server = {server} serf_lan = {serf} serf_wan = -1 dns = -1 grpc = -1 grpc_tls = -1 }}"
+            "ports {{ http = {api} server = {server} serf_lan = {gossip} serf_wan = -1 dns = -1 grpc = -1 grpc_tls = -1 }}"
         );
         Command::new(binary)
             .args(["agent", "-dev", "-bind=127.0.0.1", "-client=127.0.0.1", "-disable-host-node-id"])

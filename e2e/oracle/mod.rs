@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::harness::Api;
 
+mod expression;
 pub(crate) mod trees;
 
 /// The attributes of a wait for something that Nomad has no record of.
@@ -76,7 +77,7 @@ impl Record {
             let versions = array(&list("versions")?["Versions"]);
             let allocations = array(&list("allocations")?);
             for needs in versions.iter().flat_map(needs_of) {
-                let jobs = needs.waits.iter().filter_map(Need::job);
+                let jobs = needs.waits.iter().flat_map(Need::all).filter_map(Need::job);
                 wanted.extend(jobs.filter(|job| !record.jobs.contains_key(job)));
             }
             record.jobs.insert((namespace, id), JobRecord { versions, allocations });
@@ -93,6 +94,8 @@ struct Need {
     namespace: String,
     label: String,
     block: Value,
+    /// The waits that its `when` names.
+    parts: Vec<Self>,
 }
 
 impl Need {
@@ -101,7 +104,8 @@ impl Need {
     }
 
     fn job(&self) -> Option<(String, String)> {
-        if self.text("task").is_some() || self.is_outside() {
+        let others = OUTSIDE.into_iter().chain(["approval", "task", "when"]);
+        if others.into_iter().any(|subject| self.text(subject).is_some()) {
             return None;
         }
         let namespace = self.text("namespace").unwrap_or(&self.namespace);
@@ -113,10 +117,20 @@ impl Need {
         OUTSIDE.iter().any(|subject| self.text(subject).is_some())
     }
 
+    /// It, and what its `when` names.
+    fn all(&self) -> Vec<&Self> {
+        std::iter::once(self).chain(self.parts.iter().flat_map(Self::all)).collect()
+    }
+
+    fn is_optional(&self) -> bool {
+        self.block["optional"] == true
+    }
+
     /// When waiting was over without success, for a gate that goes on then.
     fn gives_up_after(&self) -> Option<Duration> {
         let timeout = humantime::parse_duration(self.text("timeout").unwrap_or("5m")).ok();
-        timeout.filter(|_| self.text("on_timeout") == Some("continue"))
+        let usual = if self.is_optional() { "continue" } else { "fail" };
+        timeout.filter(|_| self.text("on_timeout").unwrap_or(usual) == "continue")
     }
 }
 
@@ -141,13 +155,21 @@ pub(crate) fn needs_of(job: &Value) -> Vec<Needs> {
                 // Nomad keeps labelled blocks as lists of maps with one key.
                 let blocks = array(&task["Config"]["wait"]);
                 let labelled = blocks.iter().filter_map(Value::as_object).flatten();
-                let waits = labelled.map(|(label, block)| Need {
-                    of: text(&job["ID"]),
-                    namespace: namespace.to_owned(),
-                    label: label.clone(),
-                    block: block.get(0).unwrap_or(block).clone(),
-                });
-                let waits = waits.collect();
+                let waits: Vec<Need> = labelled
+                    .map(|(label, block)| Need {
+                        of: text(&job["ID"]),
+                        namespace: namespace.to_owned(),
+                        label: label.clone(),
+                        block: block.get(0).unwrap_or(block).clone(),
+                        parts: Vec::new(),
+                    })
+                    .collect();
+                let named: Vec<String> = waits
+                    .iter()
+                    .flat_map(|need| expression::names(need.text("when").unwrap_or_default()))
+                    .collect();
+                let mut waits = expression::joined(&waits);
+                waits.retain(|need| !named.contains(&need.label));
                 all.push(Needs { group: text(&group["Name"]), gate: text(&task["Name"]), waits });
             }
         }
@@ -235,7 +257,13 @@ fn judge_allocation(
 
 /// Whether what a gate waits for was so at a time; the error says what was not.
 fn was_so(record: &Record, need: &Need, own: &Value, at: Nanos, began: Option<Nanos>) -> Result<(), String> {
-    let by_itself = is_met(record, need, own, at);
+    let stable_for = need.text("stable_for").and_then(|text| humantime::parse_duration(text).ok());
+    let before = stable_for.map(|stable_for| {
+        let stable_for = stable_for.saturating_sub(CLOCKS).as_nanos();
+        at - Nanos::try_from(stable_for).unwrap_or(Nanos::MAX)
+    });
+    let by_itself = is_met(record, need, own, at)
+        .and_then(|()| before.map_or(Ok(()), |before| is_met(record, need, own, before)));
     let gave_up = need.gives_up_after().zip(began).is_some_and(|(timeout, began)| {
         let least = timeout.saturating_sub(CLOCKS).as_nanos();
         at - began >= Nanos::try_from(least).unwrap_or(Nanos::MAX)
@@ -251,6 +279,15 @@ fn is_met(record: &Record, need: &Need, own: &Value, at: Nanos) -> Result<(), St
             None => Err("the story has never made it so".to_owned()),
         };
     }
+    if need.text("approval").is_some() {
+        // Whether a user has said so is told by the story.
+        return Ok(());
+    }
+    if let Some(when) = need.text("when") {
+        let part = |name: &str| need.parts.iter().find(|part| part.label == name);
+        let is_so = |name: &str| part(name).is_some_and(|part| is_met(record, part, own, at).is_ok());
+        return if expression::holds(when, &is_so) { Ok(()) } else { Err(format!("{when} did not hold")) };
+    }
     let Some(key) = need.job() else {
         let task = need.text("task").unwrap_or_default();
         let moment = if need.text("until") == Some("complete") { "FinishedAt" } else { "StartedAt" };
@@ -265,8 +302,20 @@ fn is_met(record: &Record, need: &Need, own: &Value, at: Nanos) -> Result<(), St
     let current = found.and_then(|job| job.current(at));
     let until = need.text("until");
     let (Some(found), Some(current)) = (found, current) else {
-        return if until == Some("absent") { Ok(()) } else { Err("there was no such job".to_owned()) };
+        let may_be = until == Some("absent") || need.is_optional();
+        return if may_be { Ok(()) } else { Err("there was no such job".to_owned()) };
     };
+    for (key, value) in
+        need.block["meta"].get(0).unwrap_or_else(|| &need.block["meta"]).as_object().into_iter().flatten()
+    {
+        if current["Meta"][key] != *value {
+            return Err(format!("its meta {key} was {}, and not {value}", current["Meta"][key]));
+        }
+    }
+    if need.is_optional() && found.allocations.iter().any(|allocation| allocation["ClientStatus"] == "failed")
+    {
+        return Ok(());
+    }
     let kind = current["Type"].as_str().unwrap_or_default();
     if until.is_none() && !(current["Periodic"].is_null() && current["ParameterizedJob"].is_null()) {
         // Only its children run.
@@ -286,6 +335,7 @@ fn is_met(record: &Record, need: &Need, own: &Value, at: Nanos) -> Result<(), St
         let counts = |allocation: &&Value| {
             allocation["TaskGroup"] == group["Name"]
                 && (need.block["any_version"] == true || allocation["JobVersion"] == current["Version"])
+                && (need.text("scope") != Some("client") || allocation["NodeID"] == own["NodeID"])
                 && number(&allocation["CreateTime"]) <= at
         };
         let allocations: Vec<&Value> = found.allocations.iter().filter(counts).collect();

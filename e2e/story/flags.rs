@@ -12,6 +12,11 @@ impl Flag {
         Self(self.0.with_added_extension(index.to_string()))
     }
 
+    /// The one of this client.
+    pub(crate) fn on(&self, client: &str) -> Self {
+        Self(self.0.with_added_extension(client))
+    }
+
     /// Now it is there.
     pub(crate) fn raise(&self) {
         std::fs::write(&self.0, "").expect("the cluster's directory can be written to");

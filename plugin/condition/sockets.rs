@@ -36,7 +36,7 @@ pub(super) fn judge(probe: &Probe, answer: &Answer) -> Verdict {
 
 fn http(url: &str, status: Option<u16>, contains: Option<&str>, answer: &HttpAnswer) -> Verdict {
     let found = answer.status;
-    let is_wanted = status.map_or((200..300).contains(&found), |status| status == found);
+    let is_wanted = status.map_or_else(|| (200..300).contains(&found), |status| status == found);
     if !is_wanted {
         let wanted = status.map_or_else(|| "2xx".to_owned(), |status| status.to_string());
         return Verdict::not_yet(format!("{url} answers {found}, not {wanted}"));

@@ -248,6 +248,26 @@ mod tests {
     }
 
     #[test]
+    fn an_approval_names_one_wait() {
+        let of =
+            |by: Option<&str>| Ok(Command::Approve { name: "release".to_owned(), by: by.map(str::to_owned) });
+        assert_eq!(read(&["approve", "release"]), of(None));
+        assert_eq!(read(&["approve", "release", "--by", "kim of ops"]), of(Some("kim of ops")));
+        let wrong: [&[&str]; 7] = [
+            &["approve"],
+            &["approve", "--by", "kim"],
+            &["approve", "a", "b"],
+            &["approve", "a", "--by"],
+            &["approve", "a", "--by", " "],
+            &["approve", "a", "--as", "kim"],
+            &["approve", "a", "--by", "kim", "b"],
+        ];
+        for words in wrong {
+            assert!(read(words).unwrap_err().contains("approve NAME"), "{words:?}");
+        }
+    }
+
+    #[test]
     fn what_is_no_command_is_said() {
         let wrong: [&[&str]; 4] = [&[], &["sh"], &["/bin/sh", "-c", "ls"], &["tree", "-v"]];
         let told: Vec<_> = wrong.iter().map(|words| read(words).unwrap_err()).collect();

@@ -45,7 +45,7 @@ impl Gate {
         Self {
             last_deadline: nodes
                 .values()
-                .filter(|node| !node.is_part)
+                .filter(|node| !node.is_part())
                 .map(|node| node.deadline)
                 .max()
                 .unwrap_or(now),
@@ -169,7 +169,7 @@ impl Gate {
 
     /// When the time of a step is over, if it has a limit.
     fn gives_up(&self, node: &Node) -> Option<Time> {
-        (!node.is_part).then(|| node.effective_deadline(self.last_deadline))
+        (!node.is_part()).then(|| node.effective_deadline(self.last_deadline))
     }
 
     /// How the run stands at `now`.
@@ -327,7 +327,7 @@ impl Gate {
 
     /// The steps that count by themselves, and not only through the `when` of another.
     fn whole(&self) -> impl Iterator<Item = (&str, &Wait, &Node)> {
-        self.steps().filter(|(_, _, node)| !node.is_part)
+        self.steps().filter(|(_, _, node)| !node.is_part())
     }
 
     /// Whether some first look is still under way.

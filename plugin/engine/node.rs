@@ -112,8 +112,6 @@ impl NodeState {
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) state: NodeState,
-    /// Whether it counts only through the `when` of another: then it has no time limit, and never fails.
-    pub(super) is_part: bool,
     /// Since when it has been in a state of this name.
     pub(super) since: Time,
     /// When its time is over.
@@ -156,15 +154,19 @@ impl Node {
             was_met: false,
             had_hope: false,
             hopeless_since: None,
-            is_part: false,
             met_since: None,
             truth: Truth::Unknown,
         }
     }
 
-    /// A step that counts only through the `when` of another.
+    /// A step that counts only through the `when` of another: it has no time limit, and never fails.
     pub(super) fn part(now: Time) -> Self {
-        Self { is_part: true, ..Self::new(now, Time::NEVER) }
+        Self::new(now, Time::NEVER)
+    }
+
+    /// Whether it counts only through the `when` of another. Nothing else has no time limit.
+    pub(super) fn is_part(&self) -> bool {
+        self.deadline == Time::NEVER
     }
 
     /// How it stands for a `when` that names it.
@@ -188,7 +190,7 @@ impl Node {
         let is_believed = self.believe(now, &evidence);
         self.was_met |= evidence.missing.is_empty() && matches!(evidence.verdict, Verdict::Met(_));
         self.truth = self.truth_now(is_believed, &evidence);
-        let next = after(now, deadline, is_believed, self.is_part, evidence);
+        let next = after(now, deadline, is_believed, self.is_part(), evidence);
         if next == self.state {
             return false;
         }
@@ -201,7 +203,7 @@ impl Node {
 
     /// A step whose condition held and was lost again has until the end of the whole run to come back.
     pub(super) fn effective_deadline(&self, last_deadline: Time) -> Time {
-        if self.was_met && !self.is_part { last_deadline } else { self.deadline }
+        if self.was_met && !self.is_part() { last_deadline } else { self.deadline }
     }
 
     /// A condition that must hold for a while has not come true before that; a break of it begins anew.

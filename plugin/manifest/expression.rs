@@ -30,9 +30,9 @@ pub struct Expression {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Term {
     Name(Box<str>),
-    Not(Box<Term>),
-    All(Vec<Term>),
-    Any(Vec<Term>),
+    Not(Box<Self>),
+    All(Vec<Self>),
+    Any(Vec<Self>),
 }
 
 impl Expression {

@@ -70,12 +70,13 @@ impl Plan {
         for cycle in cycles(&graph) {
             problems.push(
                 Problem::new("config", format!("these {what} depend on each other: {}", cycle.join(" → ")))
-                    .with_help(if manifest.tree.is_some() {
-                        "take one of the depends_on or one of the references away"
-                    } else if !parts.is_empty() {
-                        "take one of the depends_on, or one of the names in a `when`, away"
-                    } else {
-                        "take one of the depends_on away"
+                    .with_help(match (manifest.tree.is_some(), parts.is_empty()) {
+                        (true, true) => "take one of the depends_on or one of the references away",
+                        (true, false) => {
+                            "take one of the depends_on, one of the references or one of the names in a `when` away"
+                        }
+                        (false, true) => "take one of the depends_on away",
+                        (false, false) => "take one of the depends_on, or one of the names in a `when`, away",
                     }),
             );
         }

@@ -261,3 +261,51 @@ fn a_stop_goes_backwards_through_hooks_and_waits_between_jobs() {
     assert!(plan.needs("alarm").is_empty());
     assert!(plan.is_stop());
 }
+
+#[test]
+fn what_an_expression_names_comes_before_it_and_holds_nothing_back() {
+    let config = json!({
+        "wait": {
+            "all": {"when": "zoo && !either", "depends_on": ["net"]}, "either": {"when": "db || redis"},
+            "db": {}, "redis": {"depends_on": ["net"]}, "zoo": {}, "net": {},
+        },
+    });
+    let plan = compiled(&config).unwrap();
+    assert_eq!(plan.order(), ["db", "net", "redis", "either", "zoo", "all"]);
+    let parts: Vec<&str> =
+        plan.order().iter().map(String::as_str).filter(|name| plan.is_part(name)).collect();
+    assert_eq!(parts, ["db", "redis", "either", "zoo"]);
+    let mut tree = config;
+    tree["job"] = json!({"web": {"jobspec": "x", "depends_on": ["all"]}});
+    let plan = compiled(&tree).unwrap();
+    assert_eq!(plan.needs("all"), ["net"]);
+    assert_eq!(plan.needs("web"), ["all"]);
+}
+
+#[test]
+fn names_in_expressions_that_lead_nowhere_or_around_are_told() {
+    let problems = compiled(&json!({
+        "wait": {
+            "db": {}, "a": {"when": "bd && web && seed && quite_another"},
+            "b": {"when": "c"}, "c": {"when": "!d"}, "d": {"depends_on": ["b"]}, "e": {"when": "e"},
+            "f": {"depends_on": ["g"]}, "g": {}, "h": {"when": "g"},
+        },
+        "job": {"web": {"jobspec": "x", "depends_on": ["g", "db"], "post": {"seed": {"jobspec": "x"}}}},
+        "hook": {"migrate": {"dispatch": "m", "depends_on": ["g"]}},
+    }))
+    .unwrap_err();
+    assert_snapshot!(problems, @r#"
+    9 problems:
+    wait "a": when names "bd", which is no wait of this task (did you mean "b"?)
+    wait "a": when names "quite_another", which is no wait of this task
+    wait "a": when names "seed", which is no wait (only waits can be named: give it a `wait` block, or write it into depends_on)
+    wait "a": when names "web", which is no wait (only waits can be named: give it a `wait` block, or write it into depends_on)
+    wait "f": depends_on names "g", which counts only through the `when` of wait "h" (depend on "h", or wait for it in a block of its own)
+    job "web": depends_on names "g", which counts only through the `when` of wait "h" (depend on "h", or wait for it in a block of its own)
+    hook "migrate": depends_on names "g", which counts only through the `when` of wait "h" (depend on "h", or wait for it in a block of its own)
+    config: these blocks depend on each other: b → c → d → b (take one of the depends_on, one of the references or one of the names in a `when` away)
+    config: these blocks depend on each other: e → e (take one of the depends_on, one of the references or one of the names in a `when` away)
+    "#);
+    let gate = compiled(&json!({"wait": {"a": {"when": "b"}, "b": {"depends_on": ["a"]}}})).unwrap_err();
+    assert_snapshot!(gate, @"config: these waits depend on each other: a → b → a (take one of the depends_on, or one of the names in a `when`, away)");
+}

@@ -248,7 +248,12 @@ impl<O: Outlook> Run<O> {
                 let actions = event.map(|event| engine.step(now, event)).unwrap_or_default();
                 (actions, engine.next_timeout())
             };
-            if let Some(ending) = self.tell(actions) {
+            let ending = self.tell(actions);
+            if let Some(heard) = approved.take() {
+                // Whoever approved it may have stopped listening.
+                heard.send(()).ok();
+            }
+            if let Some(ending) = ending {
                 // In boxes of their own, here and below: a gate has none of this, and its run is to stay small.
                 if self.errand.is_some() {
                     Box::pin(self.wind_up(&ending)).await;
@@ -256,10 +261,6 @@ impl<O: Outlook> Run<O> {
                 return Some(ending);
             }
             self.carry_out();
-            if let Some(heard) = approved.take() {
-                // Whoever approved it may have stopped listening.
-                heard.send(()).ok();
-            }
 
             let timeout = timeout.map(|at| self.clock.instant(at));
             let retry_at = self.errand.as_ref().and_then(|errand| errand.retry_at());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::super::{Nanos, Need, array, number, text};
+use super::super::{Nanos, Need, array, expression, number, text};
 use super::record::Key;
 
 /// How many nodes may be worked on at a time where a tree does not say so.
@@ -46,11 +46,17 @@ impl Run {
         let config = &task["Config"];
         let namespace = version["Namespace"].as_str().unwrap_or("default");
         let of = version["ID"].as_str().unwrap_or_default();
-        let waits = labelled(&config["wait"]).into_iter().map(|(label, block)| {
-            let need =
-                Need { of: of.to_owned(), namespace: namespace.to_owned(), label: label.clone(), block };
-            (label, need)
-        });
+        let waits: Vec<Need> = labelled(&config["wait"])
+            .into_iter()
+            .map(|(label, block)| Need {
+                of: of.to_owned(),
+                namespace: namespace.to_owned(),
+                label,
+                block,
+                parts: Vec::new(),
+            })
+            .collect();
+        let waits = expression::joined(&waits).into_iter().map(|need| (need.label.clone(), need));
         let jobs = labelled(&config["job"]).into_iter().map(|(label, block)| Node {
             label,
             depends_on: names(&block["depends_on"]),
@@ -87,7 +93,13 @@ impl Node {
         let mut block =
             if self.ready.is_object() { self.ready.clone() } else { Value::Object(Map::default()) };
         block["job"] = id.clone().into();
-        Need { of: String::new(), namespace: namespace.clone(), label: self.label.clone(), block }
+        Need {
+            of: String::new(),
+            namespace: namespace.clone(),
+            label: self.label.clone(),
+            block,
+            parts: Vec::new(),
+        }
     }
 }
 

@@ -67,6 +67,22 @@ async fn the_pictures_are_shown() {
 }
 
 #[tokio::test]
+async fn a_wait_is_approved_by_its_name() {
+    let mut host = Host::start().await;
+    let config = json!({"wait": {"release": {"approval": "it is announced"}, "postgres": {}}});
+    host.start_with("a/gate/1", &config).await.unwrap();
+    let (_, stderr, exit_code) = session(&mut host, "approve", false).await;
+    assert!(exit_code == 2 && stderr.contains("approve NAME"), "{stderr}");
+    let (_, stderr, exit_code) = session(&mut host, "approve postgres", false).await;
+    assert!(exit_code == 1 && stderr.contains("these do: release"), "{stderr}");
+    let (stdout, stderr, exit_code) = session(&mut host, "approve release --by kim", false).await;
+    assert_eq!((stdout.as_str(), stderr.as_str(), exit_code), ("release is approved\n", "", 0));
+    let (_, stderr, exit_code) = session(&mut host, "approve release", false).await;
+    assert!(exit_code == 1 && stderr.contains("nothing waits for an approval"), "{stderr}");
+    assert!(host.is_waiting("a/gate/1").await, "it waits for postgres");
+}
+
+#[tokio::test]
 async fn a_gate_is_opened_by_hand_once_and_with_a_reason() {
     let mut host = Host::start().await;
     host.start_gate("a/gate/1").await;

@@ -29,14 +29,14 @@ fn away() -> Sight {
     unseen(Blindness::Unreachable, "Nomad is away")
 }
 
-fn instances(health: &[Result<(), &str>]) -> Told {
+fn instances(health: &[Result<(), &str>]) -> Answer {
     let instance = |(n, health): (usize, &Result<(), &str>)| Instance {
         id: format!("{n}"),
         address: format!("10.0.0.{n}:80"),
         tags: Vec::new(),
         health: health.map_err(str::to_owned),
     };
-    Ok(Answer::Instances(health.iter().enumerate().map(instance).collect()))
+    Answer::Instances(health.iter().enumerate().map(instance).collect())
 }
 
 #[test]
@@ -44,10 +44,10 @@ fn k_of_n_instances_with_one_failing() {
     let web = || Question::Service { namespace: "default".into(), name: "web".to_owned() };
     let mut run = Simulation::gate(&json!({"web": {"service": "web", "at_least": "2"}}));
     let refused = "check http: connection refused";
-    run.wait(1).told("web", web(), instances(&[Ok(()), Err(refused), Err("check http: pending")]));
+    run.wait(1).told("web", web(), Ok(instances(&[Ok(()), Err(refused), Err("check http: pending")])));
     let why = "Consul is away".to_owned();
     run.wait(20).told("web", web(), Err(Unseen { because: Blindness::Unreachable, why, hint: None }));
-    run.wait(20).told("web", web(), instances(&[Ok(()), Err(refused), Ok(())]));
+    run.wait(20).told("web", web(), Ok(instances(&[Ok(()), Err(refused), Ok(())])));
     assert_snapshot!(run.transcript(), @r#"
     0s: the run begins
         ask     {Service { namespace: default, name: "web" }}

@@ -14,9 +14,9 @@ const PARTS: [&str; 4] = ["a", "b", "c", "d"];
 #[derive(Clone, Debug)]
 enum Wanted {
     Part(usize),
-    Not(Box<Wanted>),
-    And(Box<Wanted>, Box<Wanted>),
-    Or(Box<Wanted>, Box<Wanted>),
+    Not(Box<Self>),
+    And(Box<Self>, Box<Self>),
+    Or(Box<Self>, Box<Self>),
 }
 
 impl Wanted {

@@ -139,7 +139,8 @@ impl Tree {
             parts.extend(self.halt.as_ref().map(|halt| halt.why.clone()));
         }
         let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
-        for step in self.in_order().filter(|step| !self.is_spared(step)) {
+        let is_whole = |step: &&Step| !self.is_spared(step) && !self.plan.is_part(&step.name);
+        for step in self.in_order().filter(is_whole) {
             if let NodeState::Skipped { why, .. } = &step.state {
                 match reasons.iter_mut().find(|(reason, _)| reason == why) {
                     Some((_, names)) => names.push(&step.name),

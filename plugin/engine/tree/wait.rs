@@ -26,8 +26,6 @@ pub(super) struct WaitStep {
     is_part: bool,
     /// Whether its condition holds; a wait can also be satisfied because its time is over.
     is_met: bool,
-    /// Whether its subject is a job that is there.
-    is_present: bool,
     was_met: bool,
     /// The job of which it is to be written down that the tree waits for it, until that is done or given up.
     held: Option<JobKey>,
@@ -47,7 +45,6 @@ impl WaitStep {
             remembered,
             is_part,
             is_met: false,
-            is_present: false,
             was_met,
             held,
             acting: Acting::default(),
@@ -105,10 +102,9 @@ impl WaitStep {
     fn is_record_due(&self, around: &Around<'_>) -> bool {
         self.held.is_some()
             && self.is_met
-            && self.is_present
             && around.has_looked
             && around.halt.is_none()
-            && self.node.as_ref().is_some_and(|node| node.state.is_satisfied())
+            && self.node.as_ref().is_some_and(|node| node.was_seen && node.state.is_satisfied())
     }
 
     /// Whether something remains to be done for it although its state is final.
@@ -155,7 +151,6 @@ impl WaitStep {
         }
         let last_deadline = node.deadline;
         node.was_seen |= look.is_present;
-        self.is_present = look.is_present;
         self.is_met = matches!(verdict, Verdict::Met(_));
         if self.is_met && !self.was_met && !self.is_part {
             self.was_met = true;
@@ -170,12 +165,12 @@ impl WaitStep {
 
     pub(super) fn next_timeout(&self) -> Option<Time> {
         let node = self.node.as_ref().filter(|node| !node.state.is_satisfied() && !node.state.is_lost());
-        let limit = |node: &Node| Some(node.deadline).filter(|_| !node.is_part);
+        let limit = |node: &Node| Some(node.deadline).filter(|_| !node.is_part());
         let own = node.map(|node| [limit(node), node.believed_at(), node.stable_at(self.wait.stable_for)]);
         own.into_iter().flatten().chain([self.acting.next_timeout()]).flatten().min()
     }
 
     pub(super) fn gives_up(&self) -> Option<Time> {
-        self.node.as_ref().filter(|node| !node.is_part).map(|node| node.deadline)
+        self.node.as_ref().filter(|node| !node.is_part()).map(|node| node.deadline)
     }
 }

@@ -221,6 +221,30 @@ async fn a_process_that_stops_leaves_no_ending_behind() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_approval_is_taken_in_before_it_is_answered() {
+    let waits = json!({"release": {"approval": "it is announced"}, "postgres": {}});
+    let bench = begin(&waits);
+    while bench.running.status().nodes.iter().any(|node| node.detail.contains("not looked at")) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(bench.running.approve("postgres", None).await, Err(vec!["release".to_owned()]));
+    assert_eq!(bench.running.approve("release", Some("kim".to_owned())).await, Ok(()));
+    let status = bench.running.status();
+    let release = status.nodes.iter().find(|node| node.name == "release").unwrap();
+    assert_eq!((release.state, release.detail.as_str()), ("satisfied", "approved by kim"));
+    assert_eq!(bench.running.approve("release", None).await, Err(Vec::new()), "it is approved already");
+    bench.sees("postgres", healthy());
+    assert_eq!(bench.running.ended().await, Ending::Done);
+    bench.leaves_nothing().await;
+
+    let alone = begin(&json!({"release": {"approval": "it is announced"}}));
+    while alone.running.approve("release", None).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(alone.running.ended().await, Ending::Done);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_panic_ends_its_own_run_only() {
     let bench = begin(&json!({"postgres": {}}));
     let other = begin(&json!({"postgres": {}}));

@@ -10,6 +10,7 @@ mod order;
 mod outputs;
 mod owners;
 mod stops;
+mod waits;
 
 use std::collections::BTreeSet;
 
@@ -22,6 +23,8 @@ struct Simulation {
     plan: Plan,
     engine: Engine,
     world: World,
+    /// Jobs of others, as they were shown last.
+    others: BTreeMap<JobKey, Sight>,
     began: Time,
     now: Time,
     changed: BTreeSet<String>,
@@ -62,6 +65,7 @@ impl Simulation {
             plan,
             engine,
             world,
+            others: BTreeMap::new(),
             began: now,
             now,
             changed: changed.iter().map(|name| (*name).to_owned()).collect(),
@@ -76,6 +80,10 @@ impl Simulation {
         };
         run.happens("the run begins", Event::Started);
         run
+    }
+
+    fn sight(&self, job: &JobKey) -> Sight {
+        self.others.get(job).cloned().unwrap_or_else(|| self.world.sight(job))
     }
 
     /// The process ends, and another goes on.
@@ -109,7 +117,7 @@ impl Simulation {
                     }
                     Action::Watch(jobs) => {
                         for job in jobs {
-                            events.push(Event::Seen(job.clone(), Arc::new(self.world.sight(&job))));
+                            events.push(Event::Seen(job.clone(), Arc::new(self.sight(&job))));
                             self.watched.insert(job);
                         }
                     }
@@ -132,7 +140,7 @@ impl Simulation {
                         };
                         events.insert(0, Event::Acted(name, result));
                         for job in &self.watched {
-                            events.insert(0, Event::Seen(job.clone(), Arc::new(self.world.sight(job))));
+                            events.insert(0, Event::Seen(job.clone(), Arc::new(self.sight(job))));
                         }
                     }
                     Action::Notify(notice) => self.lines.push(format!(
