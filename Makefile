@@ -28,6 +28,7 @@ unit: cargo
 
 stories: cargo
 	@e2e/nomad/find >/dev/null
+	@e2e/consul/find >/dev/null
 	cargo build --bins --examples
 	cargo test --test e2e -- --test-threads=$(STORIES) $(STORY)
 

@@ -1,6 +1,7 @@
 //! Stories about gates and trees in a real Nomad, grouped by subject, and the oracles that judge each of them.
 //!
-//! `make stories` runs them. They need a Nomad (`e2e/nomad/find`) and root, and say so when they lack one.
+//! `make stories` runs them. They need a Nomad (`e2e/nomad/find`), some of them a Consul (`e2e/consul/find`), and
+//! root, and say so when they lack one.
 
 #![expect(clippy::disallowed_methods, reason = "the stories live in real time")]
 #![expect(clippy::indexing_slicing, reason = "a JSON value without that key gives null, and no panic")]
@@ -17,6 +18,7 @@ mod demo_runs;
 mod guard;
 mod hooks;
 mod order;
+mod outside;
 mod recovery;
 mod tasks;
 mod tree_access;

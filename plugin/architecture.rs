@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Every room, and the rooms it may use. The drawing in `docs/ARCHITECTURE.md` says the same.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 18] = [
     ("beneath", &[]),
     ("cluster", &[]),
     ("manifest", &["cluster"]),
@@ -15,19 +15,33 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("engine", &["cluster", "manifest", "condition", "plan"]),
     ("show", &["manifest", "plan", "engine"]),
     ("cli", &["manifest", "plan", "show"]),
-    ("nomad", &["cluster"]),
+    ("http", &[]),
+    ("nomad", &["cluster", "http"]),
+    ("consul", &["cluster", "http"]),
     ("jobspec", &["beneath", "cluster", "manifest", "plan", "nomad"]),
     ("record", &["beneath", "cluster", "nomad"]),
     ("watch", &["beneath", "cluster", "nomad"]),
+    ("probe", &["cluster", "http", "nomad", "consul", "watch"]),
     (
         "runner",
-        &["cluster", "manifest", "condition", "plan", "engine", "watch", "nomad", "jobspec", "record"],
+        &[
+            "cluster",
+            "manifest",
+            "condition",
+            "plan",
+            "engine",
+            "watch",
+            "probe",
+            "nomad",
+            "jobspec",
+            "record",
+        ],
     ),
     (
         "driver",
         &[
-            "beneath", "cluster", "manifest", "plan", "engine", "show", "watch", "nomad", "runner",
-            "goplugin", "pb",
+            "beneath", "cluster", "manifest", "plan", "engine", "show", "watch", "probe", "nomad", "consul",
+            "runner", "goplugin", "pb",
         ],
     ),
     ("goplugin", &["pb"]),

@@ -13,7 +13,9 @@
 //!                │
 //!              runner          the loop: events in, actions performed
 //!            ┌───┴────┐
-//!          watch    nomad      the shared view  /  HTTP
+//!          watch    nomad      the shared view  /  Nomad's API
+//!            │        │
+//!          probe    consul     answers about what is no job  /  Consul's API
 //!            │        │
 //!          record  jobspec     what a run has written down  /  a tree's jobspecs, read, parsed and checked
 //!  ══════════╪════════╪═══════ no clock, no IO, no async below this line
@@ -30,13 +32,16 @@ pub mod beneath;
 pub mod cli;
 pub mod cluster;
 pub mod condition;
+pub mod consul;
 pub mod driver;
 pub mod engine;
 pub mod goplugin;
+pub mod http;
 pub mod jobspec;
 pub mod manifest;
 pub mod nomad;
 pub mod plan;
+pub mod probe;
 pub mod record;
 pub mod runner;
 pub mod show;

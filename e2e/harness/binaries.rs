@@ -33,7 +33,7 @@ impl Binaries {
             std::env::current_exe().map_err(|error| format!("cannot tell where this program is: {error}"))?;
         let built = this.ancestors().nth(2).map(Path::to_path_buf).unwrap_or_default();
         let found = Self {
-            nomad: nomad()?,
+            nomad: find("nomad")?,
             dtree: built.join("dtree"),
             shop: built.join("examples/shop"),
             warden: built.join("examples/warden"),
@@ -50,9 +50,15 @@ impl Binaries {
     }
 }
 
-/// Asks `e2e/nomad/find`, which may build it; its progress goes to our stderr.
-fn nomad() -> Result<PathBuf, String> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/nomad/find");
+/// Consul, which only a few stories need.
+pub(super) fn consul() -> Result<PathBuf, String> {
+    static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    FOUND.get_or_init(|| find("consul")).clone()
+}
+
+/// Asks `e2e/NAME/find`, which may build it; its progress goes to our stderr.
+fn find(name: &str) -> Result<PathBuf, String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e").join(name).join("find");
     let output = Command::new(&script)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
@@ -62,6 +68,6 @@ fn nomad() -> Result<PathBuf, String> {
     if output.status.success() {
         Ok(path.into())
     } else {
-        Err("there is no Nomad to run; what is missing is said above".to_owned())
+        Err(format!("there is no {name} to run; what is missing is said above"))
     }
 }

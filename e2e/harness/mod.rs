@@ -10,6 +10,7 @@
 mod agent;
 mod binaries;
 mod cluster;
+mod consul;
 mod http;
 pub(crate) mod shop;
 mod sweep;
@@ -19,6 +20,7 @@ use std::net::SocketAddr;
 pub(crate) use agent::{Agent, Options, free_ports};
 pub(crate) use binaries::Binaries;
 pub(crate) use cluster::{Cluster, interrupt, is_interrupted, seconds, wait_for};
+pub(crate) use consul::Consul;
 pub(crate) use http::Api;
 pub(crate) use shop::Shop;
 pub(crate) use sweep::Remains;

@@ -20,11 +20,13 @@ use crate::harness::Api;
 mod expression;
 pub(crate) mod trees;
 
+/// The attributes of a wait for something that Nomad has no record of.
+const OUTSIDE: [&str; 6] = ["service", "tcp", "http", "dns", "variable", "consul_key"];
 /// Nomad notes a task's start down a little after the driver has started it.
 const CLOCKS: Duration = Duration::from_millis(500);
 
 /// Nanoseconds since 1970.
-type Nanos = i128;
+pub(crate) type Nanos = i128;
 
 /// What Nomad has recorded about one job.
 #[derive(Debug, Default, Clone)]
@@ -52,6 +54,9 @@ impl JobRecord {
 pub(crate) struct Record {
     /// A job that a gate waits for, and that is not there, is there without versions.
     pub(crate) jobs: BTreeMap<(String, String), JobRecord>,
+    /// Since when what is no job may be so, by the ID of the job that waits and the wait's label. Nomad has no record of
+    /// it; the story has noted it down just before it made it so.
+    pub(crate) outside: BTreeMap<(String, String), Nanos>,
 }
 
 impl Record {
@@ -84,6 +89,8 @@ impl Record {
 /// One `wait` block.
 #[derive(Debug, Clone)]
 struct Need {
+    /// The job that waits.
+    of: String,
     namespace: String,
     label: String,
     block: Value,
@@ -91,21 +98,23 @@ struct Need {
     parts: Vec<Self>,
 }
 
-/// What is in no record of Nomad's jobs: a story tells of it.
-const ELSEWHERE: [&str; 7] = ["service", "tcp", "http", "dns", "variable", "consul_key", "approval"];
-
 impl Need {
     fn text(&self, attribute: &str) -> Option<&str> {
         self.block[attribute].as_str()
     }
 
     fn job(&self) -> Option<(String, String)> {
-        let others = ELSEWHERE.into_iter().chain(["task", "when"]);
+        let others = OUTSIDE.into_iter().chain(["approval", "task", "when"]);
         if others.into_iter().any(|subject| self.text(subject).is_some()) {
             return None;
         }
         let namespace = self.text("namespace").unwrap_or(&self.namespace);
         Some((namespace.to_owned(), self.text("job").unwrap_or(&self.label).to_owned()))
+    }
+
+    /// Whether it is about something that Nomad has no record of.
+    fn is_outside(&self) -> bool {
+        OUTSIDE.iter().any(|subject| self.text(subject).is_some())
     }
 
     /// It, and what its `when` names.
@@ -152,6 +161,7 @@ pub(crate) fn needs_of(job: &Value) -> Vec<Needs> {
                 let labelled = blocks.iter().filter_map(Value::as_object).flatten();
                 let waits: Vec<Need> = labelled
                     .map(|(label, block)| Need {
+                        of: text(&job["ID"]),
                         namespace: namespace.to_owned(),
                         label: label.clone(),
                         block: block.get(0).unwrap_or(block).clone(),
@@ -266,7 +276,15 @@ fn was_so(record: &Record, need: &Need, own: &Value, at: Nanos, began: Option<Na
 }
 
 fn is_met(record: &Record, need: &Need, own: &Value, at: Nanos) -> Result<(), String> {
-    if ELSEWHERE.into_iter().any(|subject| need.text(subject).is_some()) {
+    if need.is_outside() {
+        return match record.outside.get(&(need.of.clone(), need.label.clone())) {
+            Some(since) if *since <= at => Ok(()),
+            Some(since) => Err(format!("it was made so only at {since}, after {at}")),
+            None => Err("the story has never made it so".to_owned()),
+        };
+    }
+    if need.text("approval").is_some() {
+        // Whether a user has said so is told by the story.
         return Ok(());
     }
     if let Some(when) = need.text("when") {

@@ -54,6 +54,22 @@ fn web_after_db(gate_ended: u32, main_started: u32) -> Record {
     record(&[(job("db", "service", &Value::Null), vec![db]), (job("web", "service", &wait), vec![web])])
 }
 
+#[test]
+fn what_is_no_job_is_so_only_since_the_story_made_it_so() {
+    for subject in ["service", "tcp", "http", "dns", "variable", "consul_key"] {
+        let mut record = web_after_db(12, 13);
+        let wait = json!([{ "it": [{ subject: "x" }] }]);
+        web(&mut record).versions = vec![job("web", "service", &wait)];
+        let told = |record: &Record| judge(record).join("\n");
+        assert!(told(&record).contains("never made it so"), "{subject}: {}", told(&record));
+        let key = ("web".to_owned(), "it".to_owned());
+        record.outside.insert(key.clone(), nanos(11).into());
+        assert_eq!(told(&record), "", "{subject}");
+        record.outside.insert(key, nanos(13).into());
+        assert!(told(&record).contains("gate opened early: it"), "{subject}: {}", told(&record));
+    }
+}
+
 fn web(record: &mut Record) -> &mut JobRecord {
     record.jobs.get_mut(&("default".to_owned(), "web".to_owned())).unwrap()
 }

@@ -14,6 +14,8 @@ pub(crate) struct Job {
     script: String,
     gate: String,
     check: Option<u16>,
+    /// What its service is called, if not as the job, and its tags.
+    service: Option<(String, String)>,
     meta: String,
     required: Option<String>,
     has_payload: bool,
@@ -45,6 +47,7 @@ impl Job {
             script: script.to_owned(),
             gate: String::new(),
             check: None,
+            service: None,
             meta: String::new(),
             required: None,
             has_payload: false,
@@ -131,6 +134,12 @@ impl Job {
         self
     }
 
+    /// The same, and its service is called so and has these tags.
+    pub(crate) fn service_named(mut self, name: &str, tags: &[&str], port: u16) -> Self {
+        self.service = Some((name.to_owned(), format!("tags = {tags:?}")));
+        self.check(port)
+    }
+
     /// Another value is another version of the job.
     pub(crate) fn meta(mut self, value: &str) -> Self {
         self.meta = format!("meta {{\n    release = \"{value}\"\n  }}");
@@ -163,8 +172,13 @@ impl Job {
 
     /// Each allocation waits for the flag with its index before its main task starts.
     pub(crate) fn held_back_by(self, flag: &Flag) -> Self {
+        self.group(&Self::held_back(flag))
+    }
+
+    /// The prestart task by which it does.
+    pub(crate) fn held_back(flag: &Flag) -> String {
         let path = flag.0.display();
-        self.group(&format!(
+        format!(
             r#"task "slow" {{
       driver = "raw_exec"
 
@@ -182,7 +196,7 @@ impl Job {
         memory = 10
       }}
     }}"#
-        ))
+        )
     }
 
     /// How long the main task may take to end when it is told to.
@@ -239,6 +253,8 @@ impl Job {
         let count = if everywhere { String::new() } else { format!("count = {count}") };
         let reschedule =
             if everywhere { "" } else { "reschedule {\n      attempts  = 0\n      unlimited = false\n    }" };
+        let (name, tags) =
+            self.service.as_ref().map_or((id.as_str(), ""), |(name, tags)| (name.as_str(), tags.as_str()));
         let service = match self.check {
             Some(port) => format!(
                 r#"network {{
@@ -248,7 +264,8 @@ impl Job {
     }}
 
     service {{
-      name     = "{id}"
+      name     = "{name}"
+      {tags}
       port     = "http"
       provider = "nomad"
 

@@ -55,7 +55,10 @@ impl Story {
         let excused = self.excused.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let judged: Vec<_> = self.jobs().into_iter().filter(|(id, _)| !excused.contains_key(id)).collect();
         let mut findings = match oracle::Record::read(self.cluster.api(), &judged) {
-            Ok(record) => oracle::judge(&record),
+            Ok(mut record) => {
+                record.outside = self.outside.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                oracle::judge(&record)
+            }
             Err(why) => vec![format!("the record cannot be read: {why}")],
         };
         let since = *self.judged_until.lock().unwrap_or_else(PoisonError::into_inner);

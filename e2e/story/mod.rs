@@ -36,6 +36,7 @@ pub(crate) use task::Task;
 pub(crate) use tree::{Hook, Node, Tree, template_of};
 
 use crate::harness::{Cluster, Options, seconds, wait_for};
+use crate::oracle;
 
 /// What Nomad and the plugin do by themselves takes a second or two; on a busy machine several.
 pub(crate) const SOON: Duration = seconds(30);
@@ -51,6 +52,8 @@ pub(crate) struct Story {
     trees: Mutex<BTreeSet<(String, String)>>,
     /// Before this time trees are not judged any more: they were, while the records still told all.
     judged_until: Mutex<i128>,
+    /// Since when what is no job may be so, by the job that waits and the wait's label.
+    outside: Mutex<BTreeMap<(String, String), oracle::Nanos>>,
     /// The IDs of those that the oracle does not judge, with the reason.
     excused: Mutex<BTreeMap<String, &'static str>>,
 }
@@ -70,6 +73,7 @@ impl Story {
             jobs: Mutex::default(),
             trees: Mutex::default(),
             judged_until: Mutex::default(),
+            outside: Mutex::default(),
             excused: Mutex::default(),
         }
     }
@@ -92,6 +96,14 @@ impl Story {
     /// A tally that no other story keeps.
     pub(crate) fn tally(&self, name: &str) -> Tally {
         Tally(self.flag(name))
+    }
+
+    /// What a wait of a job waits for, and what is no job, is about to be made so: a gate that has opened before this
+    /// was early.
+    pub(crate) fn makes_it_so(&self, job: &str, label: &str) {
+        let now = jiff::Timestamp::now().as_nanosecond();
+        let key = (job.to_owned(), label.to_owned());
+        self.outside.lock().unwrap_or_else(PoisonError::into_inner).insert(key, now);
     }
 
     /// Registers a job.

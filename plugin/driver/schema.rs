@@ -83,9 +83,13 @@ fn body(body: schema::Body) -> Spec {
 
 /// The body of `plugin "dtree" { config { … } }`, which `settings` reads.
 pub(super) fn plugin_config() -> Spec {
-    let nomad = object(["address", "token_file"].map(|name| (name, attr(name, "string", false))));
+    let api = || object(["address", "token_file"].map(|name| (name, attr(name, "string", false))));
     let webhook_hosts = attr("webhook_hosts", "list(string)", false);
-    object([("nomad", block("nomad", nomad)), ("webhook_hosts", webhook_hosts)])
+    object([
+        ("nomad", block("nomad", api())),
+        ("consul", block("consul", api())),
+        ("webhook_hosts", webhook_hosts),
+    ])
 }
 
 #[cfg(test)]
@@ -327,6 +331,10 @@ mod tests {
     #[test]
     fn the_plugin_takes_the_way_to_nomad() {
         insta::assert_snapshot!(outlined(&plugin_config()), @"
+        consul {
+          address = string
+          token_file = string
+        }
         nomad {
           address = string
           token_file = string

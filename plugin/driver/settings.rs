@@ -9,13 +9,18 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::nomad::Endpoint;
+use crate::{
+    consul::{self, Consul},
+    nomad::{self, Endpoint},
+};
 
 /// The operator's choices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Settings {
     /// How the plugin itself reaches Nomad, so that tasks may share one view; `None`: each task goes its own way.
     pub(super) nomad: Option<Nomad>,
+    /// How questions to Consul are asked, for all tasks; `None`: they are answered with what to write for it.
+    pub(super) consul: Option<Consul>,
     /// The hosts that `webhook` blocks may name.
     pub(super) webhook_hosts: Vec<String>,
 }
@@ -32,13 +37,14 @@ pub(super) struct Nomad {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
-    nomad: Option<RawNomad>,
+    nomad: Option<RawApi>,
+    consul: Option<RawApi>,
     webhook_hosts: Option<Vec<String>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawNomad {
+struct RawApi {
     address: Option<String>,
     token_file: Option<String>,
 }
@@ -55,26 +61,48 @@ impl Settings {
         }
         let raw: Option<Raw> = rmp_serde::from_slice(config)
             .map_err(|error| format!("the plugin's configuration cannot be read: {error}"))?;
-        let Raw { nomad, webhook_hosts } = raw.unwrap_or_default();
-        let webhook_hosts = webhook_hosts.unwrap_or_default();
-        let Some(nomad) = nomad else { return Ok(Self { nomad: None, webhook_hosts }) };
+        let Raw { nomad, consul, webhook_hosts } = raw.unwrap_or_default();
         let mut problems = Vec::new();
-        let endpoint = nomad.address.and_then(|address| {
-            let endpoint = address.parse::<Endpoint>();
-            endpoint.map_err(|error| problems.push(format!("nomad.address: {error}"))).ok()
+        let nomad = nomad.and_then(|raw| {
+            raw.read("nomad", |address| nomad::endpoint(address).map_err(|e| e.to_string()), &mut problems)
         });
-        let token_file = nomad.token_file;
-        if let Some(path) = token_file.as_ref().filter(|path| !Path::new(path).is_absolute()) {
-            problems.push(format!("nomad.token_file = {path:?} is not an absolute path"));
-        }
-        if endpoint.is_none() && token_file.is_some() && problems.is_empty() {
-            problems.push("nomad.token_file is of no use without nomad.address".to_owned());
-        }
+        let consul = consul.and_then(|raw| raw.read("consul", consul::endpoint, &mut problems));
         if !problems.is_empty() {
             return Err(problems.join("; "));
         }
-        let token_file = token_file.map(PathBuf::from);
-        Ok(Self { nomad: endpoint.map(|endpoint| Nomad { endpoint, token_file }), webhook_hosts })
+        Ok(Self {
+            nomad: nomad.map(|(endpoint, token_file)| Nomad { endpoint, token_file }),
+            consul: consul.map(|(endpoint, token_file)| Consul { endpoint, token_file }),
+            webhook_hosts: webhook_hosts.unwrap_or_default(),
+        })
+    }
+}
+
+impl RawApi {
+    /// The way to an API, if the block names one.
+    fn read(
+        self,
+        block: &str,
+        endpoint: impl Fn(&str) -> Result<Endpoint, String>,
+        problems: &mut Vec<String>,
+    ) -> Option<(Endpoint, Option<PathBuf>)> {
+        let Self { address, token_file } = self;
+        if let Some(path) = token_file.as_ref().filter(|path| !Path::new(path).is_absolute()) {
+            problems.push(format!("{block}.token_file = {path:?} is not an absolute path"));
+        }
+        let Some(address) = address else {
+            if token_file.is_some() {
+                problems.push(format!("{block}.token_file is of no use without {block}.address"));
+            }
+            return None;
+        };
+        match endpoint(&address) {
+            Ok(endpoint) => Some((endpoint, token_file.map(PathBuf::from))),
+            Err(why) => {
+                problems.push(format!("{block}.address: {why}"));
+                None
+            }
+        }
     }
 }
 
@@ -89,9 +117,9 @@ mod tests {
     }
 
     fn nomad(address: &str, token_file: Option<&str>) -> Settings {
-        let endpoint = address.parse().unwrap();
+        let endpoint = nomad::endpoint(address).unwrap();
         let nomad = Some(Nomad { endpoint, token_file: token_file.map(PathBuf::from) });
-        Settings { nomad, webhook_hosts: Vec::new() }
+        Settings { nomad, ..Settings::default() }
     }
 
     #[test]
@@ -116,21 +144,35 @@ mod tests {
     }
 
     #[test]
+    fn a_way_to_consul_is_the_same() {
+        let consul = json!({"address": "http://127.0.0.1", "token_file": "/etc/dtree/consul.token"});
+        let settings = read(&json!({ "consul": consul })).unwrap();
+        let consul = settings.consul.unwrap();
+        assert_eq!(consul.endpoint.to_string(), "http://127.0.0.1:8500", "Consul's own port");
+        assert_eq!(consul.token_file, Some("/etc/dtree/consul.token".into()));
+        assert_eq!(settings.nomad, None);
+    }
+
+    #[test]
     fn everything_wrong_is_told_at_once() {
         let wrong = [
             json!({"nomad": {"address": "127.0.0.1:4646", "token_file": "token"}}),
             json!({"nomad": {"address": "https://nomad:4646"}}),
             json!({"nomad": {"token_file": "/etc/token"}}),
             json!({"nomad": {"adress": "http://nomad:4646"}}),
+            json!({"nomad": {"address": "nomad"}, "consul": {"address": "https://consul:8501", "token_file": "x"}}),
+            json!({"consul": {"token_file": "/etc/token"}}),
             json!([1, 2]),
         ];
         let told: Vec<_> = wrong.iter().map(|config| read(config).unwrap_err()).collect();
         insta::assert_snapshot!(told.join("\n"), @r#"
-        nomad.address: `127.0.0.1:4646` is no address of Nomad's API: an address begins with `http://` or `unix://`; nomad.token_file = "token" is not an absolute path
-        nomad.address: `https://nomad:4646` is no address of Nomad's API: dtree does not speak TLS yet; use the socket of the Task API or `http://`
+        nomad.token_file = "token" is not an absolute path; nomad.address: `127.0.0.1:4646` is no address of Nomad's API: an address begins with `http://` or `unix://`
+        nomad.address: `https://nomad:4646` is no address of Nomad's API: dtree does not speak TLS yet; use `http://` or a socket, `unix:///PATH`
         nomad.token_file is of no use without nomad.address
         the plugin's configuration cannot be read: unknown field `adress`, expected `address` or `token_file`
-        the plugin's configuration cannot be read: invalid type: integer `1`, expected struct RawNomad
+        nomad.address: `nomad` is no address of Nomad's API: an address begins with `http://` or `unix://`; consul.token_file = "x" is not an absolute path; consul.address: `https://consul:8501` is no address of Consul's API: dtree does not speak TLS yet; use `http://` or a socket, `unix:///PATH`
+        consul.token_file is of no use without consul.address
+        the plugin's configuration cannot be read: invalid type: integer `1`, expected struct RawApi
         "#);
         Settings::from_msgpack(&[0xc1, 0xff]).unwrap_err();
     }

@@ -25,7 +25,7 @@ use crate::{
     engine::{Time, deadlines},
     manifest::{Manifest, Problem, Problems},
     plan::Plan,
-    runner::{self, Equipment, Errand, Order, OwnChecks, Patrol},
+    runner::{self, Equipment, Errand, Order, Patrol},
     watch::Viewer,
 };
 
@@ -148,11 +148,9 @@ impl Tasks {
             events: Arc::clone(&self.events),
             log: Mutex::new(LogFile::new(PathBuf::from(&config.alloc_dir), config.name.clone())),
         };
-        let subscription = self.views.watch().subscribe(viewer.clone(), plan.subjects(&place));
-        let checker = OwnChecks { viewer, alloc: place.alloc.clone() };
+        let senses = self.views.senses(&viewer, plan.subjects(&place));
         let order = Order { plan, place, deadlines, equipment };
-        let running =
-            runner::start(order, subscription, checker, Arc::new(notices), &self.tracker, self.stop.clone());
+        let running = runner::start(order, senses, Arc::new(notices), &self.tracker, self.stop.clone());
         let task = Task::new(id.clone(), config.name.clone(), running);
         tasks.insert(id, task);
         Ok(true)

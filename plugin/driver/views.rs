@@ -1,11 +1,19 @@
-//! The view that tasks share, made when the first of them asks for it.
+//! The view that tasks share, and what asks for them, made when the first of them begins.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use tokio_util::sync::CancellationToken;
 
 use super::settings::{Nomad, Settings};
-use crate::watch::{Credential, Watch};
+use crate::{
+    cluster::JobKey,
+    probe::Probe,
+    runner::Senses,
+    watch::{Credential, Viewer, Watch},
+};
 
 /// The view of the present configuration.
 #[derive(Debug)]
@@ -17,7 +25,7 @@ pub(super) struct Views {
 #[derive(Debug, Default)]
 struct Current {
     settings: Settings,
-    watch: Option<Watch>,
+    made: Option<(Watch, Probe)>,
 }
 
 impl Views {
@@ -30,20 +38,21 @@ impl Views {
     pub(super) fn configure(&self, settings: Settings) {
         let mut current = self.current();
         if current.settings != settings {
-            *current = Current { settings, watch: None };
+            *current = Current { settings, made: None };
         }
     }
 
-    /// The view for a task that begins now.
-    pub(super) fn watch(&self) -> Watch {
+    /// What a task that begins now sees of `subjects`, and whom it asks.
+    pub(super) fn senses(&self, viewer: &Viewer, subjects: BTreeSet<JobKey>) -> Senses {
         let mut current = self.current();
-        let Current { settings, watch } = &mut *current;
-        let made = watch.get_or_insert_with(|| {
+        let Current { settings, made } = &mut *current;
+        let (watch, probe) = made.get_or_insert_with(|| {
             let nomad = settings.nomad.clone();
             let credential = nomad.map(|Nomad { endpoint, token_file }| Credential { endpoint, token_file });
-            Watch::new(credential, self.stop.clone())
+            let probe = Probe::new(settings.consul.clone(), self.stop.clone());
+            (Watch::new(credential, self.stop.clone()), probe)
         });
-        made.clone()
+        Senses { watch: watch.subscribe(viewer.clone(), subjects), probe: probe.asking(viewer.clone()) }
     }
 
     /// Whether the operator lets `webhook` blocks name this host.
@@ -60,18 +69,26 @@ impl Views {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nomad;
 
-    #[test]
-    fn tasks_share_a_view_until_the_configuration_changes() {
+    #[tokio::test]
+    async fn tasks_share_a_view_until_the_configuration_changes() {
         let views = Views::new(CancellationToken::new());
-        assert!(views.current().watch.is_none(), "nothing is made before a task asks for it");
-        views.watch();
+        assert!(views.current().made.is_none(), "nothing is made before a task asks for it");
+        let viewer = Viewer {
+            socket: "/nowhere/api.sock".into(),
+            token_file: "/nowhere/nomad_token".into(),
+            env_token: None,
+            job: JobKey::new("default", "shop"),
+            task: "gate".to_owned(),
+        };
+        drop(views.senses(&viewer, BTreeSet::new()));
         views.configure(Settings::default());
-        assert!(views.current().watch.is_some());
+        assert!(views.current().made.is_some());
 
-        let endpoint = "unix:///run/nomad.sock".parse().unwrap();
+        let endpoint = nomad::endpoint("unix:///run/nomad.sock").unwrap();
         let nomad = Some(Nomad { endpoint, token_file: None });
-        views.configure(Settings { nomad, webhook_hosts: Vec::new() });
-        assert!(views.current().watch.is_none());
+        views.configure(Settings { nomad, ..Settings::default() });
+        assert!(views.current().made.is_none());
     }
 }

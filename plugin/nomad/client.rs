@@ -1,5 +1,7 @@
 //! What dtree asks Nomad, one method a question.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use hyper::{HeaderMap, Method, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
@@ -10,7 +12,7 @@ use super::{
     chunks::Chunks,
     convert,
     query::{encode, filtered, within},
-    transport::{Answer, Question},
+    transport::{Answer, Question, TIMEOUT},
     wire,
 };
 use crate::cluster::{
@@ -20,6 +22,9 @@ use crate::cluster::{
 /// A greater index than any of Nomad's: a stream that is opened there begins with the newest events.
 /// Nomad refuses what does not fit into 63 bits.
 const FUTURE: u64 = i64::MAX as u64;
+/// How long Nomad holds a request for what comes next, and up to a sixteenth more. Short enough for a connection that
+/// is half dead not to be trusted for long.
+const WAIT: Duration = Duration::from_secs(25);
 /// How much of an error's text is kept, in characters.
 const MAX_SAID: usize = 300;
 /// What Nomad says of every token when it has no ACLs.
@@ -77,6 +82,11 @@ impl Client {
     pub fn in_the_name_of(mut self, asker: Asker) -> Self {
         self.asker = Some(asker);
         self
+    }
+
+    /// Whether it shows a token.
+    pub fn has_token(&self) -> bool {
+        self.token.is_some()
     }
 
     /// Where it asks.
@@ -234,7 +244,7 @@ impl Client {
 
     fn question<'a>(&'a self, target: &'a str, wanted: &'a str) -> Question<'a> {
         let (endpoint, token) = (&self.endpoint, self.token.as_ref());
-        Question { endpoint, token, method: Method::GET, target, body: Bytes::new(), wanted }
+        Question { endpoint, token, method: Method::GET, target, body: Bytes::new(), wanted, limit: TIMEOUT }
     }
 
     /// Sends `body` as JSON, or nothing where there is none.
@@ -253,6 +263,19 @@ impl Client {
             None => Bytes::new(),
         };
         Question { method, body, ..self.question(target, wanted) }.ask().await
+    }
+
+    /// Asks for what comes after `after`, and waits for it a while; without, for what there is.
+    pub(super) async fn ask_after(
+        &self,
+        target: String,
+        after: Option<RaftIndex>,
+        wanted: &str,
+    ) -> Result<Answer, Error> {
+        let Some(after) = after else { return self.ask(&target, wanted).await };
+        let target = format!("{target}&index={after}&wait={}s", WAIT.as_secs());
+        debug!(endpoint = %self.endpoint, target, "request");
+        Question { limit: WAIT + WAIT / 16 + TIMEOUT, ..self.question(&target, wanted) }.ask().await
     }
 
     pub(super) async fn ask(&self, target: &str, wanted: &str) -> Result<Answer, Error> {
@@ -312,7 +335,7 @@ impl Client {
             return Error::Unidentified { wanted, asker: self.asker.clone(), has_token, said };
         }
         if lacks_right {
-            let (namespace, asker) = (namespace.clone(), self.asker.clone());
+            let (namespace, asker) = (namespace.clone(), self.asker.clone().map(Box::new));
             return Error::Denied { wanted, namespace, capability, asker };
         }
         Error::Refused { wanted, status: status.as_u16(), said }
@@ -332,7 +355,7 @@ pub(super) fn said(body: &Chunks) -> String {
 }
 
 /// The position an answer is as new as. Zero, which makes nothing look outdated, when Nomad does not say.
-fn index(headers: &HeaderMap) -> RaftIndex {
+pub(super) fn index(headers: &HeaderMap) -> RaftIndex {
     let index =
         headers.get("X-Nomad-Index").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
     RaftIndex(index.unwrap_or_default())

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{JobStub, Variable, VariableStub, gates::gates, wire};
+use super::{JobStub, Offer, Variable, VariableStub, gates::gates, wire};
 use crate::cluster::{
     AllocStatus, Allocation, Check, CheckStatus, Deployment, DeploymentGroup, DeploymentStatus, Evaluation,
     EvaluationStatus, Group, Job, JobKey, JobType, JobVersion, Lifecycle, LifecycleHook, LockId, Marks,
@@ -284,6 +284,20 @@ fn reasons(placement: &wire::Placement) -> String {
     } else {
         format!("none of {} fits", clients(&placement.nodes_evaluated))
     }
+}
+
+/// What an allocation was placed to offer; `None` when its job has no such group.
+pub(super) fn offer(placed: wire::Placed) -> Option<Offer> {
+    let wire::Placed { task_group, job } = placed;
+    let group = job.task_groups.into_iter().find(|group| group.name == task_group)?;
+    let main = group.tasks.iter().filter(|task| task.lifecycle.is_none());
+    let main = main.map(|task| task.name.clone()).collect();
+    let services = group.services.iter().chain(group.tasks.iter().flat_map(|task| &task.services));
+    let own = services.filter(|service| service.provider == OWN_PROVIDER);
+    let n_judged =
+        |service: &wire::Service| service.checks.iter().filter(|check| check.on_update != IGNORE).count();
+    let checks = own.map(|service| (service.name.clone(), n_judged(service))).collect();
+    Some(Offer::new(JobVersion(job.version), main, checks))
 }
 
 /// A check that counts for health; `None` for one that does not.

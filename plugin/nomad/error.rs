@@ -3,7 +3,9 @@
 //! Each message says what dtree wanted and where; the source says why it did not work; [`Error::hint`] says what to
 //! do. No message repeats its source: whoever prints the error prints the chain, for which there is [`Error::chain`].
 
-use std::{error::Error as _, fmt::Write as _, io, path::PathBuf, time::Duration};
+use std::{borrow::Cow, error::Error as _, fmt::Write as _, io, path::PathBuf, time::Duration};
+
+use serde::de::Error as _;
 
 use super::Asker;
 use crate::cluster::{JobKey, Namespace, RaftIndex};
@@ -57,7 +59,7 @@ pub enum Error {
         how: String,
     },
     /// The token is good but lacks a right.
-    #[error("Nomad does not allow {} to {wanted} in namespace `{namespace}`", whom(asker.as_ref()))]
+    #[error("Nomad does not allow {} to {wanted} in namespace `{namespace}`", whom(asker.as_deref()))]
     Denied {
         /// A verb phrase: "read job `api`".
         wanted: String,
@@ -66,7 +68,7 @@ pub enum Error {
         /// The right that is missing.
         capability: Capability,
         /// Who asked; `None` for the plugin itself.
-        asker: Option<Asker>,
+        asker: Option<Box<Asker>>,
     },
     /// There is no token, or one that Nomad does not take.
     #[error("Nomad does not know {} by its token, so it may not {wanted}: {said}", whom(asker.as_ref()))]
@@ -120,7 +122,7 @@ pub enum Error {
 }
 
 /// A right in a namespace, as ACL policies name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Capability {
     /// `list-jobs` and `read-job`: to look.
     Read,
@@ -134,12 +136,19 @@ pub enum Capability {
     AllocLifecycle,
     /// `list`, `read`, `write` and `destroy` on dtree's own variables: to keep what outlives a run.
     Variables,
+    /// `read` on the variable at this path.
+    ReadVariable(String),
 }
 
 impl Capability {
     /// The line of a policy that grants it, and reading, without which it is of little use.
-    fn rule(self, namespace: &Namespace) -> String {
-        if self == Self::Variables {
+    fn rule(&self, namespace: &Namespace) -> String {
+        if let Self::ReadVariable(path) = self {
+            return format!(
+                "namespace \"{namespace}\" {{ variables {{ path \"{path}\" {{ capabilities = [\"read\"] }} }} }}"
+            );
+        }
+        if *self == Self::Variables {
             return format!(
                 "namespace \"{namespace}\" {{ variables {{ path \"dtree/*\" {{ capabilities = [\"list\", \"read\", \"write\", \"destroy\"] }} }} }}"
             );
@@ -149,9 +158,9 @@ impl Capability {
     }
 
     /// Its name where it is more than reading.
-    fn name(self) -> Option<&'static str> {
+    fn name(&self) -> Option<&'static str> {
         match self {
-            Self::Read | Self::Variables => None,
+            Self::Read | Self::Variables | Self::ReadVariable(_) => None,
             Self::SubmitJob => Some("submit-job"),
             Self::DispatchJob => Some("dispatch-job"),
             Self::ReadLogs => Some("read-logs"),
@@ -160,18 +169,25 @@ impl Capability {
     }
 
     /// A name for the policy: one each, so that none replaces another.
-    fn policy(self) -> &'static str {
-        match self {
+    fn policy(&self) -> Cow<'static, str> {
+        if let Self::ReadVariable(path) = self {
+            let words = path.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
+            return format!("gate-variable-{}", words.take(MAX_PATH_WORDS).collect::<String>()).into();
+        }
+        let name = match self {
             Self::Read => "gate-read",
             Self::SubmitJob => "tree-submit",
             Self::DispatchJob => "tree-dispatch",
             Self::ReadLogs => "tree-logs",
             Self::AllocLifecycle => "guard-act",
-            Self::Variables => "tree-variables",
-        }
+            Self::Variables | Self::ReadVariable(_) => "tree-variables",
+        };
+        name.into()
     }
 }
 
+/// How much of a path is in the name of a policy, which may have 128 characters.
+const MAX_PATH_WORDS: usize = 100;
 /// What precedes the words of a server that an agent has passed a request on to, once for each passing on.
 const PASSED_ON: &str = "rpc error: ";
 /// What Nomad says when a job is not as the writer thought it was.
@@ -292,6 +308,37 @@ impl Error {
         }
     }
 
+    /// The same, without the words that an answer is not understood by: they may repeat a secret.
+    pub(super) fn without_content(self) -> Self {
+        match self {
+            Self::Garbled { wanted, source } => {
+                let at = format!("it goes wrong at line {} column {}", source.line(), source.column());
+                Self::Garbled { wanted, source: serde_json::Error::custom(at) }
+            }
+            other => other,
+        }
+    }
+
+    /// The same denial, had it been `asker` who asked; `None` where it is none.
+    pub fn denial_of(&self, asker: &Asker) -> Option<Self> {
+        let asker = asker.clone();
+        match self {
+            Self::Denied { wanted, namespace, capability, .. } => Some(Self::Denied {
+                wanted: wanted.clone(),
+                namespace: namespace.clone(),
+                capability: capability.clone(),
+                asker: Some(Box::new(asker)),
+            }),
+            Self::Unidentified { wanted, has_token, said, .. } => Some(Self::Unidentified {
+                wanted: wanted.clone(),
+                asker: Some(asker),
+                has_token: *has_token,
+                said: said.clone(),
+            }),
+            _ => None,
+        }
+    }
+
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -369,7 +416,7 @@ mod tests {
             wanted: "read job `postgres`".to_owned(),
             namespace: "data".into(),
             capability: Capability::Read,
-            asker: Some(asker()),
+            asker: Some(Box::new(asker())),
         };
         insta::assert_snapshot!(shown(&error), @r#"
         error: Nomad does not allow task `after-postgres` of job `api` to read job `postgres` in namespace `data`

@@ -37,9 +37,11 @@ mod wire;
 mod writes;
 
 pub use client::{Asker, Client, JobStub, Read};
-pub use endpoint::{Endpoint, Token};
+pub use endpoint::endpoint;
 pub use error::{Capability, Error};
-pub use services::Instance;
+pub use services::{Instance, Offer};
 pub use stream::{Beat, EventStream, Topics, Transaction, Update};
 pub use variables::{Cas, Lock, Variable, VariableStub};
 pub use writes::LogStream;
+
+pub use crate::http::{Endpoint, Token};

@@ -3,30 +3,11 @@
 use std::fmt::Write as _;
 
 use crate::cluster::{JobId, Namespace};
+pub(super) use crate::http::encode;
 
 /// More jobs than this are not named in a filter: Nomad's parser would take longer than the list is worth. The list
 /// is then read whole and sifted here.
 pub(super) const MAX_FILTERED: usize = 500;
-
-/// `text` with everything percent-encoded that is not plainly part of a name.
-pub(super) fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(char::from(byte));
-            }
-            // Writing to a string cannot fail.
-            _ => _ = write!(encoded, "%{byte:02X}"),
-        }
-    }
-    // These two alone would be taken for steps between directories.
-    match encoded.as_str() {
-        "." => "%2E".to_owned(),
-        ".." => "%2E%2E".to_owned(),
-        _ => encoded,
-    }
-}
 
 /// `path`, asked in `namespace`.
 pub(super) fn within(path: &str, namespace: &Namespace) -> String {

@@ -14,13 +14,11 @@ use std::{
 use bytes::{Buf as _, Bytes};
 use serde::de::Error as _;
 
-use super::{
-    Error,
-    chunks::Chunks,
-    transport::{MAX_BODY, Opened},
-    wire,
+use super::{Error, chunks::Chunks, transport::MAX_BODY, wire};
+use crate::{
+    cluster::{Allocation, Deployment, Evaluation, Job, JobId, Namespace, RaftIndex},
+    http::Opened,
 };
-use crate::cluster::{Allocation, Deployment, Evaluation, Job, JobId, Namespace, RaftIndex};
 
 /// A line of at most this many bytes may say nothing but that the stream lives.
 const HEARTBEAT_ROOM: usize = 16;

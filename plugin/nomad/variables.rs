@@ -15,7 +15,7 @@ use hyper::{Method, StatusCode};
 
 use super::{
     Capability, Client, Error,
-    client::{Read, decode, said},
+    client::{Read, decode, index, said},
     query::{encode, within},
     transport::Answer,
     wire,
@@ -105,6 +105,25 @@ impl Client {
         let answer = self.allowed(answer, &wanted, namespace, Capability::Variables)?;
         let variable: Read<wire::Variable> = decode(answer, &wanted)?;
         Ok(Some(variable.value.into()))
+    }
+
+    /// The variable at `path`, or `None` when there is none, once anything has changed after `after`, or a while later.
+    /// Whoever asks needs no more than to read this one.
+    pub async fn variable_after(
+        &self,
+        namespace: &Namespace,
+        path: &str,
+        after: Option<RaftIndex>,
+    ) -> Result<Read<Option<Variable>>, Error> {
+        let wanted = format!("read the variable `{path}`");
+        let answer = self.ask_after(target(namespace, path), after, &wanted).await?;
+        if answer.head.status() == StatusCode::NOT_FOUND {
+            return Ok(Read { value: None, index: index(answer.head.headers()) });
+        }
+        let capability = Capability::ReadVariable(path.to_owned());
+        let answer = self.allowed(answer, &wanted, namespace, capability)?;
+        let read: Read<wire::Variable> = decode(answer, &wanted).map_err(Error::without_content)?;
+        Ok(Read { value: Some(read.value.into()), index: read.index })
     }
 
     /// The variables whose paths begin with `prefix`, in short.

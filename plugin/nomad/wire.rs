@@ -82,6 +82,25 @@ pub(super) struct Registration {
     pub(super) alloc_id: String,
     pub(super) address: String,
     pub(super) port: u16,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) tags: Vec<String>,
+}
+
+/// An allocation with the version of its job that it was placed for.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Placed {
+    pub(super) task_group: String,
+    pub(super) job: PlacedJob,
+}
+
+/// Of such a job, what its services are.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct PlacedJob {
+    pub(super) version: u64,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) task_groups: Vec<Group>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -162,6 +181,8 @@ pub(super) struct Update {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Service {
+    #[serde(default)]
+    pub(super) name: String,
     #[serde(default)]
     pub(super) provider: String,
     #[serde(default)]

@@ -8,8 +8,7 @@
 //!
 //! # Invariants
 //!
-//! * One run is one tokio task and nothing else; a run that asks for the checks of its own allocation has a second
-//!   one for the requests, and a tree one for each act that is under way.
+//! * One run is one tokio task and nothing else; a tree has one more for each act that is under way.
 //! * What a tree must remember is on the disk before anything that follows it is done.
 //! * A panic in a run ends that run as [`Ending::Panicked`], and no other.
 //! * When the whole process stops, a run stops looking and has no ending: the next process goes on with it.
@@ -28,14 +27,13 @@ mod stops;
 mod webhook;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
-    time::{MissedTickBehavior, interval, sleep_until},
+    sync::{oneshot, watch},
+    time::sleep_until,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info, info_span, warn};
@@ -48,17 +46,14 @@ pub use self::{
     clock::wall_clock,
     errand::Errand,
     journal::Error as MemoryError,
-    outlook::{Checker, Outlook, OwnChecks, Seen},
+    outlook::{Outlook, Seen, Senses},
     patrol::Patrol,
 };
 use crate::{
-    cluster::{Answer, Blindness, Place, Question, Told, Unseen},
+    cluster::Place,
     engine::{Action, Engine, Event, Outcome, Status, Time},
     plan::Plan,
 };
-
-/// How often the checks of the own allocation are asked for, where a wait needs them. Nomad runs no check more often.
-const CHECK_PERIOD: Duration = Duration::from_secs(1);
 
 /// What a run needs to begin, or to go on.
 #[derive(Debug)]
@@ -184,7 +179,6 @@ impl Running {
 pub fn start(
     order: Order,
     outlook: impl Outlook,
-    checker: impl Checker,
     notices: Arc<dyn Notices>,
     tasks: &TaskTracker,
     stop: CancellationToken,
@@ -205,8 +199,6 @@ pub fn start(
         outlook,
         notices,
         commands: Arc::clone(&commands),
-        checker: Some(checker),
-        checks: None,
         equipment,
         clock,
         tasks: tasks.clone(),
@@ -244,28 +236,19 @@ impl Drop for Ended {
     }
 }
 
-struct Run<O, C> {
+struct Run<O> {
     /// Shared with those who ask how the run stands, so that it need not tell after each step.
     engine: Arc<Mutex<Engine>>,
     outlook: O,
     notices: Arc<dyn Notices>,
     commands: Arc<Commands>,
-    /// Until it is needed.
-    checker: Option<C>,
-    checks: Option<Box<Checks>>,
     equipment: Option<Equipment>,
     clock: Clock,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
-/// The checks of the own allocation, as they are asked for.
-struct Checks {
-    question: Question,
-    told: mpsc::Receiver<Told>,
-}
-
-impl<O: Outlook, C: Checker> Run<O, C> {
+impl<O: Outlook> Run<O> {
     /// Until it ends, or the process stops: then `None`.
     async fn until_it_ends(mut self) -> Option<Ending> {
         let mut event = Some(Event::Started);
@@ -320,9 +303,6 @@ impl<O: Outlook, C: Checker> Run<O, C> {
                     Seen::Job(job, sight) => Event::Seen(job, sight),
                     Seen::Told(question, told) => Event::Told(question, told),
                 }),
-                Some((question, told)) = next_checks(&mut self.checks) => {
-                    Some(Event::Told(question, Arc::new(told)))
-                }
                 event = next_done(&mut self.equipment, &self.stop) => event,
                 () = sleep_until(retry_at.unwrap_or_else(|| self.clock.instant(now))), if retry_at.is_some() => None,
                 () = sleep_until(timeout.unwrap_or_else(|| self.clock.instant(now))), if timeout.is_some() => Some(Event::Tick),
@@ -336,7 +316,7 @@ impl<O: Outlook, C: Checker> Run<O, C> {
         let mut ending = None;
         for action in actions {
             match action {
-                Action::Ask(questions) => self.ask(questions),
+                Action::Ask(questions) => self.outlook.ask(questions),
                 Action::Announce(message) => self.notices.event(&message),
                 Action::Log(line) => self.notices.log(&line),
                 Action::Finish(outcome) => {
@@ -367,23 +347,6 @@ impl<O: Outlook, C: Checker> Run<O, C> {
             }
         }
         ending
-    }
-
-    /// Asks, and goes on asking.
-    fn ask(&mut self, mut questions: BTreeSet<Question>) {
-        let is_own = |question: &Question| matches!(question, Question::OwnChecks { .. });
-        if let Some(question) = questions.iter().find(|question| is_own(question)).cloned() {
-            questions.remove(&question);
-            if let Some(checker) = self.checker.take() {
-                let (answer, told) = mpsc::channel(1);
-                let asking = ask_for_checks(checker, answer, self.stop.clone());
-                self.tasks.spawn(asking.in_current_span());
-                self.checks = Some(Box::new(Checks { question, told }));
-            }
-        }
-        if !questions.is_empty() {
-            self.outlook.ask(questions);
-        }
     }
 
     /// Does what is to be done, once what must be remembered is written down.
@@ -442,35 +405,6 @@ async fn next_done(equipment: &mut Option<Equipment>, stop: &CancellationToken) 
         Some(Equipment::Patrol(patrol)) => Box::pin(patrol.next()).await,
         Some(Equipment::Errand(errand)) => Box::pin(errand.next(stop)).await,
         None => std::future::pending().await,
-    }
-}
-
-async fn next_checks(checks: &mut Option<Box<Checks>>) -> Option<(Question, Told)> {
-    match checks {
-        Some(checks) => Some((checks.question.clone(), checks.told.recv().await?)),
-        None => std::future::pending().await,
-    }
-}
-
-/// Asks again and again, until nobody listens.
-async fn ask_for_checks(checker: impl Checker, answer: mpsc::Sender<Told>, stop: CancellationToken) {
-    let mut period = interval(CHECK_PERIOD);
-    period.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            () = answer.closed() => return,
-            _ = period.tick() => {}
-        }
-        let told = checker.checks().await.map(Answer::Checks).map_err(|error| {
-            tracing::debug!(error = %error, "cannot read the checks of the own allocation");
-            let why = "the checks of the own allocation cannot be read".to_owned();
-            Unseen { because: Blindness::Unreachable, why, hint: None }
-        });
-        if answer.send(told).await.is_err() {
-            return;
-        }
     }
 }
 

@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    cluster::{AllocId, Check, JobKey, Question, Sight, Told},
-    nomad,
-    watch::{Subscription, Viewer},
+    cluster::{JobKey, Question, Sight, Told},
+    probe::Asking,
+    watch::Subscription,
 };
 
 /// Something that a run is shown.
@@ -32,39 +32,34 @@ pub trait Outlook: Send + 'static {
     fn look_again(&self);
 }
 
-impl Outlook for Subscription {
+/// The shared view, and whoever answers questions.
+#[derive(Debug)]
+pub struct Senses {
+    /// Where jobs are seen.
+    pub watch: Subscription,
+    /// Where questions are answered.
+    pub probe: Asking,
+}
+
+impl Outlook for Senses {
     async fn next(&mut self) -> Option<Seen> {
-        Self::next(self).await.map(|(job, sight)| Seen::Job(job, sight))
+        // They end together, with the process.
+        tokio::select! {
+            seen = self.watch.next() => seen.map(|(job, sight)| Seen::Job(job, sight)),
+            told = self.probe.next() => told.map(|(question, told)| Seen::Told(question, told)),
+        }
     }
 
-    fn ask(&self, _questions: BTreeSet<Question>) {}
-
     fn also(&self, jobs: BTreeSet<JobKey>) {
-        Self::also(self, jobs);
+        self.watch.also(jobs);
+    }
+
+    fn ask(&self, questions: BTreeSet<Question>) {
+        self.probe.ask(questions);
     }
 
     fn look_again(&self) {
-        Self::look_again(self);
-    }
-}
-
-/// Who asks for the checks of the own allocation.
-pub trait Checker: Send + 'static {
-    /// Their last results.
-    fn checks(&self) -> impl Future<Output = Result<Vec<Check>, nomad::Error>> + Send;
-}
-
-/// Asks Nomad, with the task's own token: these are its own allocation's checks.
-#[derive(Clone, Debug)]
-pub struct OwnChecks {
-    /// The task's way to Nomad.
-    pub viewer: Viewer,
-    /// Its allocation.
-    pub alloc: AllocId,
-}
-
-impl Checker for OwnChecks {
-    async fn checks(&self) -> Result<Vec<Check>, nomad::Error> {
-        self.viewer.client()?.checks(&self.alloc, &self.viewer.job.namespace).await
+        self.watch.look_again();
+        self.probe.look_again();
     }
 }

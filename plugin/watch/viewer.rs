@@ -1,7 +1,7 @@
 //! Someone who looks: a task, with its own socket and its own token.
 
 use std::{
-    io::{self, Read as _},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -12,9 +12,6 @@ use crate::{
     cluster::JobKey,
     nomad::{Asker, Client, Endpoint, Error, Token},
 };
-
-/// The longest token that is read. A workload identity has some 800 bytes.
-const MAX_TOKEN: u64 = 64 << 10;
 
 /// A task's own way to Nomad.
 #[derive(Clone, Debug)]
@@ -50,7 +47,7 @@ impl Viewer {
     }
 
     /// A client over the task's own socket that shows no token of anyone.
-    pub(super) fn anonymous_client(&self) -> Client {
+    pub fn anonymous_client(&self) -> Client {
         self.client_with(None)
     }
 
@@ -78,19 +75,12 @@ fn read_token(path: &Path) -> io::Result<Token> {
             io::Error::new(io::ErrorKind::InvalidData, format!("it {unfit}"))
         }
     })?;
-    let mut text = String::new();
-    file.take(MAX_TOKEN).read_to_string(&mut text)?;
-    Token::new(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it holds no token"))
+    Token::read(file)
 }
 
 /// The token in a file of the operator's, who may use links.
 pub(super) fn read_operators_token(path: &Path) -> Result<Token, Error> {
-    let read = || {
-        let mut text = String::new();
-        std::fs::File::open(path)?.take(MAX_TOKEN).read_to_string(&mut text)?;
-        Token::new(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it holds no token"))
-    };
-    read().map_err(|source| Error::TokenFile { path: path.to_owned(), source })
+    Token::open(path).map_err(|source| Error::TokenFile { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

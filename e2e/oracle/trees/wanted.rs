@@ -45,9 +45,16 @@ impl Run {
             tasks_in(version).find(|task| task["Driver"] == "dtree" && !task["Config"]["job"].is_null())?;
         let config = &task["Config"];
         let namespace = version["Namespace"].as_str().unwrap_or("default");
+        let of = version["ID"].as_str().unwrap_or_default();
         let waits: Vec<Need> = labelled(&config["wait"])
             .into_iter()
-            .map(|(label, block)| Need { namespace: namespace.to_owned(), label, block, parts: Vec::new() })
+            .map(|(label, block)| Need {
+                of: of.to_owned(),
+                namespace: namespace.to_owned(),
+                label,
+                block,
+                parts: Vec::new(),
+            })
             .collect();
         let waits = expression::joined(&waits).into_iter().map(|need| (need.label.clone(), need));
         let jobs = labelled(&config["job"]).into_iter().map(|(label, block)| Node {
@@ -86,7 +93,13 @@ impl Node {
         let mut block =
             if self.ready.is_object() { self.ready.clone() } else { Value::Object(Map::default()) };
         block["job"] = id.clone().into();
-        Need { namespace: namespace.clone(), label: self.label.clone(), block, parts: Vec::new() }
+        Need {
+            of: String::new(),
+            namespace: namespace.clone(),
+            label: self.label.clone(),
+            block,
+            parts: Vec::new(),
+        }
     }
 }
 

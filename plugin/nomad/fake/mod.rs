@@ -60,6 +60,8 @@ pub(crate) struct State {
     /// Allocation, task, and `stdout` or `stderr`.
     logs: BTreeMap<(String, String, String), String>,
     allocations: BTreeMap<String, Value>,
+    /// By allocation.
+    checks: BTreeMap<String, Value>,
     deployments: BTreeMap<String, Value>,
     evaluations: BTreeMap<String, Value>,
     streams: Vec<Stream>,
@@ -292,7 +294,22 @@ impl FakeNomad {
             })
         };
         let instances = instances.iter().map(registration).collect();
-        self.state().services.insert(("default".to_owned(), name.to_owned()), instances);
+        let mut state = self.state();
+        state.index += 1;
+        state.services.insert(("default".to_owned(), name.to_owned()), instances);
+    }
+
+    /// The results of an allocation's checks: service, check and status of each.
+    pub(crate) fn checks(&self, alloc: &str, checks: &[(&str, &str, &str)]) {
+        let result = |(service, check, status): &(&str, &str, &str)| {
+            let result = serde_json::json!({
+                "Service": service, "Check": check, "Status": status, "Mode": "healthiness", "Output": "nomad: said so",
+                "Group": "", "Task": "",
+            });
+            (check.to_string(), result)
+        };
+        let checks: serde_json::Map<String, Value> = checks.iter().map(result).collect();
+        self.state().checks.insert(alloc.to_owned(), checks.into());
     }
 
     /// What a task has written.

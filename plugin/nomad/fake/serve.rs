@@ -82,11 +82,23 @@ pub(super) async fn serve(
         Some(Answer::LandThenTruth) => _ = state.lock().unwrap().land(),
         Some(Answer::AppliedThen(..) | Answer::AppliedThenGone) | None => {}
     }
+    has_news(&state, &asked).await;
     let truth = state.lock().unwrap().answer(socket, &asked);
     match answer {
         Some(Answer::AppliedThen(status, text)) => Ok(plain(status, 0, text)),
         Some(Answer::AppliedThenGone) => gone(),
         _ => Ok(truth),
+    }
+}
+
+/// Waits as a blocking query does, for anything to be written or for its time to pass.
+async fn has_news(state: &Mutex<State>, asked: &Asked) {
+    let Some(after) = asked.parameter("index").filter(|_| asked.path != "/v1/event/stream") else { return };
+    let after: u64 = after.parse().unwrap();
+    let wait: u64 = asked.parameter("wait").unwrap().trim_end_matches('s').parse().unwrap();
+    let limit = time::Instant::now() + time::Duration::from_secs(wait);
+    while state.lock().unwrap().index <= after && time::Instant::now() < limit {
+        time::sleep(time::Duration::from_millis(10)).await;
     }
 }
 
@@ -214,13 +226,19 @@ impl State {
                 }
                 if let Some(alloc) = path.strip_prefix("/v1/allocation/") {
                     return match self.allocations.get(&unescape(alloc)) {
-                        Some(allocation) => plain(200, self.index, allocation.to_string()),
+                        Some(allocation) => plain(200, self.index, self.whole(allocation).to_string()),
                         None => plain(404, 0, "alloc not found"),
                     };
                 }
                 if let Some(name) = path.strip_prefix("/v1/service/") {
                     let instances = self.services.get(&(namespace.clone(), unescape(name)));
                     return plain(200, self.index, json!(instances.cloned().unwrap_or_default()).to_string());
+                }
+                if let Some(alloc) =
+                    path.strip_prefix("/v1/client/allocation/").and_then(|path| path.strip_suffix("/checks"))
+                {
+                    let checks = self.checks.get(&unescape(alloc)).cloned().unwrap_or_default();
+                    return plain(200, 0, checks.to_string());
                 }
                 if let Some(alloc) = path.strip_prefix("/v1/client/fs/logs/") {
                     return self.read_log(asked, &unescape(alloc));
@@ -241,6 +259,17 @@ impl State {
                 }
             }
         }
+    }
+
+    /// An allocation with the version of its job that it is of.
+    fn whole(&self, allocation: &Value) -> Value {
+        let text = |key: &str| allocation[key].as_str().unwrap_or_default();
+        let versions = self.versions(text("Namespace"), text("JobID"));
+        let mut whole = allocation.clone();
+        if let Some(job) = versions.into_iter().find(|job| job["Version"] == allocation["JobVersion"]) {
+            whole["Job"] = job.clone();
+        }
+        whole
     }
 
     /// All versions of a job, the newest first.

@@ -81,7 +81,7 @@ impl State {
     pub(super) fn variable(&self, namespace: &str, path: &str) -> Response<Body> {
         match self.variables.get(&(namespace.to_owned(), path.to_owned())) {
             Some(kept) => plain(200, self.index, kept.shown(namespace, path, true).to_string()),
-            None => plain(404, 0, "variable not found"),
+            None => plain(404, self.index, "variable not found"),
         }
     }
 

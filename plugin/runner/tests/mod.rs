@@ -3,35 +3,38 @@
 mod trees;
 mod whole;
 
-use std::{collections::BTreeSet, sync::Mutex};
+use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use super::*;
 use crate::{
-    cluster::{Check, JobKey, Question, Sight, TaskPhase, sample},
+    cluster::{Answer, Check, JobKey, Question, Sight, TaskPhase, sample},
     engine,
     manifest::Manifest,
     nomad::{
         self,
         fake::{self, FakeNomad},
     },
-    watch::Viewer,
+    probe::Probe,
+    watch::{Viewer, Watch},
 };
 
-/// What the test shows, and how often it was asked to look again.
+/// What the test shows, what it was asked, and how often to look again.
 struct Window {
-    sights: mpsc::UnboundedReceiver<(JobKey, Arc<Sight>)>,
+    news: mpsc::UnboundedReceiver<Seen>,
+    asked: Arc<Mutex<BTreeSet<Question>>>,
     looks: Arc<Mutex<u32>>,
 }
 
 impl Outlook for Window {
     async fn next(&mut self) -> Option<Seen> {
-        self.sights.recv().await.map(|(job, sight)| Seen::Job(job, sight))
+        self.news.recv().await
     }
 
     fn ask(&self, questions: BTreeSet<Question>) {
-        panic!("nothing is to be asked: {questions:?}");
+        self.asked.lock().unwrap().extend(questions);
     }
 
     fn also(&self, jobs: BTreeSet<JobKey>) {
@@ -40,15 +43,6 @@ impl Outlook for Window {
 
     fn look_again(&self) {
         *self.looks.lock().unwrap() += 1;
-    }
-}
-
-/// Checks that answer the same each time.
-struct Steady(Vec<Check>);
-
-impl Checker for Steady {
-    async fn checks(&self) -> Result<Vec<Check>, nomad::Error> {
-        Ok(self.0.clone())
     }
 }
 
@@ -66,7 +60,8 @@ impl Notices for Notebook {
 
 struct Bench {
     running: Running,
-    show: mpsc::UnboundedSender<(JobKey, Arc<Sight>)>,
+    show: mpsc::UnboundedSender<Seen>,
+    asked: Arc<Mutex<BTreeSet<Question>>>,
     notebook: Arc<Notebook>,
     looks: Arc<Mutex<u32>>,
     tasks: TaskTracker,
@@ -102,6 +97,12 @@ fn viewer(fake: &FakeNomad, place: &Place) -> Viewer {
     }
 }
 
+/// What is seen in `watch`, and answers to what is asked.
+fn senses(watch: &Watch, viewer: Viewer, subjects: BTreeSet<JobKey>) -> Senses {
+    let probe = Probe::new(None, CancellationToken::new());
+    Senses { watch: watch.subscribe(viewer.clone(), subjects), probe: probe.asking(viewer) }
+}
+
 /// A version of a job becomes healthy in this allocation.
 fn becomes_healthy(fake: &FakeNomad, job: &str, alloc: &str, version: u64) {
     fake.transact(|write| write.allocation(fake::allocation("default", job, alloc, version, "running")));
@@ -112,21 +113,21 @@ fn becomes_healthy(fake: &FakeNomad, job: &str, alloc: &str, version: u64) {
     });
 }
 
-fn begin(waits: &Value, checks: Vec<Check>) -> Bench {
+fn begin(waits: &Value) -> Bench {
     let plan = plan(&json!({ "wait": waits }));
     let deadlines = engine::deadlines(&plan, wall_clock());
-    let (show, sights) = mpsc::unbounded_channel();
+    let (show, news) = mpsc::unbounded_channel();
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let asked = Arc::new(Mutex::default());
     let (notebook, looks) = (Arc::new(Notebook::default()), Arc::new(Mutex::new(0)));
     let running = start(
         Order { plan, place: place(), deadlines, equipment: None },
-        Window { sights, looks: Arc::clone(&looks) },
-        Steady(checks),
+        Window { news, asked: Arc::clone(&asked), looks: Arc::clone(&looks) },
         Arc::clone(&notebook) as Arc<dyn Notices>,
         &tasks,
         stop.clone(),
     );
-    let bench = Bench { running, show, notebook, looks, tasks, stop };
+    let bench = Bench { running, show, asked, notebook, looks, tasks, stop };
     bench.sees("shop", own_job(TaskPhase::Pending));
     bench
 }
@@ -146,7 +147,7 @@ fn own_job(proxy: TaskPhase) -> Sight {
 
 impl Bench {
     fn sees(&self, job: &str, sight: Sight) {
-        self.show.send((JobKey::new("default", job), Arc::new(sight))).unwrap();
+        self.show.send(Seen::Job(JobKey::new("default", job), Arc::new(sight))).unwrap();
     }
 
     async fn leaves_nothing(self) {
@@ -163,7 +164,7 @@ fn healthy() -> Sight {
 
 #[tokio::test(start_paused = true)]
 async fn a_gate_opens_when_what_it_waits_for_is_seen() {
-    let bench = begin(&json!({"postgres": {}}), Vec::new());
+    let bench = begin(&json!({"postgres": {}}));
     bench.sees("postgres", healthy());
     assert_eq!(bench.running.ended().await, Ending::Done);
     assert_eq!(bench.running.ending(), Some(Ending::Done));
@@ -174,7 +175,7 @@ async fn a_gate_opens_when_what_it_waits_for_is_seen() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_cluster_ends_at_the_deadline() {
-    let bench = begin(&json!({"postgres": {"timeout": "5m"}}), Vec::new());
+    let bench = begin(&json!({"postgres": {"timeout": "5m"}}));
     let began = tokio::time::Instant::now();
     let Ending::Failed { message } = bench.running.ended().await else { panic!("it opened") };
     assert!(message.contains("not within 5m"), "{message}");
@@ -185,7 +186,7 @@ async fn a_silent_cluster_ends_at_the_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn a_status_is_of_the_moment_it_is_asked_for() {
-    let bench = begin(&json!({"postgres": {}}), Vec::new());
+    let bench = begin(&json!({"postgres": {}}));
     tokio::time::sleep(Duration::from_mins(1)).await;
     let status = bench.running.status();
     assert_eq!(status.now.since(status.began).as_secs(), 60);
@@ -199,7 +200,7 @@ async fn a_status_is_of_the_moment_it_is_asked_for() {
 
 #[tokio::test(start_paused = true)]
 async fn commands_reach_the_run() {
-    let bench = begin(&json!({"postgres": {}}), Vec::new());
+    let bench = begin(&json!({"postgres": {}}));
     bench.running.look_again();
     bench.running.open("INC-7".to_owned());
     assert_eq!(bench.running.ended().await, Ending::Done);
@@ -210,7 +211,7 @@ async fn commands_reach_the_run() {
 
 #[tokio::test(start_paused = true)]
 async fn a_process_that_stops_leaves_no_ending_behind() {
-    let bench = begin(&json!({"proxy": {"task": "proxy"}}), Vec::new());
+    let bench = begin(&json!({"proxy": {"task": "proxy"}}));
     bench.stop.cancel();
     bench.tasks.close();
     bench.tasks.wait().await;
@@ -222,7 +223,7 @@ async fn a_process_that_stops_leaves_no_ending_behind() {
 #[tokio::test(start_paused = true)]
 async fn an_approval_is_taken_in_before_it_is_answered() {
     let waits = json!({"release": {"approval": "it is announced"}, "postgres": {}});
-    let bench = begin(&waits, Vec::new());
+    let bench = begin(&waits);
     while bench.running.status().nodes.iter().any(|node| node.detail.contains("not looked at")) {
         tokio::task::yield_now().await;
     }
@@ -236,7 +237,7 @@ async fn an_approval_is_taken_in_before_it_is_answered() {
     assert_eq!(bench.running.ended().await, Ending::Done);
     bench.leaves_nothing().await;
 
-    let alone = begin(&json!({"release": {"approval": "it is announced"}}), Vec::new());
+    let alone = begin(&json!({"release": {"approval": "it is announced"}}));
     while alone.running.approve("release", None).await.is_err() {
         tokio::task::yield_now().await;
     }
@@ -245,8 +246,8 @@ async fn an_approval_is_taken_in_before_it_is_answered() {
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_ends_its_own_run_only() {
-    let bench = begin(&json!({"postgres": {}}), Vec::new());
-    let other = begin(&json!({"postgres": {}}), Vec::new());
+    let bench = begin(&json!({"postgres": {}}));
+    let other = begin(&json!({"postgres": {}}));
     bench.running.open("panic here".to_owned());
     assert_eq!(bench.running.ended().await, Ending::Panicked);
     other.sees("postgres", healthy());
@@ -254,7 +255,10 @@ async fn a_panic_ends_its_own_run_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn checks_of_the_own_allocation_are_asked_for_only_as_long_as_they_are_needed() {
+async fn a_question_is_asked_and_its_answer_heard() {
+    let bench = begin(&json!({"proxy": {"task": "proxy"}}));
+    bench.sees("shop", own_job(TaskPhase::Running));
+    let own = Question::OwnChecks { alloc: place().alloc };
     let passes = Check {
         name: "alive".to_owned(),
         service: "proxy".to_owned(),
@@ -262,10 +266,12 @@ async fn checks_of_the_own_allocation_are_asked_for_only_as_long_as_they_are_nee
         status: crate::cluster::CheckStatus::Success,
         output: String::new(),
     };
-    let bench = begin(&json!({"proxy": {"task": "proxy"}}), vec![passes]);
-    bench.sees("shop", own_job(TaskPhase::Running));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(*bench.asked.lock().unwrap(), BTreeSet::from([own.clone()]));
+    assert_eq!(bench.running.ending(), None);
+    let told = Arc::new(Ok(Answer::Checks(vec![passes])));
+    bench.show.send(Seen::Told(own, told)).unwrap();
     assert_eq!(bench.running.ended().await, Ending::Done);
     bench.leaves_nothing().await;
-    let without = begin(&json!({"postgres": {}}), Vec::new());
-    assert_eq!(without.tasks.len(), 1, "one run is one tokio task");
+    assert_eq!(begin(&json!({"postgres": {}})).tasks.len(), 1, "one run is one tokio task");
 }

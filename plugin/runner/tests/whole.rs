@@ -31,13 +31,12 @@ impl Stage {
     fn gate(&self) -> (Running, Arc<Notebook>) {
         let plan = plan(&json!({"wait": {"db": {}}}));
         let place = placed();
-        let outlook = self.watch.subscribe(viewer(&self.fake, &place), plan.subjects(&place));
+        let outlook = senses(&self.watch, viewer(&self.fake, &place), plan.subjects(&place));
         let deadlines = engine::deadlines(&plan, wall_clock());
         let notebook = Arc::new(Notebook::default());
         let order = Order { plan, place, deadlines, equipment: None };
         let notices = Arc::clone(&notebook) as Arc<dyn Notices>;
-        let running =
-            start(order, outlook, Steady(Vec::new()), notices, &self.tasks, CancellationToken::new());
+        let running = start(order, outlook, notices, &self.tasks, CancellationToken::new());
         (running, notebook)
     }
 

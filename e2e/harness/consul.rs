@@ -1,0 +1,106 @@
+//! A Consul of a story's own: one agent that forgets everything when it ends.
+
+use std::fs::File;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::{binaries, cluster::wait_for, free_ports, http};
+
+/// It leads itself in about two seconds; a busy machine takes longer.
+const START_PATIENCE: Duration = Duration::from_mins(1);
+
+/// The agent, or its place while it is away. It is in the directory of a cluster, whose warden ends it when this process
+/// does not come to it.
+#[derive(Debug)]
+pub(crate) struct Consul {
+    dir: PathBuf,
+    ports: [u16; 3],
+    child: Option<Child>,
+}
+
+impl Consul {
+    /// Starts it in the directory of a cluster, with its API on `port`, and waits until it answers.
+    pub(crate) fn start(dir: &Path, port: u16) -> Result<Self, String> {
+        let [server, serf] = free_ports().map_err(|error| format!("no free ports: {error}"))?;
+        let mut consul = Self { dir: dir.to_path_buf(), ports: [port, server, serf], child: None };
+        consul.start_again()?;
+        Ok(consul)
+    }
+
+    /// Starts it anew, knowing nothing.
+    pub(crate) fn start_again(&mut self) -> Result<(), String> {
+        let binary = binaries::consul()?;
+        let child = self.spawn(&binary).map_err(|error| format!("cannot start Consul: {error}"))?;
+        self.child = Some(child);
+        wait_for(START_PATIENCE, || match self.ask("GET", "/v1/status/leader", "") {
+            Ok(leader) if leader.len() > 2 => Ok(()),
+            Ok(_) => Err("it leads nothing yet".to_owned()),
+            Err(why) => Err(why),
+        })
+        .map_err(|seen| format!("Consul is not ready: {seen}"))
+    }
+
+    fn spawn(&self, binary: &Path) -> io::Result<Child> {
+        let [api, server, gossip] = self.ports;
+        let log = File::options().create(true).append(true).open(self.dir.join("consul.log"))?;
+        let ports = format!(
+            "ports {{ http = {api} server = {server} serf_lan = {gossip} serf_wan = -1 dns = -1 grpc = -1 grpc_tls = -1 }}"
+        );
+        Command::new(binary)
+            .args(["agent", "-dev", "-bind=127.0.0.1", "-client=127.0.0.1", "-disable-host-node-id"])
+            .args(["-hcl", &ports, "-hcl", "disable_update_check = true"])
+            .current_dir(&self.dir)
+            .env("TMPDIR", self.dir.join("tmp"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0)
+            .spawn()
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself.
+            let _gone = child.kill();
+            let _reaped = child.wait();
+        }
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &str) -> Result<String, String> {
+        let [port, ..] = self.ports;
+        let address: SocketAddr = (Ipv4Addr::LOCALHOST, port).into();
+        http::request(address, method, path, None, body).map_err(|error| error.to_string())
+    }
+
+    /// Changes something, as its operator.
+    #[track_caller]
+    pub(crate) fn put(&self, path: &str, body: &str) {
+        self.ask("PUT", path, body).unwrap_or_else(|why| panic!("Consul does not take {path}: {why}"));
+    }
+
+    /// Registers a service, with a check that fails.
+    #[track_caller]
+    pub(crate) fn register(&self, name: &str, tags: &[&str]) {
+        let service = serde_json::json!({
+            "Name": name, "Tags": tags, "Port": 5432, "Check": { "TTL": "10m", "Status": "critical" },
+        });
+        self.put("/v1/agent/service/register", &service.to_string());
+    }
+
+    /// Its check passes.
+    #[track_caller]
+    pub(crate) fn passes(&self, name: &str) {
+        self.put(&format!("/v1/agent/check/pass/service:{name}"), "");
+    }
+}
+
+impl Drop for Consul {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

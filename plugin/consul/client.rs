@@ -1,0 +1,183 @@
+//! What dtree asks Consul, one method a question.
+
+use std::time::Duration;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    HeaderMap, Request, StatusCode,
+    header::{ACCEPT, HOST, HeaderValue},
+};
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::{Consul, Endpoint, Error, WAIT, wire};
+use crate::{
+    cluster::Instance,
+    http::{Token, encode, open},
+};
+
+/// Consul's port where an address names none.
+const DEFAULT_PORT: u16 = 8500;
+/// How long a request may take that waits for nothing.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How much of an answer is read: some thousand instances of a service.
+const MAX_BODY: usize = 2 << 20;
+/// How much of what Consul says is kept, in characters.
+const MAX_SAID: usize = 200;
+
+/// Reads `http://host:port` or `unix:///path`.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn endpoint(address: &str) -> Result<Endpoint, String> {
+    Endpoint::read(address, DEFAULT_PORT)
+        .map_err(|why| format!("`{address}` is no address of Consul's API: {why}"))
+}
+
+/// An answer, and the position that it is as new as: zero where Consul does not say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read<T> {
+    /// The answer.
+    pub value: T,
+    /// To ask for what comes after.
+    pub index: u64,
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Consul {
+    /// All instances of a service, once anything has changed after `after`, or a while later; without, as they are.
+    pub async fn service(&self, name: &str, after: Option<u64>) -> Result<Read<Vec<Instance>>, Error> {
+        let wanted = format!("read service `{name}`");
+        let right =
+            format!("service \"{name}\" {{ policy = \"read\" }} node_prefix \"\" {{ policy = \"read\" }}");
+        let answer = self.ask(&format!("/v1/health/service/{}", encode(name)), after, &wanted).await?;
+        let answer = answer.allowed(&wanted, &right)?;
+        let index = index(&answer.headers);
+        let is_filtered =
+            answer.headers.get("X-Consul-Results-Filtered-By-ACLs").is_some_and(|value| value == "true");
+        let entries: Option<Vec<wire::Entry>> = decode(&answer.body, &wanted)?;
+        let mut value: Vec<Instance> = entries.unwrap_or_default().into_iter().map(Into::into).collect();
+        if is_filtered && value.is_empty() {
+            // Without the right, Consul shows an empty list and says so only here.
+            return Err(Error::Denied {
+                wanted,
+                right,
+                said: "its answer was left empty by ACLs".to_owned(),
+            });
+        }
+        value.sort_by(|a, b| (&a.id, &a.address).cmp(&(&b.id, &b.address)));
+        Ok(Read { value, index })
+    }
+
+    /// The value of a key, or `None` when there is no such key; `after` as in [`Consul::service`].
+    pub async fn key(&self, key: &str, after: Option<u64>) -> Result<Read<Option<Vec<u8>>>, Error> {
+        let wanted = format!("read key `{key}`");
+        let right = format!("key \"{key}\" {{ policy = \"read\" }}");
+        let segments: Vec<String> = key.split('/').map(encode).collect();
+        let answer = self.ask(&format!("/v1/kv/{}", segments.join("/")), after, &wanted).await?;
+        let index = index(&answer.headers);
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(Read { value: None, index });
+        }
+        let answer = answer.allowed(&wanted, &right)?;
+        let entries: Vec<wire::Pair> = decode(&answer.body, &wanted)?;
+        let garbled = |how: &str| Error::Garbled { wanted: wanted.clone(), how: how.to_owned() };
+        let pair = entries.into_iter().next().ok_or_else(|| garbled("an empty list"))?;
+        let value = BASE64_STANDARD
+            .decode(pair.value.unwrap_or_default())
+            .map_err(|_undecodable| garbled("a value that is not in base 64"))?;
+        Ok(Read { value: Some(value), index })
+    }
+
+    async fn ask(&self, path: &str, after: Option<u64>, wanted: &str) -> Result<Answer, Error> {
+        let (target, limit) = match after {
+            Some(after) => {
+                (format!("{path}?index={after}&wait={}s", WAIT.as_secs()), WAIT + WAIT / 16 + LIMIT)
+            }
+            None => (path.to_owned(), LIMIT),
+        };
+        debug!(endpoint = %self.endpoint, target, "request to Consul");
+        timeout(limit, self.exchange(&target, wanted)).await.unwrap_or_else(|_elapsed| {
+            Err(Error::TimedOut {
+                wanted: wanted.to_owned(),
+                address: self.endpoint.to_string(),
+                after: limit,
+            })
+        })
+    }
+
+    async fn exchange(&self, target: &str, wanted: &str) -> Result<Answer, Error> {
+        let unreachable = |why: String| Error::Unreachable { address: self.endpoint.to_string(), why };
+        let mut request = Request::builder()
+            .uri(target)
+            .header(HOST, self.endpoint.authority())
+            .header(ACCEPT, "application/json");
+        if let Some(token) = self.token()? {
+            let mut value =
+                HeaderValue::from_str(token.secret()).map_err(|error| unreachable(error.to_string()))?;
+            value.set_sensitive(true);
+            request = request.header("X-Consul-Token", value);
+        }
+        let request =
+            request.body(Full::<Bytes>::default()).map_err(|error| unreachable(error.to_string()))?;
+        let io = self.endpoint.connect().await.map_err(|error| unreachable(error.to_string()))?;
+        let broken = |error: hyper::Error| unreachable(error.to_string());
+        let mut opened = open(io, request).await.map_err(broken)?;
+        let mut body = Vec::new();
+        while let Some(data) = opened.data().await {
+            body.extend_from_slice(&data.map_err(broken)?);
+            if body.len() > MAX_BODY {
+                return Err(Error::TooLong { wanted: wanted.to_owned(), limit: MAX_BODY });
+            }
+        }
+        let (head, _incoming) = opened.response.into_parts();
+        Ok(Answer { status: head.status, headers: head.headers, body })
+    }
+
+    fn token(&self) -> Result<Option<Token>, Error> {
+        let read = |path: &std::path::PathBuf| {
+            Token::open(path).map_err(|source| Error::TokenFile { path: path.clone(), source })
+        };
+        self.token_file.as_ref().map(read).transpose()
+    }
+}
+
+impl Answer {
+    /// The answer, if Consul gave what it was asked for, for which it wants `right`.
+    fn allowed(self, wanted: &str, right: &str) -> Result<Self, Error> {
+        if self.status.is_success() {
+            return Ok(self);
+        }
+        let said = String::from_utf8_lossy(&self.body);
+        let said: String = said.lines().next().unwrap_or_default().chars().take(MAX_SAID).collect();
+        let wanted = wanted.to_owned();
+        match self.status {
+            StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => {
+                Err(Error::Denied { wanted, right: right.to_owned(), said })
+            }
+            status => Err(Error::Refused { wanted, status: status.as_u16(), said }),
+        }
+    }
+}
+
+fn index(headers: &HeaderMap) -> u64 {
+    let index = headers.get("X-Consul-Index").and_then(|value| value.to_str().ok());
+    index.and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+fn decode<T: DeserializeOwned>(body: &[u8], wanted: &str) -> Result<T, Error> {
+    // Serde's words may repeat what it read, which may be a secret: only where it goes wrong is told.
+    serde_json::from_slice(body).map_err(|error| Error::Garbled {
+        wanted: wanted.to_owned(),
+        how: format!("it goes wrong at line {} column {}", error.line(), error.column()),
+    })
+}

@@ -1,0 +1,22 @@
+//! One connection, one request: what every client of an HTTP API here is made of.
+//!
+//! # Invariants
+//!
+//! * The connection is driven by whoever waits for its answer, so that nothing runs in the background, and dropping the
+//!   answer ends it.
+//! * Nothing here waits by itself or reads to an end: time and size are bounded by the callers, who know what is sensible.
+//! * A token is never shown.
+
+mod connection;
+mod encode;
+mod endpoint;
+#[cfg(test)]
+pub(crate) mod fake;
+mod token;
+
+pub use self::{
+    connection::{Io, Opened, open},
+    encode::encode,
+    endpoint::Endpoint,
+    token::Token,
+};

@@ -1,0 +1,105 @@
+//! A GET, bounded in time and size.
+
+use std::{error::Error as _, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Request, Uri,
+    header::{ACCEPT, CONNECTION, HOST, USER_AGENT},
+};
+use tokio::{net::TcpStream, time::timeout};
+
+use super::{
+    late,
+    lookup::{Lookup, words},
+};
+use crate::{
+    cluster::HttpAnswer,
+    http::{Opened, open},
+};
+
+/// How long an answer may take, with as much of its body as is looked at.
+const LIMIT: Duration = Duration::from_secs(2);
+/// How much of the body is looked at.
+const MAX_BODY: usize = 1 << 20;
+
+/// What is asked.
+pub(super) struct Get {
+    lookup: Lookup,
+    host: String,
+    target: String,
+    contains: Option<String>,
+}
+
+impl Get {
+    /// The error says what is wrong with the address.
+    pub(super) fn new(url: &str, contains: Option<&str>) -> Result<Self, String> {
+        if url.starts_with("https:") {
+            return Err("https is not supported yet: dtree does not speak TLS".to_owned());
+        }
+        let bad = || format!("`{url}` is no address: it must be `http://host[:port]/path`");
+        let uri: Uri = url.parse().map_err(|_| bad())?;
+        let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http")).ok_or_else(bad)?;
+        let port = authority.port_u16().unwrap_or(80);
+        Ok(Self {
+            lookup: Lookup::new(authority.host(), port),
+            host: authority.as_str().to_owned(),
+            target: uri.path_and_query().map_or("/", |target| target.as_str()).to_owned(),
+            contains: contains.map(str::to_owned),
+        })
+    }
+
+    /// Asks.
+    pub(super) async fn answer(&mut self) -> Result<HttpAnswer, String> {
+        timeout(LIMIT, self.ask()).await.unwrap_or_else(|_elapsed| Err(late(LIMIT)))
+    }
+
+    async fn ask(&mut self) -> Result<HttpAnswer, String> {
+        let addresses = self.lookup.addresses().await?;
+        let io = TcpStream::connect(addresses.as_slice()).await.map_err(|error| words(&error))?;
+        let request = Request::get(&self.target)
+            .header(HOST, &self.host)
+            .header(ACCEPT, "*/*")
+            .header(USER_AGENT, concat!("dtree/", env!("CARGO_PKG_VERSION")))
+            .header(CONNECTION, "close")
+            .body(Full::<Bytes>::default())
+            .map_err(|error| error.to_string())?;
+        let mut opened = open(Box::new(io), request).await.map_err(|error| no_http(&error))?;
+        let status = opened.response.status().as_u16();
+        let Some(contains) = &self.contains else {
+            return Ok(HttpAnswer { status, is_found: true });
+        };
+        match find(&mut opened, contains.as_bytes()).await {
+            Ok(is_found) => Ok(HttpAnswer { status, is_found }),
+            Err(why) => Err(format!("status {status}, but {why}")),
+        }
+    }
+}
+
+/// Whether the body holds `wanted`. Reads no further than to its first occurrence.
+async fn find(opened: &mut Opened, wanted: &[u8]) -> Result<bool, String> {
+    let mut body: Vec<u8> = Vec::new();
+    loop {
+        if wanted.is_empty() {
+            return Ok(true);
+        }
+        let Some(data) = opened.data().await else { return Ok(false) };
+        let data = data.map_err(|error| no_http(&error))?;
+        let from = body.len().saturating_sub(wanted.len() - 1);
+        body.extend_from_slice(data.get(..data.len().min(MAX_BODY - body.len())).unwrap_or_default());
+        if body.get(from..).unwrap_or_default().windows(wanted.len()).any(|window| window == wanted) {
+            return Ok(true);
+        }
+        if body.len() >= MAX_BODY {
+            return Err("the text is not in the first 1 MiB of its body".to_owned());
+        }
+    }
+}
+
+fn no_http(error: &hyper::Error) -> String {
+    match error.source() {
+        Some(source) => format!("no answer in HTTP: {error}: {source}"),
+        None => format!("no answer in HTTP: {error}"),
+    }
+}
