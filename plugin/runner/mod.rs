@@ -181,6 +181,9 @@ pub fn start(
     let clock = Clock::start();
     let Order { plan, place, deadlines, errand } = order;
     let span = info_span!("task", alloc_id = %place.alloc, task = %place.task);
+    let asks_for_checks = plan.manifest().waits.values().any(|wait| {
+        wait.question(&place).is_some_and(|question| matches!(question, Question::OwnChecks { .. }))
+    });
     let engine = match &errand {
         None => Engine::gate(plan, place, &deadlines, clock.now()),
         Some(errand) => Engine::tree(plan, place, errand.tree().clone(), clock.now()),
@@ -193,7 +196,8 @@ pub fn start(
         outlook,
         notices,
         commands: Arc::clone(&commands),
-        checker: Some(checker),
+        // Most runs never ask.
+        checker: asks_for_checks.then(|| Box::new(checker)),
         checks: None,
         errand,
         clock,
@@ -239,7 +243,7 @@ struct Run<O, C> {
     notices: Arc<dyn Notices>,
     commands: Arc<Commands>,
     /// Until it is needed.
-    checker: Option<C>,
+    checker: Option<Box<C>>,
     checks: Option<Box<Checks>>,
     errand: Option<Box<Errand>>,
     clock: Clock,
@@ -355,7 +359,7 @@ impl<O: Outlook, C: Checker> Run<O, C> {
             questions.remove(&question);
             if let Some(checker) = self.checker.take() {
                 let (answer, told) = mpsc::channel(1);
-                let asking = ask_for_checks(checker, answer, self.stop.clone());
+                let asking = ask_for_checks(*checker, answer, self.stop.clone());
                 self.tasks.spawn(asking.in_current_span());
                 self.checks = Some(Box::new(Checks { question, told }));
             }
