@@ -34,6 +34,12 @@ job "worker" {
           # How many allocations, as a number or a share. Default: all.
           at_least = "50%"
 
+          # Without a break for so long. Default: 0s.
+          stable_for = "1s"
+
+          # Of a job also: `meta { release = "v7" }`, only a version that carries this counts; `scope = "client"`, only
+          # its allocation on this client, for system jobs; `source = "nomad"`, only Nomad's word on its health.
+
           # From the start of the task; it goes on counting when Nomad or the plugin restarts.
           timeout = "10m"
 
@@ -52,12 +58,27 @@ job "worker" {
           depends_on = ["db"]
         }
 
+        # One of two is enough. What a `when` names counts only through it, and has no time limit of its own.
+        wait "either" {
+          when       = "cache || replica"
+          on_timeout = "continue"
+          timeout    = "1m"
+        }
+
         # Any version of the job that is healthy will do, not only the newest.
         wait "cache" {
           any_version = true
-          on_timeout  = "continue"
-          timeout     = "1m"
         }
+
+        wait "replica" {}
+
+        # If there is no such job, or it has failed for good, nothing is held back.
+        wait "metrics" {
+          optional = true
+        }
+
+        # Other things than jobs: `service`, `tcp`, `http`, `dns`, `variable`, `consul_key`, and a user's word:
+        # approval = "the release is announced", given with `nomad alloc exec -task gate ALLOC approve LABEL`.
 
         # A sidecar of this very allocation.
         wait "proxy is up" {
