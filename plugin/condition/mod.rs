@@ -19,6 +19,7 @@
 
 mod batch;
 mod claim;
+mod live;
 mod longrun;
 mod own_task;
 mod placement;
@@ -172,15 +173,6 @@ fn launches_only(job: &Job) -> Option<&'static str> {
     } else {
         None
     }
-}
-
-/// Whether every main task of the allocation runs.
-fn main_tasks_run(job: &Job, allocation: &Allocation) -> bool {
-    job.groups.get(&allocation.group).is_some_and(|group| {
-        group.tasks.iter().filter(|(_, task)| task.is_main()).all(|(name, _)| {
-            allocation.tasks.get(name).is_some_and(|state| state.phase == TaskPhase::Running)
-        })
-    })
 }
 
 /// A count as Nomad counts. There are never as many allocations as would not fit.

@@ -285,6 +285,7 @@ mod tests {
           namespace = string
           on_blocked = string
           on_timeout = string
+          source = string
           task = string
           timeout = string
           until = string

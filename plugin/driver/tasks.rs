@@ -148,7 +148,8 @@ impl Tasks {
             events: Arc::clone(&self.events),
             log: Mutex::new(LogFile::new(PathBuf::from(&config.alloc_dir), config.name.clone())),
         };
-        let subscription = self.views.watch().subscribe(viewer.clone(), plan.subjects(&place));
+        let subscription =
+            self.views.watch().subscribe(viewer.clone(), plan.subjects(&place), runner::asks(&plan, &place));
         let checker = OwnChecks { viewer, alloc: place.alloc.clone() };
         let order = Order { plan, place, deadlines, errand };
         let running =

@@ -95,7 +95,7 @@ impl Scene {
     /// What is looked at, for people: `job default/postgres`.
     pub(super) fn subject(&self, wait: &Wait) -> String {
         match &wait.subject {
-            Subject::Job { job, namespace, group } => {
+            Subject::Job { job, namespace, group, .. } => {
                 let namespace =
                     namespace.as_ref().filter(|namespace| **namespace != self.place.job.namespace);
                 let namespace = namespace.map_or_else(String::new, |namespace| format!("{namespace}/"));

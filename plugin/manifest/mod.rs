@@ -37,7 +37,7 @@ use serde::{Deserialize, Serialize};
 pub use stop::Stop;
 pub use template::{CONTEXT, Part, Reference, Template};
 pub use tree::{Hook, JobNode, Launch, Moment, Ready, Tree};
-pub use value::{AtLeast, OnBlocked, OnFailure, OnHookFailure, OnTimeout, Retain, Until, Verb};
+pub use value::{AtLeast, HealthSource, OnBlocked, OnFailure, OnHookFailure, OnTimeout, Retain, Until, Verb};
 pub use wait::{Subject, Wait};
 pub use webhook::Webhook;
 
@@ -73,6 +73,11 @@ impl Manifest {
         }
         (manifest, problems)
     }
+}
+
+/// Whether a field holds what an older handle, which does not have it, means.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 #[cfg(test)]

@@ -126,6 +126,7 @@ const WAIT: Body = Body {
         text("until", "running, healthy, complete, failed, finished, stopped or absent"),
         text("at_least", "how many allocations of each group: \"2\", or \"50%\""),
         attribute("any_version", Kind::Bool, "count allocations of older versions of the job too"),
+        text("source", "live or nomad: whose word on its health counts, that of its checks or Nomad's"),
         text("timeout", "how long to wait; 5m if absent"),
         text("on_timeout", "fail or continue"),
         text("on_blocked", "wait or fail, while Nomad finds no room for the job"),

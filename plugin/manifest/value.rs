@@ -62,6 +62,18 @@ words!(
 );
 
 words!(
+    /// Whose word on a job's health counts.
+    #[derive(Default)]
+    HealthSource {
+        /// That of its checks, as soon as they say it; else Nomad's.
+        #[default]
+        Live = "live",
+        /// Nomad's alone.
+        Nomad = "nomad",
+    }
+);
+
+words!(
     /// What a tree does with its jobs.
     Verb {
         /// Brings them up.

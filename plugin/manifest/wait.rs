@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AtLeast, OnBlocked, OnTimeout, Until};
+use super::{AtLeast, HealthSource, OnBlocked, OnTimeout, Until, is_default};
 use crate::cluster::{JobId, JobKey, Namespace, Place};
 
 /// Something that must be so before the gate opens.
@@ -42,6 +42,9 @@ pub enum Subject {
         namespace: Option<Namespace>,
         /// Only this group of it; `None` is all groups.
         group: Option<String>,
+        /// Whose word on its health counts.
+        #[serde(default, skip_serializing_if = "is_default")]
+        source: HealthSource,
     },
     /// Another task of the gate's own allocation.
     Task {
@@ -60,6 +63,14 @@ impl Subject {
             }),
             Self::Task { .. } => None,
         }
+    }
+}
+
+impl Wait {
+    /// Whether the job's own checks count for it, and not only what Nomad says of its health.
+    pub fn asks_checks(&self) -> bool {
+        matches!(self.until, None | Some(Until::Healthy))
+            && matches!(self.subject, Subject::Job { source: HealthSource::Live, .. })
     }
 }
 

@@ -47,7 +47,7 @@ pub use self::{
     clock::wall_clock,
     errand::Errand,
     journal::Error as MemoryError,
-    outlook::{Checker, Outlook, OwnChecks, Seen},
+    outlook::{Checker, Outlook, OwnChecks, Seen, asks},
 };
 use crate::{
     cluster::{Check, Place},

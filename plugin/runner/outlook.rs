@@ -3,9 +3,10 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    cluster::{AllocId, Check, JobKey, Question, Sight, Told},
+    cluster::{AllocId, Check, JobKey, Place, Question, Sight, Told},
     nomad,
-    watch::{Subscription, Viewer},
+    plan::Plan,
+    watch::{Asks, Subscription, Viewer},
 };
 
 /// Something that a run is shown.
@@ -46,6 +47,11 @@ impl Outlook for Subscription {
     fn look_again(&self) {
         Self::look_again(self);
     }
+}
+
+/// Whose checks a run of `plan` at `place` asks.
+pub fn asks(plan: &Plan, place: &Place) -> Asks {
+    Asks { now: plan.asked(place), later: plan.asks_its_own() }
 }
 
 /// Who asks for the checks of the own allocation.

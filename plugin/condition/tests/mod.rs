@@ -1,6 +1,7 @@
 //! Health, job type by job type: what Nomad was seen to show, and what it means.
 
 mod ends;
+mod live;
 mod own;
 mod runs_on;
 

@@ -8,7 +8,7 @@ use crate::{
         NodeState, Time,
         node::{Evidence, Node},
     },
-    manifest::{Hook, OnBlocked, OnTimeout, Subject, Until, Wait},
+    manifest::{HealthSource, Hook, OnBlocked, OnTimeout, Subject, Until, Wait},
 };
 
 /// The output of an attempt that is over.
@@ -49,6 +49,7 @@ impl Running {
                 job: job.job.clone(),
                 namespace: Some(job.namespace.clone()),
                 group: None,
+                source: HealthSource::Nomad,
             },
             until: Some(Until::Complete),
             at_least: None,

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     cluster::{JobSight, RaftIndex, Sight, TreeName},
     engine::{Act, Holder, NodeState, Report, Time, Trouble, time::Spoken},
-    manifest::{Moment, OnBlocked, OnTimeout, Stop, Subject, Until, Wait},
+    manifest::{HealthSource, Moment, OnBlocked, OnTimeout, Stop, Subject, Until, Wait},
     plan::Blueprint,
 };
 
@@ -74,6 +74,7 @@ impl StopStep {
                 job: blueprint.key.job.clone(),
                 namespace: Some(blueprint.key.namespace.clone()),
                 group: None,
+                source: HealthSource::Nomad,
             },
             until: Some(Until::Stopped),
             at_least: None,

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::block::Block;
 use crate::{
     cluster::JobId,
-    manifest::{self, OnBlocked, OnTimeout, Problems, Subject, Until},
+    manifest::{self, HealthSource, OnBlocked, OnTimeout, Problems, Subject, Until},
 };
 
 #[derive(Deserialize)]
@@ -18,6 +18,7 @@ pub(super) struct Wait {
     until: Option<String>,
     at_least: Option<String>,
     any_version: Option<bool>,
+    source: Option<String>,
     timeout: Option<String>,
     on_timeout: Option<String>,
     on_blocked: Option<String>,
@@ -39,6 +40,7 @@ impl Wait {
                 ("group", self.group.is_some()),
                 ("at_least", at_least.is_some()),
                 ("any_version", any_version),
+                ("source", self.source.is_some()),
                 ("on_blocked", self.on_blocked.is_some()),
             ];
             block.apart(&of_jobs, "task", "a task of the own allocation is no job");
@@ -75,6 +77,8 @@ impl Wait {
         let on_timeout = block.word("on_timeout", self.on_timeout, OnTimeout::WORDS, OnTimeout::from_word);
         let on_blocked = block.word("on_blocked", self.on_blocked, OnBlocked::WORDS, OnBlocked::from_word);
 
+        let source = block.word("source", self.source, HealthSource::WORDS, HealthSource::from_word);
+
         let subject = match block.name("task", self.task) {
             Some(task) => Subject::Task { task },
             None => Subject::Job {
@@ -85,6 +89,7 @@ impl Wait {
                 .map_or_else(|| JobId::from(label), JobId::from),
                 namespace: block.namespace(self.namespace),
                 group: block.name("group", self.group),
+                source: source.unwrap_or_default(),
             },
         };
         manifest::Wait {

@@ -29,7 +29,12 @@ fn only_wait(config: &Value) -> Wait {
 fn a_bare_wait_is_for_the_job_of_its_label_for_five_minutes() {
     let wait = only_wait(&json!({"wait": {"postgres": {"job": null, "until": null}}}));
     let expected = Wait {
-        subject: Subject::Job { job: "postgres".into(), namespace: None, group: None },
+        subject: Subject::Job {
+            job: "postgres".into(),
+            namespace: None,
+            group: None,
+            source: HealthSource::Live,
+        },
         until: None,
         at_least: None,
         any_version: false,
@@ -45,7 +50,7 @@ fn a_bare_wait_is_for_the_job_of_its_label_for_five_minutes() {
 fn every_attribute_arrives() {
     let wait = only_wait(&json!({"wait": {"db": {
         "job": "postgres", "namespace": "data", "group": "primary", "until": "running", "at_least": "50%",
-        "any_version": true, "timeout": "1h30m", "on_timeout": "continue", "on_blocked": "fail",
+        "any_version": true, "source": "nomad", "timeout": "1h30m", "on_timeout": "continue", "on_blocked": "fail",
         "depends_on": ["net"],
     }}}));
     let expected = Wait {
@@ -53,6 +58,7 @@ fn every_attribute_arrives() {
             job: "postgres".into(),
             namespace: Some("data".into()),
             group: Some("primary".to_owned()),
+            source: HealthSource::Nomad,
         },
         until: Some(Until::Running),
         at_least: Some(AtLeast::Percent(50)),
@@ -155,7 +161,7 @@ fn nothing_to_do_is_a_problem() {
 #[test]
 fn unknown_keys_and_garbage_are_problems() {
     assert_snapshot!(problems(&json!({"wiat": {}})), @"config: cannot be read: unknown field `wiat`, expected one of `wait`, `job`, `hook`, `after_success`, `after_failure`, `webhook`, `verb`, `stop`, `on_failure`, `max_parallel`, `timeout`, `context`");
-    assert_snapshot!(problems(&json!({"wait": {"a": {"untill": "healthy"}}})), @"config: cannot be read: unknown field `untill`, expected one of `job`, `namespace`, `group`, `task`, `until`, `at_least`, `any_version`, `timeout`, `on_timeout`, `on_blocked`, `depends_on`");
+    assert_snapshot!(problems(&json!({"wait": {"a": {"untill": "healthy"}}})), @"config: cannot be read: unknown field `untill`, expected one of `job`, `namespace`, `group`, `task`, `until`, `at_least`, `any_version`, `source`, `timeout`, `on_timeout`, `on_blocked`, `depends_on`");
     assert_snapshot!(problems(&json!({"wait": {"a": {"until": 5}}})), @"config: cannot be read: invalid type: integer `5`, expected a string");
     assert_snapshot!(Manifest::from_msgpack(&[]).1, @"config: cannot be read: IO error while reading marker: failed to fill whole buffer");
     assert_snapshot!(Manifest::from_msgpack(&[0xc1, 0xff]).1, @"config: cannot be read: wrong msgpack marker Reserved");

@@ -222,6 +222,11 @@ impl State {
                     let instances = self.services.get(&(namespace.clone(), unescape(name)));
                     return plain(200, self.index, json!(instances.cloned().unwrap_or_default()).to_string());
                 }
+                if let Some(alloc) = path.strip_prefix("/v1/client/allocation/") {
+                    let alloc = alloc.strip_suffix("/checks").unwrap_or_default();
+                    let checks = self.checks.get(&unescape(alloc)).cloned().unwrap_or_default();
+                    return plain(200, 0, checks.to_string());
+                }
                 if let Some(alloc) = path.strip_prefix("/v1/client/fs/logs/") {
                     return self.read_log(asked, &unescape(alloc));
                 }

@@ -31,7 +31,8 @@ impl Stage {
     fn gate(&self) -> (Running, Arc<Notebook>) {
         let plan = plan(&json!({"wait": {"db": {}}}));
         let place = placed();
-        let outlook = self.watch.subscribe(viewer(&self.fake, &place), plan.subjects(&place));
+        let outlook =
+            self.watch.subscribe(viewer(&self.fake, &place), plan.subjects(&place), asks(&plan, &place));
         let deadlines = engine::deadlines(&plan, wall_clock());
         let notebook = Arc::new(Notebook::default());
         let order = Order { plan, place, deadlines, errand: None };

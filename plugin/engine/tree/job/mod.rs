@@ -26,7 +26,7 @@ use crate::{
     cluster::{JobVersion, Marks, SpecHash},
     condition,
     engine::{Act, NodeState, Report, Submission, Time, time::Spoken},
-    manifest::{JobNode, OnTimeout, Subject, Wait},
+    manifest::{HealthSource, JobNode, OnTimeout, Subject, Wait},
     plan::Blueprint,
 };
 
@@ -103,6 +103,7 @@ impl JobStep {
                 job: blueprint.key.job.clone(),
                 namespace: Some(blueprint.key.namespace.clone()),
                 group: ready.group.clone(),
+                source: HealthSource::Live,
             },
             until: ready.until,
             at_least: ready.at_least,
