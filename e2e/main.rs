@@ -15,6 +15,7 @@ mod bad_input;
 mod conditions;
 mod demo_runs;
 mod hooks;
+mod live;
 mod order;
 mod recovery;
 mod tasks;

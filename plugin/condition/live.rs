@@ -11,7 +11,7 @@
 //! Where health does not follow from checks of Nomad's provider, or the user wants it so, Nomad's word alone counts.
 
 use crate::{
-    cluster::{Allocation, JobSight, LiveChecks},
+    cluster::{Allocation, Group, JobSight, LiveChecks, Sight},
     manifest::Wait,
 };
 
@@ -25,9 +25,7 @@ pub(super) fn is_healthy(wait: &Wait, sight: &JobSight, allocation: &Allocation)
         None | Some(LiveChecks::Failing { .. }) => false,
         Some(LiveChecks::Pending | LiveChecks::Unknown(_)) => by_nomad,
         Some(LiveChecks::Passing { lasted }) => {
-            let long_enough = |group: &crate::cluster::Group| {
-                !group.has_other_checks && *lasted >= group.min_healthy_time()
-            };
+            let long_enough = |group: &Group| !group.has_other_checks && *lasted >= group.min_healthy_time();
             by_nomad || sight.job.groups.get(&allocation.group).is_some_and(long_enough)
         }
     }
@@ -67,4 +65,13 @@ pub(super) fn remark(sight: &JobSight, allocation: &Allocation) -> Option<String
         }
         LiveChecks::Pending | LiveChecks::Passing { .. } => None,
     }
+}
+
+/// Whether it is not known yet what the checks of some allocation say: they are being asked.
+pub fn is_asking(wait: &Wait, sight: &Sight) -> bool {
+    let Sight::Present(sight) = sight else { return false };
+    let is_unasked = |allocation: &Allocation| {
+        sight.asks_checks_of(allocation) && !sight.live.contains_key(&allocation.id)
+    };
+    wait.asks_checks() && sight.allocations.values().any(is_unasked)
 }

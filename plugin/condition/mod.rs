@@ -26,6 +26,7 @@ mod placement;
 mod rollout;
 
 pub use claim::{Change, Claim, claim, foreign, may_stop};
+pub use live::is_asking;
 pub use own_task::judge as judge_task;
 pub use placement::{Standing, standing};
 pub use rollout::{Attested, Rollout, rollout};

@@ -10,7 +10,7 @@ use super::{
     time::Spoken,
 };
 use crate::{
-    cluster::{JobKey, Place, Sight},
+    cluster::{Place, Sight},
     condition::{self, Standing},
     manifest::{OnTimeout, Wait},
     plan::Plan,
@@ -288,10 +288,14 @@ impl Gate {
 
     /// Whether some first look is still under way.
     fn is_looking(&self) -> bool {
-        let mut subjects =
-            self.plan.manifest().waits.values().filter_map(|wait| wait.subject.job(&self.scene.place));
+        let is_looked_for = |wait: &Wait| match wait.subject.job(&self.scene.place) {
+            Some(job) => {
+                self.scene.is_looking_at(&job) || condition::is_asking(wait, &self.scene.sight_of(&job))
+            }
+            None => false,
+        };
         self.scene.is_looking_at(&self.scene.place.job)
-            || subjects.any(|job: JobKey| self.scene.is_looking_at(&job))
+            || self.plan.manifest().waits.values().any(|wait| is_looked_for(wait))
     }
 
     fn longest(&self) -> Duration {

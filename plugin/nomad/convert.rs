@@ -297,6 +297,7 @@ fn reasons(placement: &wire::Placement) -> String {
 /// A check that counts for health; `None` for one that does not.
 pub(super) fn check(check: wire::Check) -> Option<Check> {
     (check.mode == wire::CheckMode::Healthiness).then(|| Check {
+        output: output(&check),
         name: check.name,
         service: check.service,
         task: check.task,
@@ -305,6 +306,16 @@ pub(super) fn check(check: wire::Check) -> Option<Check> {
             wire::CheckStatus::Failure => CheckStatus::Failure,
             wire::CheckStatus::Pending => CheckStatus::Pending,
         },
-        output: check.output.lines().next().unwrap_or_default().chars().take(MAX_OUTPUT).collect(),
     })
+}
+
+/// What a check answered, in one line. Nomad keeps the status of an HTTP answer beside its body, which is often empty.
+fn output(check: &wire::Check) -> String {
+    let first = check.output.lines().next().unwrap_or_default();
+    let line = match (check.status, check.status_code, first) {
+        (wire::CheckStatus::Failure, code @ 1.., "") => format!("HTTP {code}"),
+        (wire::CheckStatus::Failure, code @ 1.., body) => format!("HTTP {code}: {body}"),
+        _ => first.to_owned(),
+    };
+    line.chars().take(MAX_OUTPUT).collect()
 }

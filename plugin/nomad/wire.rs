@@ -350,6 +350,9 @@ pub(super) struct Check {
     pub(super) task: String,
     pub(super) mode: CheckMode,
     pub(super) status: CheckStatus,
+    /// Of an HTTP check that was answered.
+    #[serde(default)]
+    pub(super) status_code: u16,
     #[serde(default)]
     pub(super) output: String,
 }
