@@ -21,12 +21,14 @@ mod batch;
 mod claim;
 mod live;
 mod longrun;
+mod observed;
 mod own_task;
 mod placement;
 mod rollout;
 
 pub use claim::{Change, Claim, claim, foreign, may_stop};
 pub use live::is_asking;
+pub use observed::{culprit, observed};
 pub use own_task::judge as judge_task;
 pub use placement::{Standing, standing};
 pub use rollout::{Attested, Rollout, rollout};

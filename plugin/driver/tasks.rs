@@ -150,8 +150,9 @@ impl Tasks {
         };
         let subscription =
             self.views.watch().subscribe(viewer.clone(), plan.subjects(&place), runner::asks(&plan, &place));
-        let checker = OwnChecks { viewer, alloc: place.alloc.clone() };
-        let order = Order { plan, place, deadlines, errand };
+        let checker = OwnChecks { viewer: viewer.clone(), alloc: place.alloc.clone() };
+        let viewer = errand.is_none().then(|| Box::new(viewer));
+        let order = Order { plan, place, deadlines, errand, viewer };
         let running =
             runner::start(order, subscription, checker, Arc::new(notices), &self.tracker, self.stop.clone());
         let task = Task::new(id.clone(), config.name.clone(), running);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Action, Event, NodeState, NodeStatus, Outcome, Status, Time,
+    Act, Action, Event, NodeState, NodeStatus, Outcome, Report, Status, Time, Trouble,
     announce::Announcer,
     node::{Evidence, Node},
     scene::{Scene, asks_for_checks},
@@ -27,8 +27,23 @@ pub(super) struct Gate {
     nodes: BTreeMap<String, Box<Node>>,
     standing: Standing,
     announcer: Announcer,
+    /// It has failed, and waits a moment for the last words of what failed. Boxed: most gates never do.
+    failing: Option<Box<Failing>>,
     ending: Option<String>,
 }
+
+/// A failure that is to be told.
+#[derive(Clone, Debug)]
+struct Failing {
+    message: String,
+    /// When it is told without more.
+    until: Time,
+}
+
+/// How long the last words of what failed are waited for.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How many lines of them are told.
+const TOLD_LINES: usize = 3;
 
 impl Gate {
     /// A run that begins, or goes on, at `now`. Steps that `deadlines` does not name are over at once.
@@ -49,6 +64,7 @@ impl Gate {
             nodes,
             standing: Standing::Looking,
             announcer: Announcer::new(now),
+            failing: None,
             ending: None,
         }
     }
@@ -58,6 +74,24 @@ impl Gate {
         if self.ending.is_some() {
             return Vec::new();
         }
+        if let Some(failing) = &self.failing {
+            return match event {
+                Event::Opened { .. } | Event::Stopped => self.act_on(now, event),
+                Event::Acted(_, result) => {
+                    let message = with_last_words(&failing.message, result);
+                    self.finish(Outcome::Failed(message.clone()), message)
+                }
+                _ if failing.until <= now => {
+                    let message = failing.message.clone();
+                    self.finish(Outcome::Failed(message.clone()), message)
+                }
+                _ => Vec::new(),
+            };
+        }
+        self.act_on(now, event)
+    }
+
+    fn act_on(&mut self, now: Time, event: Event) -> Vec<Action> {
         match event {
             Event::Opened { reason } => {
                 return self.finish(Outcome::Done, format!("opened by hand: {reason}"));
@@ -105,7 +139,13 @@ impl Gate {
         });
         if let Some((name, why)) = failed {
             let message = self.failure(&name, &why);
-            actions.extend(self.finish(Outcome::Failed(message.clone()), message));
+            match self.last_words(now, &name) {
+                Some((until, act)) => {
+                    self.failing = Some(Box::new(Failing { message, until }));
+                    actions.push(Action::Act(name, act));
+                }
+                None => actions.extend(self.finish(Outcome::Failed(message.clone()), message)),
+            }
         } else if self.is_open(now) {
             let waited = Spoken(now.since(self.began));
             let how = self.describe(now, |_| true);
@@ -120,10 +160,23 @@ impl Gate {
         actions
     }
 
+    /// Whose last words tell why a step failed, and until when they are waited for. Not where its time was over: nobody
+    /// says that it had failed.
+    fn last_words(&self, now: Time, name: &str) -> Option<(Time, Act)> {
+        let key = self.plan.manifest().waits.get(name)?.subject.job(&self.scene.place)?;
+        self.nodes.get(name)?.believed_at()?;
+        let (alloc, task) = condition::culprit(&self.scene.sight_of(&key))?;
+        let until = (now + LAST_WORDS).min(self.last_deadline);
+        (now < until).then_some((until, Act::Tail { key, alloc, task }))
+    }
+
     /// When [`Event::Tick`] is due if nothing else happens before.
     pub(super) fn next_timeout(&self) -> Option<Time> {
         if self.ending.is_some() {
             return None;
+        }
+        if let Some(failing) = &self.failing {
+            return Some(failing.until);
         }
         let waiting = self.nodes.values().filter(|node| !node.state.is_satisfied());
         waiting
@@ -150,6 +203,7 @@ impl Gate {
             wanted: self.scene.wanted(wait),
             state: node.state.word(),
             detail: node.state.detail(),
+            seen: if node.state.is_satisfied() { Vec::new() } else { self.scene.observed(wait) },
             since: node.since,
             gives_up: (!node.state.is_satisfied()).then(|| node.effective_deadline(self.last_deadline)),
             on_timeout: wait.on_timeout.word(),
@@ -300,5 +354,21 @@ impl Gate {
 
     fn longest(&self) -> Duration {
         self.plan.manifest().waits.values().map(|wait| wait.timeout).max().unwrap_or_default()
+    }
+}
+
+/// A failure's message with the last words of what failed, or why they are not to be had.
+fn with_last_words(message: &str, result: Result<Report, Trouble>) -> String {
+    match result {
+        Ok(Report::Tail(text)) => {
+            let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            let told = lines.get(lines.len().saturating_sub(TOLD_LINES)..).unwrap_or_default();
+            if told.is_empty() {
+                return message.to_owned();
+            }
+            format!("{message}; its last words: {}", told.join(" / "))
+        }
+        Ok(_) => message.to_owned(),
+        Err(trouble) => format!("{message}; its output cannot be read: {}", trouble.why),
     }
 }

@@ -33,8 +33,8 @@ use std::{
 };
 
 use tokio::{
-    sync::{mpsc, watch},
-    time::{MissedTickBehavior, interval, sleep_until},
+    sync::{mpsc, oneshot, watch},
+    time::{MissedTickBehavior, interval, sleep_until, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info, info_span, warn};
@@ -50,13 +50,17 @@ pub use self::{
     outlook::{Checker, Outlook, OwnChecks, Seen, asks},
 };
 use crate::{
-    cluster::{Check, Place},
-    engine::{Action, Engine, Event, Outcome, Status, Time},
+    cluster::{AllocId, Check, Namespace, Place},
+    engine::{Act, Action, Engine, Event, Outcome, Report, Status, Time},
     plan::Plan,
+    watch::Viewer,
 };
 
 /// How often the checks of the own allocation are asked for, where a wait needs them. Nomad runs no check more often.
 const CHECK_PERIOD: Duration = Duration::from_secs(1);
+
+/// How long reading the last words of what failed may take. The run waits for less.
+const READ_LIMIT: Duration = Duration::from_secs(5);
 
 /// What a run needs to begin, or to go on.
 #[derive(Debug)]
@@ -69,6 +73,8 @@ pub struct Order {
     pub deadlines: BTreeMap<String, Time>,
     /// What it takes to run a tree; `None` for a gate.
     pub errand: Option<Box<Errand>>,
+    /// A gate's way to Nomad: for the last words of what failed.
+    pub viewer: Option<Box<Viewer>>,
 }
 
 /// Where a run tells its user what goes on.
@@ -164,7 +170,7 @@ pub fn start(
     stop: CancellationToken,
 ) -> Running {
     let clock = Clock::start();
-    let Order { plan, place, deadlines, errand } = order;
+    let Order { plan, place, deadlines, errand, viewer } = order;
     let span = info_span!("task", alloc_id = %place.alloc, task = %place.task);
     let engine = match &errand {
         None => Engine::gate(plan, place, &deadlines, clock.now()),
@@ -186,6 +192,8 @@ pub fn start(
         commands: Arc::clone(&commands),
         checks,
         errand,
+        viewer,
+        done: None,
         clock,
         tasks: tasks.clone(),
         stop,
@@ -230,6 +238,9 @@ struct Run<O> {
     commands: Arc<Commands>,
     checks: Option<mpsc::Receiver<Vec<Check>>>,
     errand: Option<Box<Errand>>,
+    viewer: Option<Box<Viewer>>,
+    /// What a gate has asked for, once.
+    done: Option<oneshot::Receiver<Event>>,
     clock: Clock,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -277,6 +288,7 @@ impl<O: Outlook> Run<O> {
                     Seen::Told(question, told) => Event::Told(question, told),
                 }),
                 Some(checks) = next_checks(&mut self.checks) => Some(Event::Checked(checks)),
+                Some(event) = asked_for(&mut self.done) => Some(event),
                 event = next_done(&mut self.errand, &self.stop) => event,
                 () = sleep_until(retry_at.unwrap_or_else(|| self.clock.instant(now))), if retry_at.is_some() => None,
                 () = sleep_until(timeout.unwrap_or_else(|| self.clock.instant(now))), if timeout.is_some() => Some(Event::Tick),
@@ -302,6 +314,9 @@ impl<O: Outlook> Run<O> {
                     info!(ending = ?outcome, "run ended");
                     ending = Some(outcome);
                 }
+                Action::Act(name, Act::Tail { key, alloc, task }) if self.errand.is_none() => {
+                    self.read_last_words(name, key.namespace, alloc, task);
+                }
                 Action::Lead
                 | Action::Remember(_)
                 | Action::Prepare
@@ -315,6 +330,24 @@ impl<O: Outlook> Run<O> {
             }
         }
         ending
+    }
+
+    /// Reads, with the task's own rights, what the task of another job wrote last. Whoever asked does not wait for long.
+    fn read_last_words(&mut self, name: String, namespace: Namespace, alloc: AllocId, task: String) {
+        let Some(viewer) = self.viewer.take() else { return };
+        let (tell, told) = oneshot::channel();
+        self.done = Some(told);
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let read = async {
+                let client = viewer.client().map_err(|error| acts::read_trouble(&error))?;
+                acts::tail(&client, &namespace, &alloc, &task).await.map(Report::Tail)
+            };
+            if let Some(Ok(read)) = stop.run_until_cancelled(timeout(READ_LIMIT, read)).await {
+                // The run may have ended meanwhile.
+                drop(tell.send(Event::Acted(name, read)));
+            }
+        });
     }
 
     /// Does what is to be done, once what must be remembered is written down.
@@ -360,6 +393,18 @@ impl<O: Outlook> Run<O> {
 /// The engine, also after a panic in it: then it tells how things stood.
 fn locked(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
     engine.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a gate has asked for; `None` when nothing comes of it.
+async fn asked_for(done: &mut Option<oneshot::Receiver<Event>>) -> Option<Event> {
+    match done {
+        Some(told) => {
+            let event = told.await.ok();
+            *done = None;
+            event
+        }
+        None => std::future::pending().await,
+    }
 }
 
 async fn next_done(errand: &mut Option<Box<Errand>>, stop: &CancellationToken) -> Option<Event> {

@@ -169,3 +169,59 @@ fn the_group_says_for_how_long() {
     none, as without deployments       not yet: 0 of 1 healthy, allocation 61d0c2aa: its checks pass, and must for 10s
     ");
 }
+
+#[test]
+fn what_is_seen_is_told_line_by_line() {
+    use crate::cluster::{DeploymentStatus, TaskPhase, sample};
+    let older = |a: &mut Allocation| a.job_version = Some(JobVersion(2));
+    let waiting = |a: &mut Allocation| {
+        a.is_healthy = None;
+        let state = crate::cluster::TaskState { restarts: 2, ..sample::task(TaskPhase::Pending) };
+        a.tasks.insert(
+            "main".to_owned(),
+            crate::cluster::TaskState { last_event: "Restarting".to_owned(), ..state },
+        );
+    };
+    let sight = service(3)
+        .checked()
+        .deployed(DeploymentStatus::Running, |_| ())
+        .with("a", older)
+        .with("b", |_| ())
+        .with("c", waiting)
+        .saying("b", failing("HTTP 500"))
+        .evaluated(EvaluationStatus::Blocked, &[("web", "1 client exhausted: memory")]);
+    insta::assert_snapshot!(observed(&bare(), &sight.seen()).join("\n"), @"
+    version 3
+    deployment 7c41f0ab: Deployment in some state; group web: 0 of 3 healthy
+    allocation c-0000-0, postgres.web[2]: running; task gate: dead; task main: pending, restarted 2 times (Restarting)
+    allocation b-0000-0, postgres.web[1]: running, healthy to Nomad, check `http` fails: HTTP 500; task gate: dead; task main: running
+    allocation a-0000-0, postgres.web[0]: running, of version 2, healthy to Nomad; task gate: dead; task main: running
+    evaluation e0a1b2c0 is blocked: group web: 1 client exhausted: memory
+    ");
+    let many = (0..9).fold(service(9), |sight, n| sight.with(&format!("n{n}"), |_| ()));
+    insta::assert_snapshot!(observed(&bare(), &many.seen()).join("\n"), @"
+    version 3
+    allocation n8-0000-, postgres.web[8]: running, healthy to Nomad; task gate: dead; task main: running
+    allocation n7-0000-, postgres.web[7]: running, healthy to Nomad; task gate: dead; task main: running
+    allocation n6-0000-, postgres.web[6]: running, healthy to Nomad; task gate: dead; task main: running
+    allocation n5-0000-, postgres.web[5]: running, healthy to Nomad; task gate: dead; task main: running
+    allocation n4-0000-, postgres.web[4]: running, healthy to Nomad; task gate: dead; task main: running
+    allocation n3-0000-, postgres.web[3]: running, healthy to Nomad; task gate: dead; task main: running
+    and 3 allocations more
+    ");
+    assert!(observed(&bare(), &Sight::Absent { similar: None }).is_empty());
+}
+
+#[test]
+fn the_last_words_are_those_of_the_newest_task_that_failed() {
+    use crate::cluster::sample::{batch, failed_task};
+    let failed = |a: &mut Allocation| drop(a.tasks.insert("main".to_owned(), failed_task(1)));
+    let older = |a: &mut Allocation| {
+        failed(a);
+        a.job_version = Some(JobVersion(2));
+    };
+    let sight = batch(3).with("a", failed).with("b", failed).with("c", |_| ()).with("d", older);
+    let (alloc, task) = culprit(&sight.seen()).unwrap();
+    assert_eq!((alloc.short(), task.as_str()), ("b-0000-0", "main"));
+    assert_eq!(culprit(&batch(1).with("a", |_| ()).seen()), None);
+}

@@ -76,6 +76,9 @@ impl Simulation {
                 Action::Announce(message) => format!("    event   {message}"),
                 Action::Log(line) => format!("    log     {line}"),
                 Action::Ask(questions) => format!("    ask     {questions:?}"),
+                Action::Act(name, Act::Tail { alloc, task, .. }) => {
+                    format!("    read    {name}: what task {task} of allocation {} wrote last", alloc.short())
+                }
                 Action::Lead
                 | Action::Remember(_)
                 | Action::Prepare

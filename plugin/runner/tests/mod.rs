@@ -119,7 +119,7 @@ fn begin(waits: &Value, checks: Vec<Check>) -> Bench {
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let (notebook, looks) = (Arc::new(Notebook::default()), Arc::new(Mutex::new(0)));
     let running = start(
-        Order { plan, place: place(), deadlines, errand: None },
+        Order { plan, place: place(), deadlines, errand: None, viewer: None },
         Window { sights, looks: Arc::clone(&looks) },
         Steady(checks),
         Arc::clone(&notebook) as Arc<dyn Notices>,
@@ -151,9 +151,7 @@ impl Bench {
 
     async fn leaves_nothing(self) {
         self.tasks.close();
-        tokio::time::timeout(Duration::from_secs(5), self.tasks.wait())
-            .await
-            .expect("everything it spawned has ended");
+        timeout(Duration::from_secs(5), self.tasks.wait()).await.expect("everything it spawned has ended");
     }
 }
 
@@ -215,7 +213,7 @@ async fn a_process_that_stops_leaves_no_ending_behind() {
     bench.tasks.close();
     bench.tasks.wait().await;
     assert_eq!(bench.running.ending(), None);
-    let ended = tokio::time::timeout(Duration::from_mins(1), bench.running.ended()).await;
+    let ended = timeout(Duration::from_mins(1), bench.running.ended()).await;
     assert!(ended.is_err(), "{ended:?}");
 }
 

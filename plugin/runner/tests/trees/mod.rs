@@ -129,7 +129,8 @@ impl Stage {
             Errand::open(tree, viewer, dir, plan.manifest(), place.alloc.clone(), is_recovery).unwrap();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let diary = Arc::new(Diary::default());
-        let order = Order { plan, place, deadlines: BTreeMap::new(), errand: Some(Box::new(errand)) };
+        let order =
+            Order { plan, place, deadlines: BTreeMap::new(), errand: Some(Box::new(errand)), viewer: None };
         let notices = Arc::clone(&diary) as Arc<dyn Notices>;
         let running = start(order, outlook, Steady(Vec::new()), notices, &tasks, stop.clone());
         Process { running, diary, tasks, stop, _watch: watch }
