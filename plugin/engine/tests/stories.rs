@@ -78,7 +78,7 @@ fn a_gate_gives_up_at_its_deadline_and_not_before() {
     let mut run = Simulation::gate(&json!({"postgres": {"timeout": "1m"}}));
     run.sees("postgres", deploying(1).with("a", starting).seen()).wait(59);
     assert!(!run.engine.has_ended());
-    run.wait(3);
+    run.wait(1);
     assert_snapshot!(run.transcript(), @"
     0s: the run begins
         log     postgres: gated: looking at Nomad
@@ -228,7 +228,7 @@ fn a_failure_that_stood_when_we_began_is_believed_after_thirty_seconds() {
     let mut run = Simulation::gate(&json!({"migrate": {}}));
     run.sees("migrate", failed_batch()).wait(29);
     assert!(!run.engine.has_ended());
-    run.wait(1);
+    run.wait(3);
     assert_snapshot!(run.transcript(), @"
     0s: the run begins
         log     migrate: gated: looking at Nomad
