@@ -19,6 +19,7 @@
 
 mod ask;
 mod look;
+mod order;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,6 +36,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(in crate::watch) use self::order::ViewOrder;
 use self::{
     ask::{Answer, Asked},
     look::{Done, Failure, Kind, Work, worked},
@@ -64,39 +66,6 @@ pub(super) enum Source {
     Anyone,
     /// Its only member's socket and token.
     Own,
-}
-
-/// What the hub tells a view.
-#[derive(Debug)]
-pub(super) enum ViewOrder {
-    /// Someone wants to see some jobs, and may.
-    Join {
-        /// Who.
-        member: MemberId,
-        /// His way to Nomad.
-        viewer: Arc<Viewer>,
-        /// Where he wants to see them.
-        mailbox: Arc<Mailbox>,
-        /// His right to see them.
-        pass: Pass,
-        /// Which.
-        jobs: BTreeSet<JobId>,
-        /// Those of them whose checks are asked.
-        asked: BTreeSet<JobId>,
-    },
-    /// A member wants to see more jobs, and may.
-    Also {
-        /// Who.
-        member: MemberId,
-        /// Which; none that he sees already.
-        jobs: BTreeSet<JobId>,
-        /// Those whose checks are asked from now on.
-        asked: BTreeSet<JobId>,
-    },
-    /// He has gone, or may not see any more.
-    Leave(MemberId),
-    /// Read everything again now.
-    LookAgain,
 }
 
 #[derive(Debug)]
