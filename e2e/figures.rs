@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 #[expect(dead_code, unused_imports, reason = "the stories and the demo use the rest")]
 mod harness;
 mod makespan;
+mod release;
 
 use harness::{Binaries, Cluster, Options, seconds, wait_for};
 
@@ -51,6 +52,14 @@ fn figures() -> Result<(), String> {
         let mut cluster = Cluster::start(Options::default())?;
         makespan::print_rows(&cluster, &std::env::args().nth(2).unwrap_or_default())?;
         return cluster.end().map_err(|remains| format!("it has left behind:\n{remains}"));
+    }
+    if std::env::args().nth(1).as_deref() == Some("release") {
+        let mut cluster = Cluster::start(Options::default())?;
+        release::print_rows(&cluster)?;
+        return cluster.end().map_err(|remains| format!("it has left behind:\n{remains}"));
+    }
+    if std::env::args().nth(1).as_deref() == Some(release::REFERENCE) {
+        return release::reference();
     }
     if std::env::args().nth(1).as_deref() == Some("plan") {
         return print_plan();
@@ -99,6 +108,7 @@ fn figures() -> Result<(), String> {
             cluster.api().delete(&path).map_err(|error| error.to_string())?;
         }
     }
+    release::print_rows(&cluster)?;
     makespan::print_rows(&cluster, "")?;
     print_plan()?;
     cluster.end().map_err(|remains| format!("it has left behind:\n{remains}"))

@@ -17,6 +17,7 @@ mod conditions;
 mod demo_runs;
 mod guard;
 mod hooks;
+mod live;
 mod order;
 mod outside;
 mod recovery;

@@ -25,6 +25,11 @@ const OUTSIDE: [&str; 6] = ["service", "tcp", "http", "dns", "variable", "consul
 /// Nomad notes a task's start down a little after the driver has started it.
 const CLOCKS: Duration = Duration::from_millis(500);
 
+/// How much later than an allocation's own checks Nomad's client finds it healthy, at the most: it looks twice a second.
+const TRACKER: Nanos = 5_000_000_000;
+/// `min_healthy_time` of a group that says none.
+const MIN_HEALTHY: Nanos = 10_000_000_000;
+
 /// Nanoseconds since 1970.
 pub(crate) type Nanos = i128;
 
@@ -343,7 +348,12 @@ fn is_met(record: &Record, need: &Need, own: &Value, at: Nanos) -> Result<(), St
                 && number(&allocation["CreateTime"]) <= at
         };
         let allocations: Vec<&Value> = found.allocations.iter().filter(counts).collect();
-        let n_good = allocations.iter().filter(|allocation| is_good(allocation, &group, until, at)).count();
+        let is_live = need.text("source") != Some("nomad");
+        let is_good = |allocation: &&&Value| {
+            is_good(allocation, &group, until, at)
+                || until == "healthy" && is_live && is_good_by_checks(allocation, &group, at)
+        };
+        let n_good = allocations.iter().filter(is_good).count();
         let n_wanted = wanted(need, kind, &group, &allocations, until);
         if n_good < n_wanted {
             return Err(format!("{n_good} of {n_wanted} in group {} were {until} at {at}", group["Name"]));
@@ -388,6 +398,23 @@ fn is_good(allocation: &Value, group: &Value, until: &str, at: Nanos) -> bool {
         "finished" => all("FinishedAt"),
         _ => false,
     }
+}
+
+/// Whether an allocation with checks of Nomad's own may have been healthy by them: its tasks had run for long enough, and
+/// Nomad's client, which looks more seldom, found it healthy as well, soon after.
+fn is_good_by_checks(allocation: &Value, group: &Value, at: Nanos) -> bool {
+    let services = array(&group["Services"]).into_iter();
+    let services =
+        services.chain(array(&group["Tasks"]).into_iter().flat_map(|task| array(&task["Services"])));
+    let has_checks = services
+        .filter(|service| service["Provider"] == "nomad")
+        .any(|service| !array(&service["Checks"]).is_empty());
+    let update = &group["Update"];
+    let needed = update["MinHealthyTime"].as_i64().map_or(MIN_HEALTHY, Nanos::from);
+    has_checks
+        && update["HealthCheck"] == "checks"
+        && is_good(allocation, group, "running", at - needed)
+        && is_good(allocation, group, "healthy", at + TRACKER)
 }
 
 fn array(value: &Value) -> Vec<Value> {

@@ -180,3 +180,36 @@ fn a_job_without_its_gate_is_judged_by_the_gate_it_should_have() {
     assert_eq!(judge(&record), Vec::<String>::new(), "it has no gate");
     assert_eq!(judge_as_if(&record, &[gated]).len(), 1);
 }
+
+/// `db` runs since second 5, has a check, and must pass it for three seconds; Nomad calls it healthy in second 10.
+fn web_after_checked_db(gate_ended: u32) -> Record {
+    let mut record = web_after_db(gate_ended, 12);
+    let db = record.jobs.get_mut(&("default".to_owned(), "db".to_owned())).unwrap();
+    let group = &mut db.versions[0]["TaskGroups"][0];
+    group["Services"] = json!([{ "Provider": "nomad", "Checks": [{ "Type": "http" }] }]);
+    group["Update"] = json!({ "HealthCheck": "checks", "MinHealthyTime": 3_000_000_000_i64 });
+    record
+}
+
+#[test]
+fn a_gate_may_open_by_checks_before_nomad_says_so_but_not_before_their_time() {
+    assert_eq!(judge(&web_after_checked_db(9)), Vec::<String>::new());
+    assert_eq!(judge(&web_after_checked_db(8)), Vec::<String>::new());
+    assert_eq!(judge(&web_after_checked_db(7)).len(), 1, "its main task had run for two seconds");
+    let mut never = web_after_checked_db(9);
+    let db = never.jobs.get_mut(&("default".to_owned(), "db".to_owned())).unwrap();
+    db.allocations[0]["DeploymentStatus"]["Healthy"] = json!(false);
+    assert_eq!(judge(&never).len(), 1, "Nomad never found it healthy");
+    let mut much_later = web_after_checked_db(9);
+    let db = much_later.jobs.get_mut(&("default".to_owned(), "db".to_owned())).unwrap();
+    db.allocations[0]["DeploymentStatus"]["Timestamp"] = json!(at(15));
+    assert_eq!(judge(&much_later).len(), 1, "Nomad found it healthy much later");
+    let mut states = web_after_checked_db(9);
+    let db = states.jobs.get_mut(&("default".to_owned(), "db".to_owned())).unwrap();
+    db.versions[0]["TaskGroups"][0]["Update"]["HealthCheck"] = json!("task_states");
+    assert_eq!(judge(&states).len(), 1, "its checks do not count");
+    let mut by_nomad = web_after_checked_db(9);
+    web(&mut by_nomad).versions[0]["TaskGroups"][0]["Tasks"][0]["Config"]["wait"] =
+        json!([{ "db": [{ "source": "nomad" }] }]);
+    assert_eq!(judge(&by_nomad).len(), 1, "its gate asks for Nomad's word");
+}

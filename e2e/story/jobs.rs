@@ -13,7 +13,7 @@ pub(crate) struct Job {
     count: usize,
     script: String,
     gate: String,
-    check: Option<u16>,
+    check: Option<String>,
     /// What its service is called, if not as the job, and its tags.
     service: Option<(String, String)>,
     meta: String,
@@ -22,7 +22,7 @@ pub(crate) struct Job {
     group: String,
     group_name: &'static str,
     memory: u32,
-    update: &'static str,
+    update: String,
     kill_timeout: &'static str,
 }
 
@@ -54,7 +54,7 @@ impl Job {
             group: String::new(),
             group_name: "g",
             memory: 10,
-            update,
+            update: update.to_owned(),
             kill_timeout: "1s",
         }
     }
@@ -130,7 +130,19 @@ impl Job {
 
     /// Healthy only while HTTP on this port answers 200.
     pub(crate) fn check(mut self, port: u16) -> Self {
-        self.check = Some(port);
+        self.check = Some(format!("static = {port}"));
+        self
+    }
+
+    /// Healthy only while HTTP answers 200 on the port that Nomad gives each allocation.
+    pub(crate) fn check_each(mut self) -> Self {
+        self.check = Some(String::new());
+        self
+    }
+
+    /// How long an allocation must be well.
+    pub(crate) fn min_healthy(mut self, time: &str) -> Self {
+        self.update = self.update.replace("\"300ms\"", &format!("\"{time}\""));
         self
     }
 
@@ -219,7 +231,7 @@ impl Job {
 
     /// Without an `update` block, and so with Nomad's short deadlines.
     pub(crate) fn default_update(mut self) -> Self {
-        self.update = "";
+        self.update.clear();
         self
     }
 
@@ -255,11 +267,11 @@ impl Job {
             if everywhere { "" } else { "reschedule {\n      attempts  = 0\n      unlimited = false\n    }" };
         let (name, tags) =
             self.service.as_ref().map_or((id.as_str(), ""), |(name, tags)| (name.as_str(), tags.as_str()));
-        let service = match self.check {
+        let service = match &self.check {
             Some(port) => format!(
                 r#"network {{
       port "http" {{
-        static = {port}
+        {port}
       }}
     }}
 

@@ -54,13 +54,18 @@ impl Story {
     fn judgement(&self) -> Vec<String> {
         let excused = self.excused.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let judged: Vec<_> = self.jobs().into_iter().filter(|(id, _)| !excused.contains_key(id)).collect();
-        let mut findings = match oracle::Record::read(self.cluster.api(), &judged) {
-            Ok(mut record) => {
-                record.outside = self.outside.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                oracle::judge(&record)
-            }
-            Err(why) => vec![format!("the record cannot be read: {why}")],
-        };
+        // What Nomad's client finds of an allocation's health reaches the records a moment later.
+        let gates = wait_for(seconds(8), || {
+            let found = match oracle::Record::read(self.cluster.api(), &judged) {
+                Ok(mut record) => {
+                    record.outside = self.outside.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    oracle::judge(&record)
+                }
+                Err(why) => vec![format!("the record cannot be read: {why}")],
+            };
+            if found.is_empty() { Ok(()) } else { Err(found.join("\n  ")) }
+        });
+        let mut findings: Vec<String> = gates.err().into_iter().collect();
         let since = *self.judged_until.lock().unwrap_or_else(PoisonError::into_inner);
         let trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for (id, namespace) in trees.iter().filter(|(id, _)| !excused.contains_key(id)) {

@@ -122,6 +122,22 @@ impl Task<'_> {
         time("FinishedAt").duration_since(time("StartedAt")).try_into().expect("it started before it ended")
     }
 
+    /// When it has started last.
+    pub(crate) fn started(&self) -> jiff::Timestamp {
+        self.moment("StartedAt")
+    }
+
+    /// When it has ended.
+    pub(crate) fn ended(&self) -> jiff::Timestamp {
+        self.moment("FinishedAt")
+    }
+
+    fn moment(&self, key: &str) -> jiff::Timestamp {
+        let state = self.state().expect("Nomad knows it");
+        let time = state[key].as_str().and_then(|time| time.parse().ok());
+        time.unwrap_or_else(|| panic!("{key} of {} of {} in {state}", self.name, self.job))
+    }
+
     /// Since when it runs.
     pub(crate) fn age(&self) -> Duration {
         let state = self.state().expect("it has started");

@@ -77,6 +77,10 @@ pub struct TaskState {
     pub has_failed: bool,
     /// The exit code of its last end, if it has ended and left one.
     pub exit_code: Option<i32>,
+    /// How often Nomad has started it again.
+    pub restarts: u64,
+    /// When its client started it last, in the client's words; empty before it has. Only good for being compared.
+    pub started: String,
     /// The last of Nomad's events for it, in Nomad's words; empty if there is none.
     pub last_event: String,
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Gate, JobKey, JobVersion, Marks, RaftIndex};
+use super::{Allocation, Gate, JobKey, JobVersion, Marks, RaftIndex, TaskPhase, TaskState};
 
 /// A registered job in its current version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,25 @@ pub struct Job {
     pub groups: BTreeMap<String, Group>,
 }
 
+impl Job {
+    /// Whether every main task of the allocation runs.
+    pub fn main_tasks_run(&self, allocation: &Allocation) -> bool {
+        self.main_tasks(allocation)
+            .is_some_and(|mut tasks| tasks.all(|task| task.is_some_and(|it| it.phase == TaskPhase::Running)))
+    }
+
+    /// The states of the allocation's main tasks, in the order of their names; `None` for each that was not reported
+    /// on. `None` at all where the job has no such group.
+    pub fn main_tasks<'a>(
+        &'a self,
+        allocation: &'a Allocation,
+    ) -> Option<impl Iterator<Item = Option<&'a TaskState>>> {
+        let group = self.groups.get(&allocation.group)?;
+        let names = group.tasks.iter().filter(|(_, task)| task.is_main()).map(|(name, _)| name);
+        Some(names.map(|name| allocation.tasks.get(name)))
+    }
+}
+
 /// Nomad's job types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -65,6 +84,17 @@ pub struct Group {
     pub update: Option<UpdatePolicy>,
     /// Whether any service of it has a check with which Nomad judges health.
     pub has_checks: bool,
+    /// How many of these are of Nomad's own provider, and can be asked of the allocation's client.
+    pub own_checks: u32,
+    /// Whether some of them are not, and so are not to be seen.
+    pub has_other_checks: bool,
+}
+
+impl Group {
+    /// How long an allocation must be well before it is healthy: Nomad's default where there is no deployment.
+    pub fn min_healthy_time(&self) -> Duration {
+        self.update.map_or(UpdatePolicy::MIN_HEALTHY_TIME, |update| update.min_healthy_time)
+    }
 }
 
 /// One task of a group.
@@ -106,6 +136,8 @@ pub enum LifecycleHook {
 /// What of a group's `update` block matters to someone who waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UpdatePolicy {
+    /// How long an allocation must be well before it is healthy.
+    pub min_healthy_time: Duration,
     /// How long an allocation may take to become healthy before it counts as unhealthy for good.
     pub healthy_deadline: Duration,
     /// How long a deployment may go without progress before it fails; zero means it fails at the first unhealthy
@@ -113,4 +145,9 @@ pub struct UpdatePolicy {
     pub progress_deadline: Duration,
     /// Whether Nomad goes back to the last stable version when the deployment fails.
     pub auto_revert: bool,
+}
+
+impl UpdatePolicy {
+    /// How long an allocation must be well where the job does not say.
+    pub const MIN_HEALTHY_TIME: Duration = Duration::from_secs(10);
 }

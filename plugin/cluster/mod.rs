@@ -16,6 +16,7 @@ mod evaluation;
 mod gate;
 mod id;
 mod job;
+mod live;
 mod marks;
 mod name;
 mod place;
@@ -35,6 +36,7 @@ pub use id::{
     AllocId, ClientId, DeploymentId, EvalId, JobId, JobKey, JobVersion, LockId, Namespace, RaftIndex, RunId,
 };
 pub use job::{Group, Job, JobType, Lifecycle, LifecycleHook, TaskSpec, UpdatePolicy};
+pub use live::LiveChecks;
 pub use marks::{Marks, SpecHash, TreeName};
 pub use name::nearest;
 pub use place::Place;

@@ -16,11 +16,14 @@ pub(crate) fn job(id: &str, kind: JobType, count: u32) -> JobSight {
         count,
         tasks: [("gate".to_owned(), gate), ("main".to_owned(), main)].into(),
         update: runs_on.then_some(UpdatePolicy {
+            min_healthy_time: Duration::from_secs(10),
             healthy_deadline: Duration::from_mins(5),
             progress_deadline: Duration::from_mins(10),
             auto_revert: false,
         }),
         has_checks: runs_on,
+        own_checks: 0,
+        has_other_checks: runs_on,
     };
     JobSight::new(Job {
         key: JobKey::new("default", id),
@@ -52,7 +55,14 @@ pub(crate) fn batch(count: u32) -> JobSight {
 
 /// A state in `phase`.
 pub(crate) fn task(phase: TaskPhase) -> TaskState {
-    TaskState { phase, has_failed: false, exit_code: None, last_event: String::new() }
+    TaskState {
+        phase,
+        has_failed: false,
+        exit_code: None,
+        restarts: 0,
+        started: String::new(),
+        last_event: String::new(),
+    }
 }
 
 /// A task that failed with `code`.
@@ -61,6 +71,8 @@ pub(crate) fn failed_task(code: i32) -> TaskState {
         phase: TaskPhase::Dead,
         has_failed: true,
         exit_code: Some(code),
+        restarts: 0,
+        started: String::new(),
         last_event: format!("Exit Code: {code}"),
     }
 }
@@ -120,6 +132,17 @@ impl JobSight {
         };
         change(&mut allocation);
         self.allocations.insert(allocation.id.clone(), allocation);
+        self
+    }
+
+    /// Its health follows from one check of Nomad's own, for ten seconds.
+    pub(crate) fn checked(self) -> Self {
+        self.but_group(|group| (group.own_checks, group.has_other_checks) = (1, false))
+    }
+
+    /// What the checks of an allocation say.
+    pub(crate) fn saying(mut self, id: &str, checks: LiveChecks) -> Self {
+        self.live.insert(format!("{id}-0000-0000").as_str().into(), checks);
         self
     }
 

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{AllocId, Allocation, Deployment, DeploymentId, EvalId, Evaluation, Job, JobId};
+use super::{
+    AllocId, AllocStatus, Allocation, Deployment, DeploymentId, EvalId, Evaluation, Job, JobId, JobType,
+    LiveChecks,
+};
 
 /// What is known of a job: nothing, that there is none, or this.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,12 +54,20 @@ pub struct JobSight {
     pub allocations: BTreeMap<AllocId, Allocation>,
     /// Its evaluations that Nomad still keeps.
     pub evaluations: BTreeMap<EvalId, Evaluation>,
+    /// What the checks of its allocations say now, where somebody waits for them: [`JobSight::asks_checks_of`].
+    pub live: BTreeMap<AllocId, LiveChecks>,
 }
 
 impl JobSight {
     /// A job of which nothing else is known yet.
     pub fn new(job: Job) -> Self {
-        Self { job, deployments: BTreeMap::new(), allocations: BTreeMap::new(), evaluations: BTreeMap::new() }
+        Self {
+            job,
+            deployments: BTreeMap::new(),
+            allocations: BTreeMap::new(),
+            evaluations: BTreeMap::new(),
+            live: BTreeMap::new(),
+        }
     }
 
     /// The deployment of the job's current version, if Nomad made one.
@@ -81,5 +92,17 @@ impl JobSight {
     /// Whether the allocation runs the job's current version.
     pub fn is_of_current_version(&self, allocation: &Allocation) -> bool {
         allocation.job_version == Some(self.job.version) && self.is_own(allocation)
+    }
+
+    /// Whether the checks of the allocation can tell of its health: it runs the job's current version, is wanted, its
+    /// main tasks run, and its group has checks of Nomad's own provider.
+    pub fn asks_checks_of(&self, allocation: &Allocation) -> bool {
+        !self.job.is_stopped
+            && matches!(self.job.kind, JobType::Service | JobType::System)
+            && allocation.is_wanted
+            && allocation.status == AllocStatus::Running
+            && self.is_of_current_version(allocation)
+            && self.job.groups.get(&allocation.group).is_some_and(|group| group.own_checks > 0)
+            && self.job.main_tasks_run(allocation)
     }
 }

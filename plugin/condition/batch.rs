@@ -12,9 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Obstacle, Verdict, awaited_groups, clamp, counts, is_here, launches_only, main_tasks_run, trouble,
-};
+use super::{Obstacle, Verdict, awaited_groups, clamp, counts, is_here, launches_only, trouble};
 use crate::{
     cluster::{AllocStatus, Allocation, ClientId, JobSight, JobType},
     manifest::{Until, Wait},
@@ -132,7 +130,7 @@ impl<'a> Places<'a> {
             running: count(&|allocation| {
                 allocation.is_wanted
                     && allocation.status == AllocStatus::Running
-                    && main_tasks_run(&sight.job, allocation)
+                    && sight.job.main_tasks_run(allocation)
             }),
             complete: count(&|allocation| allocation.is_wanted && allocation.status == AllocStatus::Complete),
             failed: latest

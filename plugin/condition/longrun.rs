@@ -2,9 +2,10 @@
 //!
 //! # What counts
 //!
-//! An allocation counts as *healthy* when Nomad wants it, it runs the job's current version, Nomad has called it
-//! healthy, and all its main tasks run now. The last part matters because Nomad gives its verdict once and is silent
-//! afterwards; the version matters because the old one may still be healthy while the new one fails.
+//! An allocation counts as *healthy* when Nomad wants it, it runs the job's current version, all its main tasks run now,
+//! and it is well: by its own checks, or by Nomad's word ([`live`](super::live)). That the tasks run matters because Nomad
+//! gives its verdict once and is silent afterwards; the version matters because the old one may still be healthy while
+//! the new one fails.
 //!
 //! Nomad calls a deployment successful when every group has as many healthy allocations as it wants, and says so one
 //! to two seconds later. So the allocations are counted, and the deployment is asked only for what they cannot
@@ -14,15 +15,16 @@
 //!
 //! Nomad makes none with `max_parallel = 0` and for a system job's rollback. The same count answers there.
 
-use super::{
-    Obstacle, Verdict, awaited_groups, clamp, counts, is_here, launches_only, main_tasks_run, trouble,
-};
+use super::{Obstacle, Verdict, awaited_groups, clamp, counts, is_here, launches_only, live, trouble};
 use crate::{
     cluster::{
         AllocStatus, Allocation, ClientId, Deployment, DeploymentStatus, EvaluationStatus, JobSight, JobType,
     },
     manifest::{Until, Wait},
 };
+
+/// How many allocations' checks are spoken of, for each group.
+const MOST_REMARKS: usize = 2;
 
 pub(super) fn judge(here: Option<&ClientId>, wait: &Wait, until: Until, sight: &JobSight) -> Verdict {
     let job = &sight.job;
@@ -154,6 +156,8 @@ struct Tally<'a> {
     /// Something that must be over before the count means anything.
     unsettled: Option<String>,
     worst: Option<&'a Allocation>,
+    /// What the checks of its allocations say that a user should know.
+    checks: Vec<String>,
 }
 
 impl<'a> Tally<'a> {
@@ -164,11 +168,14 @@ impl<'a> Tally<'a> {
             })
         };
         let good = of_group()
-            .filter(|allocation| counts(wait, sight, allocation) && is_good(until, sight, allocation))
+            .filter(|allocation| counts(wait, sight, allocation) && is_good(wait, until, sight, allocation))
             .count();
         let worst = of_group().filter(|allocation| counts(wait, sight, allocation)).find(|allocation| {
             allocation.is_healthy == Some(false) || allocation.status == AllocStatus::Failed
         });
+        let asked = of_group().filter(|_| until == Until::Healthy && wait.asks_checks());
+        let checks =
+            asked.filter_map(|allocation| live::remark(sight, allocation)).take(MOST_REMARKS).collect();
         let placed = clamp(of_group().count());
         let count = sight.job.groups.get(group).map_or(0, |group| group.count);
         let (wanted, unsettled) = match sight.job.kind {
@@ -179,7 +186,7 @@ impl<'a> Tally<'a> {
         };
         let needed =
             wait.at_least.map_or(wanted, |at_least| if wanted == 0 { 0 } else { at_least.of(wanted) });
-        Self { group, good: clamp(good), needed, wanted, unsettled, worst }
+        Self { group, good: clamp(good), needed, wanted, unsettled, worst, checks }
     }
 
     fn is_enough(&self) -> bool {
@@ -188,10 +195,10 @@ impl<'a> Tally<'a> {
 }
 
 /// One allocation, as `until` asks for it.
-fn is_good(until: Until, sight: &JobSight, allocation: &Allocation) -> bool {
+fn is_good(wait: &Wait, until: Until, sight: &JobSight, allocation: &Allocation) -> bool {
     allocation.status == AllocStatus::Running
-        && main_tasks_run(&sight.job, allocation)
-        && (until == Until::Running || allocation.is_healthy == Some(true))
+        && sight.job.main_tasks_run(allocation)
+        && (until == Until::Running || live::is_healthy(wait, sight, allocation))
 }
 
 /// How many allocations a system job is to have: as many as are wanted now; while it is being deployed at least as
@@ -252,6 +259,7 @@ fn describe(deployment: Option<&Deployment>, until: Until, sight: &JobSight, gro
         if !tally.is_enough() {
             parts.extend(tally.worst.map(trouble));
         }
+        parts.extend(tally.checks.iter().cloned());
     }
     let has_checks =
         groups.iter().any(|tally| sight.job.groups.get(tally.group).is_some_and(|group| group.has_checks));

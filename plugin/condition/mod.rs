@@ -24,7 +24,9 @@ mod approval;
 mod batch;
 mod circle;
 mod claim;
+mod live;
 mod longrun;
+mod observed;
 mod own_task;
 mod placement;
 mod rollout;
@@ -36,6 +38,8 @@ mod when;
 pub use approval::judge as judge_approval;
 pub use circle::{Member, Shown, circle, concerned};
 pub use claim::{Change, Claim, claim, foreign, may_stop};
+pub use live::is_asking;
+pub use observed::{culprit, observed};
 pub use own_task::judge as judge_task;
 pub use placement::{Standing, guard_standing, standing};
 pub use rollout::{Attested, Rollout, rollout};
@@ -238,15 +242,6 @@ fn launches_only(job: &Job) -> Option<&'static str> {
     } else {
         None
     }
-}
-
-/// Whether every main task of the allocation runs.
-fn main_tasks_run(job: &Job, allocation: &Allocation) -> bool {
-    job.groups.get(&allocation.group).is_some_and(|group| {
-        group.tasks.iter().filter(|(_, task)| task.is_main()).all(|(name, _)| {
-            allocation.tasks.get(name).is_some_and(|state| state.phase == TaskPhase::Running)
-        })
-    })
 }
 
 /// A count as Nomad counts. There are never as many allocations as would not fit.

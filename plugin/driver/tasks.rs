@@ -148,8 +148,9 @@ impl Tasks {
             events: Arc::clone(&self.events),
             log: Mutex::new(LogFile::new(PathBuf::from(&config.alloc_dir), config.name.clone())),
         };
-        let senses = self.views.senses(&viewer, plan.subjects(&place));
-        let order = Order { plan, place, deadlines, equipment };
+        let senses = self.views.senses(&viewer, plan.subjects(&place), runner::asks(&plan, &place));
+        let viewer = equipment.is_none().then(|| Box::new(viewer));
+        let order = Order { plan, place, deadlines, equipment, viewer };
         let running = runner::start(order, senses, Arc::new(notices), &self.tracker, self.stop.clone());
         let task = Task::new(id.clone(), config.name.clone(), running);
         tasks.insert(id, task);

@@ -12,7 +12,7 @@ use crate::{
     cluster::JobKey,
     probe::Probe,
     runner::Senses,
-    watch::{Credential, Viewer, Watch},
+    watch::{Asks, Credential, Viewer, Watch},
 };
 
 /// The view of the present configuration.
@@ -43,7 +43,7 @@ impl Views {
     }
 
     /// What a task that begins now sees of `subjects`, and whom it asks.
-    pub(super) fn senses(&self, viewer: &Viewer, subjects: BTreeSet<JobKey>) -> Senses {
+    pub(super) fn senses(&self, viewer: &Viewer, subjects: BTreeSet<JobKey>, asks: Asks) -> Senses {
         let mut current = self.current();
         let Current { settings, made } = &mut *current;
         let (watch, probe) = made.get_or_insert_with(|| {
@@ -52,7 +52,7 @@ impl Views {
             let probe = Probe::new(settings.consul.clone(), self.stop.clone());
             (Watch::new(credential, self.stop.clone()), probe)
         });
-        Senses { watch: watch.subscribe(viewer.clone(), subjects), probe: probe.asking(viewer.clone()) }
+        Senses { watch: watch.subscribe(viewer.clone(), subjects, asks), probe: probe.asking(viewer.clone()) }
     }
 
     /// Whether the operator lets `webhook` blocks name this host.
@@ -82,7 +82,7 @@ mod tests {
             job: JobKey::new("default", "shop"),
             task: "gate".to_owned(),
         };
-        drop(views.senses(&viewer, BTreeSet::new()));
+        drop(views.senses(&viewer, BTreeSet::new(), Asks::default()));
         views.configure(Settings::default());
         assert!(views.current().made.is_some());
 

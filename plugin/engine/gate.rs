@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Action, Event, NodeState, NodeStatus, Outcome, Status, Time,
+    Act, Action, Event, NodeState, NodeStatus, Outcome, Report, Status, Time, Trouble,
     announce::Announcer,
     circle::Circles,
     node::{Evidence, Node},
@@ -29,8 +29,23 @@ pub(super) struct Gate {
     standing: Standing,
     announcer: Announcer,
     circles: Circles,
+    /// It has failed, and waits a moment for the last words of what failed. Boxed: most gates never do.
+    failing: Option<Box<Failing>>,
     ending: Option<String>,
 }
+
+/// A failure that is to be told.
+#[derive(Clone, Debug)]
+struct Failing {
+    message: String,
+    /// When it is told without more.
+    until: Time,
+}
+
+/// How long the last words of what failed are waited for.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How many lines of them are told.
+const TOLD_LINES: usize = 3;
 
 impl Gate {
     /// A run that begins, or goes on, at `now`. Steps that `deadlines` does not name are over at once.
@@ -58,6 +73,7 @@ impl Gate {
             standing: Standing::Looking,
             announcer: Announcer::new(now),
             circles: Circles::default(),
+            failing: None,
             ending: None,
         }
     }
@@ -67,6 +83,24 @@ impl Gate {
         if self.ending.is_some() {
             return Vec::new();
         }
+        if let Some(failing) = &self.failing {
+            return match event {
+                Event::Opened { .. } | Event::Stopped => self.act_on(now, event),
+                Event::Acted(_, result) => {
+                    let message = with_last_words(&failing.message, result);
+                    self.finish(Outcome::Failed(message.clone()), message)
+                }
+                _ if failing.until <= now => {
+                    let message = failing.message.clone();
+                    self.finish(Outcome::Failed(message.clone()), message)
+                }
+                _ => Vec::new(),
+            };
+        }
+        self.act_on(now, event)
+    }
+
+    fn act_on(&mut self, now: Time, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
         match event {
             Event::Opened { reason } => {
@@ -115,7 +149,13 @@ impl Gate {
         });
         if let Some((name, why)) = failed {
             let message = self.failure(&name, &why);
-            actions.extend(self.finish(Outcome::Failed(message.clone()), message));
+            match self.last_words(now, &name) {
+                Some((until, act)) => {
+                    self.failing = Some(Box::new(Failing { message, until }));
+                    actions.push(Action::Act(name, act));
+                }
+                None => actions.extend(self.finish(Outcome::Failed(message.clone()), message)),
+            }
         } else if self.is_open(now) {
             let waited = Spoken(now.since(self.began));
             let how = self.describe(now, |_| true);
@@ -132,10 +172,23 @@ impl Gate {
         actions
     }
 
+    /// Whose last words tell why a step failed, and until when they are waited for. Not where its time was over: nobody
+    /// says that it had failed.
+    fn last_words(&self, now: Time, name: &str) -> Option<(Time, Act)> {
+        let key = self.plan.manifest().waits.get(name)?.subject.job(&self.scene.place)?;
+        self.nodes.get(name).filter(|node| node.truth() == Truth::Lost)?;
+        let (alloc, task) = condition::culprit(&self.scene.sight_of(&key))?;
+        let until = (now + LAST_WORDS).min(self.last_deadline);
+        (now < until).then_some((until, Act::Tail { key, alloc, task }))
+    }
+
     /// When [`Event::Tick`] is due if nothing else happens before.
     pub(super) fn next_timeout(&self) -> Option<Time> {
         if self.ending.is_some() {
             return None;
+        }
+        if let Some(failing) = &self.failing {
+            return Some(failing.until);
         }
         let waiting = self.steps().filter(|(_, _, node)| !node.state.is_satisfied());
         waiting
@@ -185,6 +238,7 @@ impl Gate {
             wanted: self.scene.wanted(wait),
             state: node.state.word(),
             detail: node.state.detail(),
+            seen: if node.state.is_satisfied() { Vec::new() } else { self.scene.observed(wait) },
             since: node.since,
             gives_up: self.gives_up(node).filter(|_| !node.state.is_satisfied()),
             on_timeout: wait.on_timeout.word(),
@@ -340,11 +394,31 @@ impl Gate {
 
     /// Whether some first look is still under way.
     fn is_looking(&self) -> bool {
+        let is_asking = |wait: &Wait| {
+            let job = wait.subject.job(&self.scene.place);
+            job.is_some_and(|job| condition::is_asking(wait, &self.scene.sight_of(&job)))
+        };
         self.scene.is_looking_at(&self.scene.place.job)
-            || self.steps().any(|(_, wait, _)| self.scene.is_looking_for(wait))
+            || self.steps().any(|(_, wait, _)| self.scene.is_looking_for(wait) || is_asking(wait))
     }
 
     fn longest(&self) -> Duration {
         self.whole().map(|(_, wait, _)| wait.timeout).max().unwrap_or_default()
+    }
+}
+
+/// A failure's message with the last words of what failed, or why they are not to be had.
+fn with_last_words(message: &str, result: Result<Report, Trouble>) -> String {
+    match result {
+        Ok(Report::Tail(text)) => {
+            let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            let told = lines.get(lines.len().saturating_sub(TOLD_LINES)..).unwrap_or_default();
+            if told.is_empty() {
+                return message.to_owned();
+            }
+            format!("{message}; its last words: {}", told.join(" / "))
+        }
+        Ok(_) => message.to_owned(),
+        Err(trouble) => format!("{message}; its output cannot be read: {}", trouble.why),
     }
 }

@@ -231,6 +231,12 @@ impl Scene {
         }
     }
 
+    /// What is seen of a wait's job beyond what is in its way.
+    pub(super) fn observed(&self, wait: &Wait) -> Vec<String> {
+        let sight = wait.subject.job(&self.place).map(|job| self.sight_of(&job));
+        sight.map_or_else(Vec::new, |sight| condition::observed(wait, &sight))
+    }
+
     /// What the user can do to see more of a wait's subject, or to help.
     pub(super) fn hint(&self, wait: &Wait) -> Option<String> {
         match &wait.subject {

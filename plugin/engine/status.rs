@@ -32,6 +32,8 @@ pub struct NodeStatus {
     pub state: &'static str,
     /// What is in the way, or in what way it is satisfied.
     pub detail: String,
+    /// What is seen of it beyond that: deployment, allocations with their tasks and checks, what keeps Nomad from more.
+    pub seen: Vec<String>,
     /// Since when it has been in this state.
     pub since: Time,
     /// When its time is over; `None` once that does not matter.

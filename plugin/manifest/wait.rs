@@ -4,7 +4,7 @@ use std::{ops::Not, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{AtLeast, Guard, OnBlocked, OnTimeout, Subject, Until};
+use super::{AtLeast, Guard, HealthSource, OnBlocked, OnTimeout, Subject, Until};
 use crate::cluster::{Place, Question};
 
 /// Something that must be so before the gate opens.
@@ -37,6 +37,14 @@ pub struct Wait {
     /// What a guard does when it is lost; `None` in a gate or a tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<Guard>,
+}
+
+impl Wait {
+    /// Whether the job's own checks count for it, and not only what Nomad says of its health.
+    pub fn asks_checks(&self) -> bool {
+        matches!(self.until, None | Some(Until::Healthy))
+            && matches!(self.subject, Subject::Job { source: HealthSource::Live, .. })
+    }
 }
 
 impl Wait {

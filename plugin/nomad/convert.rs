@@ -96,8 +96,11 @@ fn convert_group(kind: JobType, group: wire::Group) -> Group {
     let judged_by_checks =
         group.update.as_ref().is_none_or(|update| matches!(update.health_check.as_str(), "" | "checks"));
     let task_services = group.tasks.iter().flat_map(|task| &task.services);
-    let has_checks = judged_by_checks
-        && group.services.iter().chain(task_services).flat_map(|service| &service.checks).any(is_judged);
+    let judging = |service: &wire::Service| service.checks.iter().filter(|check| is_judged(check)).count();
+    let services = group.services.iter().chain(task_services).filter(|_| judged_by_checks);
+    let (own, others): (Vec<_>, Vec<_>) = services.partition(|service| service.provider == OWN_PROVIDER);
+    let own_checks: usize = own.into_iter().map(judging).sum();
+    let has_other_checks = others.into_iter().any(|service| judging(service) > 0);
 
     let names = |service: &wire::Service, task: &str| {
         service.provider == OWN_PROVIDER
@@ -128,12 +131,15 @@ fn convert_group(kind: JobType, group: wire::Group) -> Group {
         tasks,
         update: group.update.filter(|update| has_deployments && update.max_parallel > 0).map(|update| {
             UpdatePolicy {
+                min_healthy_time: update.min_healthy_time.map_or(UpdatePolicy::MIN_HEALTHY_TIME, duration),
                 healthy_deadline: duration(update.healthy_deadline),
                 progress_deadline: duration(update.progress_deadline),
                 auto_revert: update.auto_revert,
             }
         }),
-        has_checks,
+        has_checks: own_checks > 0 || has_other_checks,
+        own_checks: u32::try_from(own_checks).unwrap_or(u32::MAX),
+        has_other_checks,
     }
 }
 
@@ -204,6 +210,8 @@ impl From<wire::TaskState> for TaskState {
                 wire::TaskPhase::Dead => TaskPhase::Dead,
             },
             has_failed: state.failed,
+            restarts: state.restarts,
+            started: state.started_at,
             exit_code: state
                 .events
                 .iter()
@@ -303,6 +311,7 @@ pub(super) fn offer(placed: wire::Placed) -> Option<Offer> {
 /// A check that counts for health; `None` for one that does not.
 pub(super) fn check(check: wire::Check) -> Option<Check> {
     (check.mode == wire::CheckMode::Healthiness).then(|| Check {
+        output: output(&check),
         name: check.name,
         service: check.service,
         task: check.task,
@@ -311,6 +320,16 @@ pub(super) fn check(check: wire::Check) -> Option<Check> {
             wire::CheckStatus::Failure => CheckStatus::Failure,
             wire::CheckStatus::Pending => CheckStatus::Pending,
         },
-        output: check.output.lines().next().unwrap_or_default().chars().take(MAX_OUTPUT).collect(),
     })
+}
+
+/// What a check answered, in one line. Nomad keeps the status of an HTTP answer beside its body, which is often empty.
+fn output(check: &wire::Check) -> String {
+    let first = check.output.lines().next().unwrap_or_default();
+    let line = match (check.status, check.status_code, first) {
+        (wire::CheckStatus::Failure, code @ 1.., "") => format!("HTTP {code}"),
+        (wire::CheckStatus::Failure, code @ 1.., body) => format!("HTTP {code}: {body}"),
+        _ => first.to_owned(),
+    };
+    line.chars().take(MAX_OUTPUT).collect()
 }

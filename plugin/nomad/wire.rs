@@ -173,6 +173,8 @@ pub(super) struct Update {
     #[serde(default)]
     pub(super) health_check: String,
     /// In nanoseconds, as all of Nomad's durations.
+    #[serde(default)]
+    pub(super) min_healthy_time: Option<i64>,
     pub(super) healthy_deadline: i64,
     pub(super) progress_deadline: i64,
     pub(super) auto_revert: bool,
@@ -264,6 +266,10 @@ pub(super) struct AllocHealth {
 pub(super) struct TaskState {
     pub(super) state: TaskPhase,
     pub(super) failed: bool,
+    #[serde(default)]
+    pub(super) restarts: u64,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) started_at: String,
     #[serde(default, deserialize_with = "nullable")]
     pub(super) events: Vec<TaskEvent>,
 }
@@ -380,6 +386,9 @@ pub(super) struct Check {
     pub(super) task: String,
     pub(super) mode: CheckMode,
     pub(super) status: CheckStatus,
+    /// Of an HTTP check that was answered.
+    #[serde(default)]
+    pub(super) status_code: u16,
     #[serde(default)]
     pub(super) output: String,
 }

@@ -157,6 +157,17 @@ impl Plan {
         let awaited = self.manifest.waits.values().filter_map(|wait| wait.subject.job(place));
         awaited.chain([place.job.clone()]).collect()
     }
+
+    /// Those of the awaited jobs whose own checks are asked, beside what Nomad says of their health.
+    pub fn asked(&self, place: &Place) -> BTreeSet<JobKey> {
+        let asking = self.manifest.waits.values().filter(|wait| wait.asks_checks());
+        asking.filter_map(|wait| wait.subject.job(place)).collect()
+    }
+
+    /// Whether the jobs that it submits are asked, too.
+    pub fn asks_its_own(&self) -> bool {
+        self.manifest.tree.is_some() && !is_stop(&self.manifest)
+    }
 }
 
 fn is_stop(manifest: &Manifest) -> bool {

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 
 use super::{fill::Filled, lease::Lease};
 use crate::{
-    cluster::{JobKey, Marks, Namespace, RaftIndex, TreeName},
+    cluster::{AllocId, JobKey, Marks, Namespace, RaftIndex, TreeName},
     condition::{self, Attested, Claim},
     engine::{Act, HookOutcome, Kept, Report, Submission, Trouble},
     jobspec::{self, Prepared, Spec, TaskDir},
@@ -167,17 +167,7 @@ impl Hands {
                 }
             }
             Act::Tail { key, alloc, task } => {
-                let mut text = String::new();
-                for stream in [LogStream::Stdout, LogStream::Stderr] {
-                    let tail = client.log_tail(&alloc, &key.namespace, &task, stream, TAIL).await;
-                    text.push_str(&tail.map_err(|error| read_trouble(&error))?);
-                    if !text.is_empty() && !text.ends_with('\n') {
-                        text.push('\n');
-                    }
-                }
-                let lines: Vec<&str> = text.lines().collect();
-                let last = lines.get(lines.len().saturating_sub(TAIL_LINES)..).unwrap_or_default();
-                Ok(Report::Tail(last.join("\n")))
+                tail(&client, &key.namespace, &alloc, &task).await.map(Report::Tail)
             }
         }
     }
@@ -381,6 +371,26 @@ pub(super) fn lost(name: &str) -> Trouble {
         why: format!("dtree has lost the jobspec of {name}; this is a mistake in dtree"),
         is_transient: false,
     }
+}
+
+/// The end of what a task has written.
+pub(super) async fn tail(
+    client: &Client,
+    namespace: &Namespace,
+    alloc: &AllocId,
+    task: &str,
+) -> Result<String, Trouble> {
+    let mut text = String::new();
+    for stream in [LogStream::Stdout, LogStream::Stderr] {
+        let tail = client.log_tail(alloc, namespace, task, stream, TAIL).await;
+        text.push_str(&tail.map_err(|error| read_trouble(&error))?);
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+    }
+    let lines: Vec<&str> = text.lines().collect();
+    let last = lines.get(lines.len().saturating_sub(TAIL_LINES)..).unwrap_or_default();
+    Ok(last.join("\n"))
 }
 
 /// A question that was not answered.

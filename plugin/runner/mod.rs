@@ -29,11 +29,12 @@ mod webhook;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::{
     sync::{oneshot, watch},
-    time::sleep_until,
+    time::{sleep_until, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info, info_span, warn};
@@ -46,14 +47,18 @@ pub use self::{
     clock::wall_clock,
     errand::Errand,
     journal::Error as MemoryError,
-    outlook::{Outlook, Seen, Senses},
+    outlook::{Outlook, Seen, Senses, asks},
     patrol::Patrol,
 };
 use crate::{
-    cluster::Place,
-    engine::{Action, Engine, Event, Outcome, Status, Time},
+    cluster::{AllocId, Namespace, Place},
+    engine::{Act, Action, Engine, Event, Outcome, Report, Status, Time},
     plan::Plan,
+    watch::Viewer,
 };
+
+/// How long reading the last words of what failed may take. The run waits for less.
+const READ_LIMIT: Duration = Duration::from_secs(5);
 
 /// What a run needs to begin, or to go on.
 #[derive(Debug)]
@@ -66,6 +71,8 @@ pub struct Order {
     pub deadlines: BTreeMap<String, Time>,
     /// What it takes to run a tree or a guard; `None` for a gate.
     pub equipment: Option<Equipment>,
+    /// A gate's way to Nomad: for the last words of what failed.
+    pub viewer: Option<Box<Viewer>>,
 }
 
 /// What a run needs beyond looking and telling.
@@ -184,7 +191,7 @@ pub fn start(
     stop: CancellationToken,
 ) -> Running {
     let clock = Clock::start();
-    let Order { plan, place, deadlines, mut equipment } = order;
+    let Order { plan, place, deadlines, mut equipment, viewer } = order;
     let span = info_span!("task", alloc_id = %place.alloc, task = %place.task);
     let engine = match &mut equipment {
         None => Engine::gate(plan, place, &deadlines, clock.now()),
@@ -200,6 +207,8 @@ pub fn start(
         notices,
         commands: Arc::clone(&commands),
         equipment,
+        viewer,
+        done: None,
         clock,
         tasks: tasks.clone(),
         stop,
@@ -243,6 +252,9 @@ struct Run<O> {
     notices: Arc<dyn Notices>,
     commands: Arc<Commands>,
     equipment: Option<Equipment>,
+    viewer: Option<Box<Viewer>>,
+    /// What a gate has asked for, once.
+    done: Option<oneshot::Receiver<Event>>,
     clock: Clock,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -303,6 +315,7 @@ impl<O: Outlook> Run<O> {
                     Seen::Job(job, sight) => Event::Seen(job, sight),
                     Seen::Told(question, told) => Event::Told(question, told),
                 }),
+                Some(event) = asked_for(&mut self.done) => Some(event),
                 event = next_done(&mut self.equipment, &self.stop) => event,
                 () = sleep_until(retry_at.unwrap_or_else(|| self.clock.instant(now))), if retry_at.is_some() => None,
                 () = sleep_until(timeout.unwrap_or_else(|| self.clock.instant(now))), if timeout.is_some() => Some(Event::Tick),
@@ -332,6 +345,9 @@ impl<O: Outlook> Run<O> {
                 Action::Watch(jobs) if !matches!(self.equipment, Some(Equipment::Errand(_))) => {
                     self.outlook.also(jobs);
                 }
+                Action::Act(name, Act::Tail { key, alloc, task }) if self.equipment.is_none() => {
+                    self.read_last_words(name, key.namespace, alloc, task);
+                }
                 Action::Lead
                 | Action::Remember(_)
                 | Action::Prepare
@@ -347,6 +363,24 @@ impl<O: Outlook> Run<O> {
             }
         }
         ending
+    }
+
+    /// Reads, with the task's own rights, what the task of another job wrote last. Whoever asked does not wait for long.
+    fn read_last_words(&mut self, name: String, namespace: Namespace, alloc: AllocId, task: String) {
+        let Some(viewer) = self.viewer.take() else { return };
+        let (tell, told) = oneshot::channel();
+        self.done = Some(told);
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let read = async {
+                let client = viewer.client().map_err(|error| acts::read_trouble(&error))?;
+                acts::tail(&client, &namespace, &alloc, &task).await.map(Report::Tail)
+            };
+            if let Some(Ok(read)) = stop.run_until_cancelled(timeout(READ_LIMIT, read)).await {
+                // The run may have ended meanwhile.
+                drop(tell.send(Event::Acted(name, read)));
+            }
+        });
     }
 
     /// Does what is to be done, once what must be remembered is written down.
@@ -398,6 +432,18 @@ impl<O: Outlook> Run<O> {
 /// The engine, also after a panic in it: then it tells how things stood.
 fn locked(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
     engine.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a gate has asked for; `None` when nothing comes of it.
+async fn asked_for(done: &mut Option<oneshot::Receiver<Event>>) -> Option<Event> {
+    match done {
+        Some(told) => {
+            let event = told.await.ok();
+            *done = None;
+            event
+        }
+        None => std::future::pending().await,
+    }
 }
 
 async fn next_done(equipment: &mut Option<Equipment>, stop: &CancellationToken) -> Option<Event> {

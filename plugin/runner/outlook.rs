@@ -3,9 +3,10 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    cluster::{JobKey, Question, Sight, Told},
+    cluster::{JobKey, Place, Question, Sight, Told},
+    plan::Plan,
     probe::Asking,
-    watch::Subscription,
+    watch::{Asks, Subscription},
 };
 
 /// Something that a run is shown.
@@ -62,4 +63,9 @@ impl Outlook for Senses {
         self.watch.look_again();
         self.probe.look_again();
     }
+}
+
+/// Whose checks a run of `plan` at `place` asks.
+pub fn asks(plan: &Plan, place: &Place) -> Asks {
+    Asks { now: plan.asked(place), later: plan.asks_its_own() }
 }

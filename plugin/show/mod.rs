@@ -67,6 +67,7 @@ pub fn why(status: &Status) -> String {
         lines.push(format!("{}: {}", node.name, node.state));
         lines.push(format!("    awaited   {}", node.wanted));
         lines.push(format!("    seen      {}", node.detail));
+        lines.extend(node.seen.iter().map(|line| format!("              {line}")));
         lines.push(format!("    since     {} ago", Spoken(status.now.since(node.since))));
         if let Some(gives_up) = node.gives_up {
             let left = Spoken(gives_up.since(status.now));

@@ -17,6 +17,7 @@ fn node(name: &str, state: &'static str, detail: &str, needs: &[&str]) -> NodeSt
         wanted: format!("job {name} healthy"),
         state,
         detail: detail.to_owned(),
+        seen: Vec::new(),
         since: at(100),
         gives_up: (state != "satisfied").then(|| at(400)),
         on_timeout: "fail",

@@ -60,6 +60,15 @@ pub struct Credential {
     pub token_file: Option<PathBuf>,
 }
 
+/// Of which jobs the own checks are asked, beside what Nomad tells of all: somebody waits until they are healthy.
+#[derive(Clone, Debug, Default)]
+pub struct Asks {
+    /// Of these among the first subjects.
+    pub now: BTreeSet<JobKey>,
+    /// Whether of all that are shown later.
+    pub later: bool,
+}
+
 /// The shared view. Cloning it gives another handle to the same.
 #[derive(Clone, Debug)]
 pub struct Watch {
@@ -90,12 +99,12 @@ impl Watch {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Shows `subjects` to `viewer` until the subscription is dropped.
+    /// Shows `subjects` to `viewer` until the subscription is dropped, and asks meanwhile what `asks` names.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime.
-    pub fn subscribe(&self, viewer: Viewer, subjects: BTreeSet<JobKey>) -> Subscription {
+    pub fn subscribe(&self, viewer: Viewer, subjects: BTreeSet<JobKey>, asks: Asks) -> Subscription {
         let Inner { credential, pace, stop, tracker, orders } = &*self.inner;
         let orders = orders.get_or_init(|| {
             let (sender, receiver) = mpsc::unbounded_channel();
@@ -103,9 +112,14 @@ impl Watch {
             sender
         });
         let mailbox = Arc::new(Mailbox::new(&subjects));
-        let subscription = Subscription::new(Arc::clone(&mailbox), orders.clone());
-        let join =
-            Order::Join { member: subscription.member(), viewer, subjects, mailbox: Arc::clone(&mailbox) };
+        let subscription = Subscription::new(Arc::clone(&mailbox), asks.later, orders.clone());
+        let join = Order::Join {
+            member: subscription.member(),
+            viewer,
+            subjects,
+            asked: asks.now,
+            mailbox: Arc::clone(&mailbox),
+        };
         if orders.send(join).is_err() {
             mailbox.close();
         }

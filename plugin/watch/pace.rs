@@ -2,6 +2,7 @@
 
 use std::{
     hash::{BuildHasher as _, Hasher as _, RandomState},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -44,6 +45,14 @@ pub(crate) struct Pace {
     pub(crate) proof_limit: Duration,
     /// How many proofs may be under way.
     pub(crate) proofs: usize,
+    /// How often the checks of one allocation are asked: while they decide, and once nothing hangs on them.
+    pub(crate) checks: (Duration, Duration),
+    /// The time between two such requests of all views together.
+    pub(crate) check_gap: Duration,
+    /// How many of them a view has under way.
+    pub(crate) checks_at_a_time: usize,
+    /// How long the answer may take. A connection that is half dead would otherwise hold an old answer for true.
+    pub(crate) check_limit: Duration,
     /// How long the end may take.
     pub(crate) close: Duration,
 }
@@ -67,6 +76,10 @@ impl Default for Pace {
             proof: s(300),
             proof_limit: s(600),
             proofs: 16,
+            checks: (ms(100), s(1)),
+            check_gap: ms(20),
+            checks_at_a_time: 16,
+            check_limit: s(2),
             close: s(5),
         }
     }
@@ -86,6 +99,24 @@ impl Pace {
             .with_jitter()
             .without_max_times()
             .build()
+    }
+}
+
+/// A bound that several share: the instant before which none of them asks again.
+#[derive(Debug, Default)]
+pub(super) struct Throttle(Mutex<Option<Instant>>);
+
+impl Throttle {
+    /// Takes the next turn, if it has come by `now`: the one after it is `gap` later. Otherwise when it comes.
+    pub(super) fn take(&self, now: Instant, gap: Duration) -> Result<(), Instant> {
+        let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match *next {
+            Some(at) if at > now => Err(at),
+            Some(_) | None => {
+                *next = Some(now + gap);
+                Ok(())
+            }
+        }
     }
 }
 

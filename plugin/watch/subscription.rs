@@ -22,13 +22,15 @@ pub(super) struct MemberId(u64);
 pub struct Subscription {
     member: MemberId,
     mailbox: Arc<Mailbox>,
+    /// Whether the checks of jobs that are shown later are asked, too.
+    asks_later: bool,
     orders: mpsc::UnboundedSender<Order>,
 }
 
 impl Subscription {
-    pub(super) fn new(mailbox: Arc<Mailbox>, orders: mpsc::UnboundedSender<Order>) -> Self {
+    pub(super) fn new(mailbox: Arc<Mailbox>, asks_later: bool, orders: mpsc::UnboundedSender<Order>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self { member: MemberId(NEXT.fetch_add(1, Ordering::Relaxed)), mailbox, orders }
+        Self { member: MemberId(NEXT.fetch_add(1, Ordering::Relaxed)), mailbox, asks_later, orders }
     }
 
     pub(super) fn member(&self) -> MemberId {
@@ -47,7 +49,8 @@ impl Subscription {
     /// shown as they are meanwhile.
     pub fn also(&self, subjects: BTreeSet<JobKey>) {
         // When nobody takes orders any more, the mailbox is closed as well.
-        drop(self.orders.send(Order::Also(self.member, subjects)));
+        let asked = if self.asks_later { subjects.clone() } else { BTreeSet::new() };
+        drop(self.orders.send(Order::Also(self.member, subjects, asked)));
     }
 
     /// Has everything read again now.

@@ -3,6 +3,7 @@
 mod answers;
 mod circle;
 mod ends;
+mod live;
 mod narrow;
 mod own;
 mod runs_on;

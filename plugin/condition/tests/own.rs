@@ -220,6 +220,7 @@ fn deadlines_that_are_too_short_are_named_with_the_numbers_to_set() {
     let group = |healthy: u64, progress: u64| {
         gate_is(BEFORE).but_group(|group| {
             group.update = Some(UpdatePolicy {
+                min_healthy_time: Duration::from_secs(10),
                 healthy_deadline: Duration::from_mins(healthy),
                 progress_deadline: Duration::from_mins(progress),
                 auto_revert: false,

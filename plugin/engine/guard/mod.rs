@@ -197,6 +197,11 @@ impl Guard {
                 wanted: format!("{}, else {}", self.scene.wanted(wait), promise(terms)),
                 state: ward.word(mark),
                 detail: ward.detail().to_owned(),
+                seen: if matches!(ward.look, Look::Holds(_)) {
+                    Vec::new()
+                } else {
+                    self.scene.observed(wait)
+                },
                 since: ward.since,
                 gives_up: ward.due(terms, mark).filter(|at| *at > now),
                 on_timeout: terms.on_loss.word(),

@@ -404,6 +404,7 @@ fn it_says_what_it_guards() {
     db: lost
         awaited   job db healthy, else hold after 10s
         seen      is stopped; start it with `nomad job start postgres`
+                  version 3, stopped
         since     4s ago
         until     6s from now, then hold
         help      look with `nomad job status db`

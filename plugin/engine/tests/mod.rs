@@ -90,6 +90,9 @@ impl Simulation {
                     line
                 }
                 Action::Do(name, deed) => format!("    do      {}: {deed:?}", name.trim_matches('\0')),
+                Action::Act(name, Act::Tail { alloc, task, .. }) => {
+                    format!("    read    {name}: what task {task} of allocation {} wrote last", alloc.short())
+                }
                 Action::Lead
                 | Action::Remember(_)
                 | Action::Prepare

@@ -115,7 +115,7 @@ proptest! {
                 match action {
                     Action::Finish(_) => ends += 1,
                     Action::Announce(_) => events += 1,
-                    Action::Log(_) | Action::Ask(_) => {}
+                    Action::Log(_) | Action::Ask(_) | Action::Act(_, Act::Tail { .. }) => {}
                     Action::Lead
                     | Action::Remember(_)
                     | Action::Prepare

@@ -202,7 +202,7 @@ fn a_blind_gate_waits() {
 fn a_failure_that_happens_while_we_watch_ends_the_wait_at_once() {
     let mut run = Simulation::gate(&json!({"migrate": {}}));
     run.sees("migrate", batch(1).seen()).wait(10);
-    run.sees("migrate", failed_batch()).wait(1);
+    run.sees("migrate", failed_batch()).wait(3);
     assert_snapshot!(run.transcript(), @"
     0s: the run begins
         log     migrate: gated: looking at Nomad
@@ -215,6 +215,8 @@ fn a_failure_that_happens_while_we_watch_ends_the_wait_at_once() {
         event   migrate: it failed: allocation 61d0c2aa: task main exited with 1; gives up in 4m 50s
     10s: time passes
         log     migrate: failed: it failed: allocation 61d0c2aa: task main exited with 1
+        read    migrate: what task main of allocation 61d0c2aa wrote last
+    12s: time passes
         log     migrate: wanted job migrate complete, but it failed: allocation 61d0c2aa: task main exited with 1; look with `nomad job status migrate`
         event   migrate: wanted job migrate complete, but it failed: allocation 61d0c2aa: task main exited with 1; look with `nomad job status migrate`
         finish  failed
@@ -226,7 +228,7 @@ fn a_failure_that_stood_when_we_began_is_believed_after_thirty_seconds() {
     let mut run = Simulation::gate(&json!({"migrate": {}}));
     run.sees("migrate", failed_batch()).wait(29);
     assert!(!run.engine.has_ended());
-    run.wait(1);
+    run.wait(3);
     assert_snapshot!(run.transcript(), @"
     0s: the run begins
         log     migrate: gated: looking at Nomad
@@ -236,6 +238,8 @@ fn a_failure_that_stood_when_we_began_is_believed_after_thirty_seconds() {
         event   migrate: it failed: allocation 61d0c2aa: task main exited with 1; gives up in 5m
     30s: time passes
         log     migrate: failed: it failed: allocation 61d0c2aa: task main exited with 1
+        read    migrate: what task main of allocation 61d0c2aa wrote last
+    32s: time passes
         log     migrate: wanted job migrate complete, but it failed: allocation 61d0c2aa: task main exited with 1; look with `nomad job status migrate`
         event   migrate: wanted job migrate complete, but it failed: allocation 61d0c2aa: task main exited with 1; look with `nomad job status migrate`
         finish  failed
@@ -251,6 +255,36 @@ fn a_failure_that_is_mended_in_time_is_forgotten() {
     assert!(run.transcript().ends_with("finish  opened"), "{}", run.transcript());
 }
 
+#[test]
+fn a_failure_is_told_with_the_last_words_of_what_failed_or_soon_without() {
+    let failing = || {
+        let mut run = Simulation::gate(&json!({"migrate": {}}));
+        run.sees("migrate", batch(1).seen()).wait(10);
+        run.sees("migrate", failed_batch()).wait(1);
+        assert!(!run.engine.has_ended());
+        run
+    };
+    let told = |report| {
+        let mut run = failing();
+        run.happens("", Event::Acted("migrate".to_owned(), report));
+        run.engine.status(run.now).ending.unwrap()
+    };
+    let why = "Nomad does not let it read logs; grant read-logs".to_owned();
+    let lines = "connecting\n\n  psql: no route\n to host\nbye\n".to_owned();
+    assert_snapshot!(told(Ok(Report::Tail(lines))), @"migrate: wanted job migrate complete, but it failed: allocation 61d0c2aa: task main exited with 1; look with `nomad job status migrate`; its last words: psql: no route / to host / bye");
+    assert_snapshot!(told(Ok(Report::Tail(String::new()))), @"migrate: wanted job migrate complete, but it failed: allocation 61d0c2aa: task main exited with 1; look with `nomad job status migrate`");
+    assert_snapshot!(told(Err(Trouble { why, is_transient: false })), @"migrate: wanted job migrate complete, but it failed: allocation 61d0c2aa: task main exited with 1; look with `nomad job status migrate`; its output cannot be read: Nomad does not let it read logs; grant read-logs");
+    // What is seen meanwhile makes no difference any more, and nobody is waited for.
+    let mut run = failing();
+    run.sees("migrate", batch(1).with("a", |_| ()).seen());
+    assert!(!run.engine.has_ended());
+    run.wait(2);
+    assert!(run.transcript().ends_with("finish  failed"), "{}", run.transcript());
+    let mut run = failing();
+    run.happens("", Event::Stopped);
+    assert!(run.transcript().ends_with("finish  stopped"), "{}", run.transcript());
+}
+
 /// Being blind for a while is no hope: the failure may have stood all the time.
 #[test]
 fn a_failure_seen_after_a_blind_start_is_not_believed_at_once() {
@@ -258,7 +292,7 @@ fn a_failure_seen_after_a_blind_start_is_not_believed_at_once() {
     run.sees("migrate", unseen(Blindness::Unreachable, "cannot reach Nomad")).wait(5);
     run.sees("migrate", failed_batch()).wait(29);
     assert!(!run.engine.has_ended());
-    run.wait(1);
+    run.wait(3);
     assert!(run.transcript().ends_with("finish  failed"));
 }
 

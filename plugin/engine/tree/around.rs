@@ -113,6 +113,11 @@ impl Around<'_> {
         self.halt.filter(|halt| halt.is_cancel).map(|halt| format!("given up, because {}", halt.why))
     }
 
+    /// Whether the run is given up for now only: another goes on with it.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.halt.is_some_and(|halt| halt.is_interruption)
+    }
+
     /// The state of step `name` while something of what it needs is not satisfied, as far as `counts`.
     pub(super) fn blocked(&self, name: &str, counts: impl Fn(&str) -> bool) -> Option<NodeState> {
         let missing: Vec<String> = self

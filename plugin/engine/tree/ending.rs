@@ -19,6 +19,8 @@ pub(super) struct Halt {
     pub(super) why: String,
     /// Whether what is under way is given up too.
     pub(super) is_cancel: bool,
+    /// Whether the run did not come to this by itself: its task was stopped, and another goes on with it.
+    pub(super) is_interruption: bool,
 }
 
 impl Tree {
@@ -28,7 +30,8 @@ impl Tree {
         if self.deadline.is_some_and(|at| at <= now) && self.halt.as_ref().is_none_or(|halt| !halt.is_cancel)
         {
             let limit = Spoken(tree.timeout.unwrap_or_default());
-            self.halt = Some(Halt { why: format!("the run was not done within {limit}"), is_cancel: true });
+            let why = format!("the run was not done within {limit}");
+            self.halt = Some(Halt { why, is_cancel: true, is_interruption: false });
             agenda.add(self.steps.values());
         }
     }
@@ -44,7 +47,8 @@ impl Tree {
             OnFailure::Finish => false,
             OnFailure::Cancel => true,
         };
-        self.halt = Some(Halt { why: format!("{failed} failed (on_failure = {policy})"), is_cancel });
+        let why = format!("{failed} failed (on_failure = {policy})");
+        self.halt = Some(Halt { why, is_cancel, is_interruption: false });
         true
     }
 
@@ -62,7 +66,8 @@ impl Tree {
         });
         if is_own_job_stopped && has_hooks {
             self.phase = Phase::Stopping(now + STOP_LIMIT);
-            self.halt = Some(Halt { why: "the tree's job was stopped".to_owned(), is_cancel: true });
+            let why = "the tree's job was stopped".to_owned();
+            self.halt = Some(Halt { why, is_cancel: true, is_interruption: true });
             return None;
         }
         let message = self.stopped_message(now);

@@ -21,6 +21,7 @@ impl Tree {
             wanted: self.wanted(step),
             state: step.state.word(),
             detail: step.state.detail(),
+            seen: self.observed(step),
             since: step.since,
             gives_up: (!step.state.is_satisfied() && !step.state.is_lost())
                 .then(|| step.gives_up())
@@ -242,6 +243,23 @@ impl Tree {
                 };
                 format!("{what} complete")
             }
+        }
+    }
+
+    /// What is seen of the job that a step waits for.
+    fn observed(&self, step: &Step) -> Vec<String> {
+        let wait = match &step.work {
+            Work::Wait(wait) => &wait.wait,
+            Work::Job(job) if job.is_known() => &job.wait,
+            Work::Stop(job) => &job.wait,
+            Work::Unprepared | Work::Job(_) | Work::Release(_) | Work::Hook(_) => return Vec::new(),
+        };
+        match &step.state {
+            NodeState::Gated { .. } | NodeState::Failed { .. } => self.scene.observed(wait),
+            NodeState::Blocked { .. }
+            | NodeState::Working { .. }
+            | NodeState::Satisfied { .. }
+            | NodeState::Skipped { .. } => Vec::new(),
         }
     }
 

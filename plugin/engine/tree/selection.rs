@@ -69,7 +69,8 @@ impl Tree {
         let Some(tree) = self.plan.manifest().tree.as_deref().filter(|_| self.plan.is_stop()) else { return };
         let selection = choices(&self.plan, tree, &self.steps, &self.scene);
         if selection.values().any(|choice| matches!(choice, Choice::Refuse(_))) {
-            self.halt = Some(Halt { why: "the stop was refused".to_owned(), is_cancel: true });
+            let why = "the stop was refused".to_owned();
+            self.halt = Some(Halt { why, is_cancel: true, is_interruption: false });
         }
         self.selection = selection;
     }

@@ -31,7 +31,7 @@ use serde_json::Value;
 use tokio::{net::UnixListener, sync::mpsc, time};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use self::sample::{allocation, deployment, evaluation, job};
+pub(crate) use self::sample::{allocation, checked_job, deployment, evaluation, job};
 use self::serve::serve;
 use super::Endpoint;
 
@@ -59,9 +59,9 @@ pub(crate) struct State {
     variables: BTreeMap<Key, variables::Kept>,
     /// Allocation, task, and `stdout` or `stderr`.
     logs: BTreeMap<(String, String, String), String>,
-    allocations: BTreeMap<String, Value>,
-    /// By allocation.
+    /// Allocation: what its client says of its checks.
     checks: BTreeMap<String, Value>,
+    allocations: BTreeMap<String, Value>,
     deployments: BTreeMap<String, Value>,
     evaluations: BTreeMap<String, Value>,
     streams: Vec<Stream>,
@@ -307,6 +307,19 @@ impl FakeNomad {
                 "Group": "", "Task": "",
             });
             (check.to_string(), result)
+        };
+        let checks: serde_json::Map<String, Value> = checks.iter().map(result).collect();
+        self.state().checks.insert(alloc.to_owned(), checks.into());
+    }
+
+    /// What an allocation's checks say from now on: name and status of each.
+    pub(crate) fn health_checks(&self, alloc: &str, checks: &[(&str, &str)]) {
+        let result = |(name, status): &(&str, &str)| {
+            let result = serde_json::json!({
+                "Check": name, "Service": "s", "Task": "t", "Mode": "healthiness", "Status": status,
+                "Output": format!("it is a {status}"),
+            });
+            ((*name).to_owned(), result)
         };
         let checks: serde_json::Map<String, Value> = checks.iter().map(result).collect();
         self.state().checks.insert(alloc.to_owned(), checks.into());

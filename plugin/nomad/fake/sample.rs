@@ -18,6 +18,15 @@ pub(crate) fn job(namespace: &str, id: &str) -> Value {
     })
 }
 
+/// The same with so many checks of Nomad's own, which must pass for two seconds.
+pub(crate) fn checked_job(namespace: &str, id: &str, checks: usize) -> Value {
+    let mut job = job(namespace, id);
+    let check = json!({ "OnUpdate": "require_healthy" });
+    job["TaskGroups"][0]["Services"] = json!([{ "Provider": "nomad", "Checks": vec![check; checks] }]);
+    job["TaskGroups"][0]["Update"]["MinHealthyTime"] = json!(2_000_000_000_u64);
+    job
+}
+
 /// An allocation of `job`'s group `g`.
 pub(crate) fn allocation(namespace: &str, job: &str, id: &str, version: u64, client_status: &str) -> Value {
     json!({

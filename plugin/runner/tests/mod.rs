@@ -18,7 +18,7 @@ use crate::{
         fake::{self, FakeNomad},
     },
     probe::Probe,
-    watch::{Viewer, Watch},
+    watch::{Asks, Viewer, Watch},
 };
 
 /// What the test shows, what it was asked, and how often to look again.
@@ -98,9 +98,9 @@ fn viewer(fake: &FakeNomad, place: &Place) -> Viewer {
 }
 
 /// What is seen in `watch`, and answers to what is asked.
-fn senses(watch: &Watch, viewer: Viewer, subjects: BTreeSet<JobKey>) -> Senses {
+fn senses(watch: &Watch, viewer: Viewer, subjects: BTreeSet<JobKey>, asks: Asks) -> Senses {
     let probe = Probe::new(None, CancellationToken::new());
-    Senses { watch: watch.subscribe(viewer.clone(), subjects), probe: probe.asking(viewer) }
+    Senses { watch: watch.subscribe(viewer.clone(), subjects, asks), probe: probe.asking(viewer) }
 }
 
 /// A version of a job becomes healthy in this allocation.
@@ -121,7 +121,7 @@ fn begin(waits: &Value) -> Bench {
     let asked = Arc::new(Mutex::default());
     let (notebook, looks) = (Arc::new(Notebook::default()), Arc::new(Mutex::new(0)));
     let running = start(
-        Order { plan, place: place(), deadlines, equipment: None },
+        Order { plan, place: place(), deadlines, equipment: None, viewer: None },
         Window { news, asked: Arc::clone(&asked), looks: Arc::clone(&looks) },
         Arc::clone(&notebook) as Arc<dyn Notices>,
         &tasks,
@@ -152,9 +152,7 @@ impl Bench {
 
     async fn leaves_nothing(self) {
         self.tasks.close();
-        tokio::time::timeout(Duration::from_secs(5), self.tasks.wait())
-            .await
-            .expect("everything it spawned has ended");
+        timeout(Duration::from_secs(5), self.tasks.wait()).await.expect("everything it spawned has ended");
     }
 }
 
@@ -216,7 +214,7 @@ async fn a_process_that_stops_leaves_no_ending_behind() {
     bench.tasks.close();
     bench.tasks.wait().await;
     assert_eq!(bench.running.ending(), None);
-    let ended = tokio::time::timeout(Duration::from_mins(1), bench.running.ended()).await;
+    let ended = timeout(Duration::from_mins(1), bench.running.ended()).await;
     assert!(ended.is_err(), "{ended:?}");
 }
 

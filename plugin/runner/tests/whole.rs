@@ -31,10 +31,12 @@ impl Stage {
     fn gate(&self) -> (Running, Arc<Notebook>) {
         let plan = plan(&json!({"wait": {"db": {}}}));
         let place = placed();
-        let outlook = senses(&self.watch, viewer(&self.fake, &place), plan.subjects(&place));
+        let asks = asks(&plan, &place);
+        let outlook = senses(&self.watch, viewer(&self.fake, &place), plan.subjects(&place), asks);
         let deadlines = engine::deadlines(&plan, wall_clock());
         let notebook = Arc::new(Notebook::default());
-        let order = Order { plan, place, deadlines, equipment: None };
+        let viewer = Some(Box::new(viewer(&self.fake, &place)));
+        let order = Order { plan, place, deadlines, equipment: None, viewer };
         let notices = Arc::clone(&notebook) as Arc<dyn Notices>;
         let running = start(order, outlook, notices, &self.tasks, CancellationToken::new());
         (running, notebook)
@@ -152,5 +154,30 @@ async fn two_hundred_gates_cost_nomad_one_stream_and_four_requests_a_minute() {
     stage.healthy("a1", 0);
     for gate in gates {
         assert_eq!(gate.ended().await, Ending::Done);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_told_with_what_the_failed_task_wrote_last_or_why_not() {
+    for is_allowed in [true, false] {
+        let stage = Stage::new();
+        let mut db = fake::job("default", "db");
+        db["Type"] = "batch".into();
+        stage.fake.transact(|write| write.register(db));
+        let (running, notebook) = stage.gate();
+        still_waits(&running).await;
+        stage.fake.log("a1", "t", "stderr", "psql: no route to host\n");
+        if !is_allowed {
+            let answer = fake::Answer::Text(403, "Permission denied".to_owned());
+            stage.fake.answer("/v1/client/fs/logs/", answer);
+        }
+        let mut failed = fake::allocation("default", "db", "a1", 0, "failed");
+        failed["TaskStates"]["t"] = json!({ "State": "dead", "Failed": true, "Events": null });
+        stage.fake.transact(|write| write.allocation(failed));
+        let Ending::Failed { message } = running.ended().await else { panic!("{:?}", running.status()) };
+        let words =
+            if is_allowed { "; its last words: psql: no route" } else { "; its output cannot be read: " };
+        assert!(message.contains(words), "{message}");
+        assert!(notebook.0.lock().unwrap().iter().any(|line| line.contains(words)));
     }
 }

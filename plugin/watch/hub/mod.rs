@@ -35,7 +35,7 @@ use self::proofs::{Check, checked};
 use super::{
     Credential, Viewer,
     mailbox::{Mailbox, Pass},
-    pace::Pace,
+    pace::{Pace, Throttle},
     subscription::MemberId,
     view::{Source, View, ViewOrder, at},
 };
@@ -55,11 +55,13 @@ pub(super) enum Order {
         viewer: Viewer,
         /// What he wants to see.
         subjects: BTreeSet<JobKey>,
+        /// Those of them whose checks he wants to be asked.
+        asked: BTreeSet<JobKey>,
         /// Where he wants to see it.
         mailbox: Arc<Mailbox>,
     },
-    /// He wants to see these too.
-    Also(MemberId, BTreeSet<JobKey>),
+    /// He wants to see these too, and the latter's checks to be asked.
+    Also(MemberId, BTreeSet<JobKey>, BTreeSet<JobKey>),
     /// He has gone.
     Leave(MemberId),
     /// Everything he sees is to be read again now.
@@ -112,6 +114,8 @@ struct Seat {
 #[derive(Debug)]
 struct Place {
     jobs: BTreeSet<JobId>,
+    /// Those of them whose checks are asked.
+    asked: BTreeSet<JobId>,
     view: Option<ViewKey>,
     /// When his token last proved that it may read there.
     proven: Option<Instant>,
@@ -163,6 +167,8 @@ pub(super) struct Hub {
     /// Whose turn it is to be proven, or to be given a place again, and when.
     turns: BTreeSet<(Instant, Turn)>,
     last_pass: Pass,
+    /// What all views together may ask of checks.
+    throttle: Arc<Throttle>,
 }
 
 impl Hub {
@@ -190,6 +196,7 @@ impl Hub {
             proof_ids: BTreeMap::new(),
             turns: BTreeSet::new(),
             last_pass: 0,
+            throttle: Arc::default(),
         }
     }
 
@@ -214,10 +221,14 @@ impl Hub {
             let now = Instant::now();
             match event {
                 Event::Stopped => break,
-                Event::Order(Order::Join { member, viewer, subjects, mailbox }) => {
-                    self.join(now, member, viewer, subjects, mailbox);
+                Event::Order(Order::Join { member, viewer, subjects, asked, mailbox }) => {
+                    let seat = Seat { viewer: Arc::new(viewer), mailbox, places: BTreeMap::new() };
+                    self.seats.insert(member, seat);
+                    self.also(now, member, subjects, &asked);
                 }
-                Event::Order(Order::Also(member, subjects)) => self.also(now, member, subjects),
+                Event::Order(Order::Also(member, subjects, asked)) => {
+                    self.also(now, member, subjects, &asked);
+                }
                 Event::Order(Order::Leave(member)) => self.leave(member),
                 Event::Order(Order::LookAgain(member)) => self.look_again(now, member),
                 Event::Notice(notice) => self.denied(now, notice),
@@ -262,43 +273,37 @@ impl Hub {
         while self.running.join_next().await.is_some() {}
     }
 
-    fn join(
-        &mut self,
-        now: Instant,
-        member: MemberId,
-        viewer: Viewer,
-        subjects: BTreeSet<JobKey>,
-        mailbox: Arc<Mailbox>,
-    ) {
-        let seat = Seat { viewer: Arc::new(viewer), mailbox, places: BTreeMap::new() };
-        self.seats.insert(member, seat);
-        self.also(now, member, subjects);
-    }
-
     /// Adds to what a member sees.
-    fn also(&mut self, now: Instant, member: MemberId, subjects: BTreeSet<JobKey>) {
+    fn also(&mut self, now: Instant, member: MemberId, subjects: BTreeSet<JobKey>, asked: &BTreeSet<JobKey>) {
         let Some(seat) = self.seats.get_mut(&member) else { return };
-        let mut sorted: BTreeMap<Namespace, BTreeSet<JobId>> = BTreeMap::new();
-        for JobKey { namespace, job } in subjects {
-            sorted.entry(namespace).or_default().insert(job);
+        let mut sorted: BTreeMap<Namespace, (BTreeSet<JobId>, BTreeSet<JobId>)> = BTreeMap::new();
+        for key in subjects {
+            let is_asked = asked.contains(&key);
+            let JobKey { namespace, job } = key;
+            let (jobs, asked) = sorted.entry(namespace).or_default();
+            if is_asked {
+                asked.insert(job.clone());
+            }
+            jobs.insert(job);
         }
         let mut turns: Vec<Turn> = Vec::new();
-        for (namespace, mut jobs) in sorted {
+        for (namespace, (mut jobs, mut asked)) in sorted {
             let Some(place) = seat.places.get_mut(&namespace) else {
                 seat.mailbox.announce(keys(&namespace, &jobs));
                 turns.push((member, namespace.clone()));
-                seat.places.insert(namespace, Box::new(Place { jobs, view: None, proven: None }));
+                seat.places.insert(namespace, Box::new(Place { jobs, asked, view: None, proven: None }));
                 continue;
             };
             jobs.retain(|job| place.jobs.insert(job.clone()));
-            if jobs.is_empty() {
+            asked.retain(|job| place.asked.insert(job.clone()));
+            if jobs.is_empty() && asked.is_empty() {
                 continue;
             }
             seat.mailbox.announce(keys(&namespace, &jobs));
             // Without a view there are others under way to give him one, with all his jobs.
             if let Some(view) = place.view.as_ref().and_then(|view| self.views.get(view)) {
                 // A view that has ended abnormally is replaced when its end is noticed.
-                drop(view.orders.send(ViewOrder::Also { member, jobs }));
+                drop(view.orders.send(ViewOrder::Also { member, jobs, asked }));
             }
         }
         for turn in turns {
@@ -364,6 +369,7 @@ impl Hub {
             mailbox: Arc::clone(&seat.mailbox),
             pass: self.last_pass,
             jobs: place.jobs.clone(),
+            asked: place.asked.clone(),
         };
         place.view = Some(key.clone());
         let view = self.views.entry(key.clone()).or_insert_with(|| {
@@ -377,6 +383,7 @@ impl Hub {
                 key.clone(),
                 source,
                 Arc::clone(&self.pace),
+                Arc::clone(&self.throttle),
                 self.stop.clone(),
                 receiver,
                 self.notices.0.clone(),

@@ -15,7 +15,9 @@ use std::{collections::BTreeMap, mem, sync::Arc};
 
 use super::{mailbox::looking, read::Reading};
 use crate::{
-    cluster::{Allocation, Deployment, Evaluation, Job, JobId, JobSight, RaftIndex, Sight},
+    cluster::{
+        AllocId, Allocation, Deployment, Evaluation, Job, JobId, JobSight, LiveChecks, RaftIndex, Sight,
+    },
     nomad::{Read, Update},
 };
 
@@ -112,6 +114,17 @@ impl Known {
     pub(super) fn lacks_versions(&self) -> bool {
         let lacks = |allocation: &Allocation| allocation.job_version.is_none();
         self.present().is_some_and(|sight| sight.allocations.values().any(lacks))
+    }
+
+    /// Notes what the checks of an allocation say; `None` when nobody asks them any more.
+    pub(super) fn note_checks(&mut self, id: &AllocId, checks: Option<&LiveChecks>) -> bool {
+        self.present_mut(
+            |sight| sight.live.get(id) != checks,
+            |sight| match checks {
+                Some(checks) => drop(sight.live.insert(id.clone(), checks.clone())),
+                None => drop(sight.live.remove(id)),
+            },
+        )
     }
 
     /// Applies one update of a transaction at `index`. Whether anything changed.
@@ -299,7 +312,8 @@ impl Known {
         has_changed
     }
 
-    fn present(&self) -> Option<&JobSight> {
+    /// The job, where it is known to be there.
+    pub(super) fn present(&self) -> Option<&JobSight> {
         match self.sight().map(|sight| &**sight) {
             Some(Sight::Present(sight)) => Some(sight),
             _ => None,

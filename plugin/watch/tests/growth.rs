@@ -8,7 +8,7 @@ use super::{Stage, absent, blind, present, sees, stage, stage_with_acls, with_st
 use crate::{
     cluster::{AllocStatus, Blindness, JobKey, JobSight, JobVersion, Sight},
     nomad::fake::{self, Answer},
-    watch::Subscription,
+    watch::{Asks, Subscription},
 };
 
 fn jobs(namespace: &str, ids: &[&str]) -> BTreeSet<JobKey> {
@@ -152,12 +152,14 @@ async fn what_another_sees_already_is_shown_at_once() {
 #[tokio::test(start_paused = true)]
 async fn more_may_be_wanted_before_anything_is_seen() {
     let stage = with_redis(stage());
-    let mut subscription = stage.watch.subscribe(stage.viewer("tree", None), BTreeSet::new());
+    let mut subscription =
+        stage.watch.subscribe(stage.viewer("tree", None), BTreeSet::new(), Asks::default());
     subscription.also(jobs("shop", &["redis"]));
     sees(&mut subscription, of("shop", "redis", present)).await;
     // While a connection is being made.
     stage.fake.answer("/v1/", Answer::Late(Duration::from_secs(1)));
-    let mut other = stage.watch.subscribe(stage.viewer("tree", None), jobs("elsewhere", &["x"]));
+    let mut other =
+        stage.watch.subscribe(stage.viewer("tree", None), jobs("elsewhere", &["x"]), Asks::default());
     sleep(Duration::from_millis(1500)).await;
     other.also(jobs("elsewhere", &["y"]));
     sees(&mut other, of("elsewhere", "y", absent)).await;

@@ -1,6 +1,8 @@
 //! The view against a fake Nomad, on paused time.
 
 mod access;
+mod check_properties;
+mod checks;
 mod growth;
 mod joiners;
 
@@ -9,7 +11,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Credential, Subscription, Viewer, Watch};
+use super::{Asks, Credential, Subscription, Viewer, Watch};
 use crate::{
     cluster::{AllocStatus, Blindness, JobKey, JobSight, JobVersion, Sight, Unseen},
     nomad::fake::{self, Answer, FakeNomad},
@@ -55,7 +57,14 @@ impl Stage {
 
     fn subscribe(&self, task: &str, token: Option<&str>, jobs: &[&str]) -> Subscription {
         let subjects: BTreeSet<JobKey> = jobs.iter().map(|job| JobKey::new("shop", *job)).collect();
-        self.watch.subscribe(self.viewer(task, token), subjects)
+        self.watch.subscribe(self.viewer(task, token), subjects, Asks::default())
+    }
+
+    /// The same, of somebody who waits until they are healthy.
+    fn asks(&self, task: &str, token: Option<&str>, jobs: &[&str]) -> Subscription {
+        let subjects: BTreeSet<JobKey> = jobs.iter().map(|job| JobKey::new("shop", *job)).collect();
+        let asks = Asks { now: subjects.clone(), later: true };
+        self.watch.subscribe(self.viewer(task, token), subjects, asks)
     }
 
     /// The watch of a plugin with a credential of its own.

@@ -165,7 +165,7 @@ impl View {
     }
 
     /// The ways to Nomad, best first.
-    fn candidates(&mut self) -> Result<Vec<(Option<MemberId>, Client)>, Error> {
+    pub(super) fn candidates(&self) -> Result<Vec<(Option<MemberId>, Client)>, Error> {
         match &self.source {
             Source::Plugin(Credential { endpoint, token_file }) => {
                 let token = token_file.as_deref().map(read_operators_token).transpose()?;
@@ -227,9 +227,9 @@ impl View {
         self.trouble = None;
         self.was_denied = false;
         if mem::take(&mut self.is_blind) {
-            self.show_all();
+            self.show_all(now);
         } else {
-            self.show(&changed);
+            self.show(now, &changed);
         }
         if kind != Kind::Versions {
             self.admit(now, began, &jobs);
@@ -256,7 +256,7 @@ impl View {
             // Those who see already go on seeing; only the new jobs wait.
             debug!(view = %self.key, error = error.chain(), "cannot look up new jobs");
             self.trouble = Some(unseen(error));
-            self.show_all();
+            self.show_all(now);
             let wait = self.attempts.next().unwrap_or(self.pace.backoff.1);
             self.extend_at = Some(now + wait);
             return;
@@ -300,7 +300,7 @@ impl View {
             // The hub outlives its views, except when everything ends.
             drop(self.notices.send(Notice { view: self.key.clone(), via: self.via }));
         }
-        self.show_all();
+        self.show_all(now);
     }
 
     pub(super) fn stream_lost(&self, how: String) -> Error {

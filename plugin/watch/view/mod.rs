@@ -17,7 +17,9 @@
 //! * Nobody is shown, when he joins, what was not known to be true [`Pace::fresh`] before: he waits for a reading.
 //!   Only what the stream tells of itself, or a reading of that very job, counts; a reading counts from its begin.
 
+mod ask;
 mod look;
+mod order;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,12 +36,16 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::look::{Done, Failure, Kind, Work, worked};
+pub(in crate::watch) use self::order::ViewOrder;
+use self::{
+    ask::{Answer, Asked},
+    look::{Done, Failure, Kind, Work, worked},
+};
 use super::{
     Credential, Viewer,
     hub::{Notice, ViewKey},
     mailbox::{Mailbox, Pass, looking},
-    pace::{Pace, jittered},
+    pace::{Pace, Throttle, jittered},
     picture::{Known, shown},
     subscription::MemberId,
 };
@@ -62,35 +68,6 @@ pub(super) enum Source {
     Own,
 }
 
-/// What the hub tells a view.
-#[derive(Debug)]
-pub(super) enum ViewOrder {
-    /// Someone wants to see some jobs, and may.
-    Join {
-        /// Who.
-        member: MemberId,
-        /// His way to Nomad.
-        viewer: Arc<Viewer>,
-        /// Where he wants to see them.
-        mailbox: Arc<Mailbox>,
-        /// His right to see them.
-        pass: Pass,
-        /// Which.
-        jobs: BTreeSet<JobId>,
-    },
-    /// A member wants to see more jobs, and may.
-    Also {
-        /// Who.
-        member: MemberId,
-        /// Which; none that he sees already.
-        jobs: BTreeSet<JobId>,
-    },
-    /// He has gone, or may not see any more.
-    Leave(MemberId),
-    /// Read everything again now.
-    LookAgain,
-}
-
 #[derive(Debug)]
 struct Member {
     viewer: Arc<Viewer>,
@@ -104,6 +81,8 @@ struct Watched {
     known: Known,
     shown: Arc<Sight>,
     watchers: BTreeSet<MemberId>,
+    /// Those of them for whom its checks are asked.
+    askers: BTreeSet<MemberId>,
     /// When the last reading of it began.
     read_at: Option<Instant>,
     /// The watchers who wait for a reading, and since when: what is known was too old when they came.
@@ -116,6 +95,7 @@ impl Watched {
             known: Known::default(),
             shown,
             watchers: BTreeSet::new(),
+            askers: BTreeSet::new(),
             read_at: None,
             newcomers: BTreeMap::new(),
         }
@@ -144,6 +124,7 @@ enum Event {
     Order(ViewOrder),
     Worked(Kind, Result<Box<Done>, Failure>),
     Heard(Result<Option<Beat>, Error>),
+    Answered(Answer),
     Time,
 }
 
@@ -161,6 +142,8 @@ pub(super) struct View {
     work: Option<Work>,
     /// Until when everything is known to have been told, by the stream or by a reading of everything.
     told_until: Option<Instant>,
+    /// The allocations whose checks are asked.
+    asked: Asked,
     /// Lines that came while a job was being read for the first time.
     early: Vec<Transaction>,
     attempts: ExponentialBackoff,
@@ -203,6 +186,7 @@ impl View {
         key: ViewKey,
         source: Source,
         pace: Arc<Pace>,
+        throttle: Arc<Throttle>,
         stop: CancellationToken,
         orders: mpsc::UnboundedReceiver<ViewOrder>,
         notices: mpsc::UnboundedSender<Notice>,
@@ -226,6 +210,7 @@ impl View {
             up: None,
             work: None,
             told_until: None,
+            asked: Asked::new(throttle),
             early: Vec::new(),
             trouble: None,
             is_blind: false,
@@ -245,7 +230,7 @@ impl View {
         loop {
             let due = self.due();
             let event = {
-                let Self { stop, orders, work, up, jobs, .. } = &mut self;
+                let Self { stop, orders, work, up, jobs, asked, .. } = &mut self;
                 let wanted = |job: &JobId| jobs.contains_key(job);
                 tokio::select! {
                     biased;
@@ -253,18 +238,23 @@ impl View {
                     order = orders.recv() => order.map_or(Event::Stopped, Event::Order),
                     (kind, done) = worked(work) => Event::Worked(kind, done),
                     beat = heard(up, &wanted) => Event::Heard(beat),
+                    Some(answer) = asked.answer() => Event::Answered(answer),
                     () = at(due) => Event::Time,
                 }
             };
             let now = Instant::now();
             match event {
                 Event::Stopped => return,
-                Event::Order(ViewOrder::Join { member, viewer, mailbox, pass, jobs }) => {
+                Event::Order(ViewOrder::Join { member, viewer, mailbox, pass, jobs, asked }) => {
                     self.members.insert(member, Member { viewer, mailbox, pass });
                     self.add(now, member, jobs);
+                    self.ask_for(now, member, &asked);
                 }
-                Event::Order(ViewOrder::Also { member, jobs }) => self.add(now, member, jobs),
-                Event::Order(ViewOrder::Leave(member)) => self.leave(member),
+                Event::Order(ViewOrder::Also { member, jobs, asked }) => {
+                    self.add(now, member, jobs);
+                    self.ask_for(now, member, &asked);
+                }
+                Event::Order(ViewOrder::Leave(member)) => self.leave(now, member),
                 Event::Order(ViewOrder::LookAgain) => self.look_again(now),
                 Event::Worked(kind, Ok(done)) => {
                     self.work = None;
@@ -278,6 +268,7 @@ impl View {
                 Event::Heard(Ok(Some(beat))) => self.heard(now, beat),
                 Event::Heard(Ok(None)) => self.lose(now, &self.stream_lost("ended".to_owned())),
                 Event::Heard(Err(error)) => self.lose(now, &error),
+                Event::Answered(answer) => self.answered(now, answer),
                 Event::Time => self.tick(now),
             }
         }
@@ -314,13 +305,18 @@ impl View {
         }
     }
 
-    fn leave(&mut self, id: MemberId) {
+    fn leave(&mut self, now: Instant, id: MemberId) {
         self.members.remove(&id);
-        self.jobs.retain(|_, watched| {
+        let mut unasked = BTreeSet::new();
+        self.jobs.retain(|job, watched| {
             watched.watchers.remove(&id);
             watched.newcomers.remove(&id);
+            if watched.askers.remove(&id) && watched.askers.is_empty() {
+                unasked.insert(job.clone());
+            }
             !watched.watchers.is_empty()
         });
+        self.show(now, &unasked);
     }
 
     fn look_again(&mut self, now: Instant) {
@@ -332,7 +328,7 @@ impl View {
 
     /// When something is to be done without anything having happened.
     fn due(&self) -> Option<Instant> {
-        let mut due = None;
+        let mut due = self.asked.due(&self.pace);
         if let Some(lost_at) = self.lost_at
             && !self.is_blind
         {
@@ -364,8 +360,9 @@ impl View {
             && lost_at + self.pace.grace <= now
         {
             self.is_blind = true;
-            self.show_all();
+            self.show_all(now);
         }
+        self.ask(now);
         if self.work.is_none() {
             self.start(now);
         }
@@ -392,7 +389,7 @@ impl View {
         }
         let mut changed = BTreeSet::new();
         self.apply(transaction, &mut changed);
-        self.show(&changed);
+        self.show(now, &changed);
         self.want_versions(now);
     }
 
@@ -451,13 +448,14 @@ impl View {
         }
     }
 
-    fn show_all(&mut self) {
-        self.show(&self.jobs.keys().cloned().collect());
+    fn show_all(&mut self, now: Instant) {
+        self.show(now, &self.jobs.keys().cloned().collect());
     }
 
     /// Tells everyone who waits for one of `jobs`, if it is to be shown otherwise than before.
-    fn show(&mut self, jobs: &BTreeSet<JobId>) {
+    fn show(&mut self, now: Instant, jobs: &BTreeSet<JobId>) {
         for job in jobs {
+            self.follow(now, job);
             let Some(watched) = self.jobs.get(job) else { continue };
             let sight = self.sight(&watched.known);
             if Arc::ptr_eq(&sight, &watched.shown) || *sight == *watched.shown {

@@ -123,7 +123,7 @@ impl Stage {
         let (plan, place) = (plan(&self.config), Place { alloc: alloc.into(), ..placed() });
         let viewer = viewer(&self.fake, &place);
         let watch = Watch::new(None, CancellationToken::new());
-        let outlook = senses(&watch, viewer.clone(), plan.subjects(&place));
+        let outlook = senses(&watch, viewer.clone(), plan.subjects(&place), asks(&plan, &place));
         let (tree, dir): (_, &Path) = (self.tree.into(), self.alloc_dir.path());
         let errand =
             Errand::open(tree, viewer, dir, plan.manifest(), place.alloc.clone(), is_recovery).unwrap();
@@ -134,6 +134,7 @@ impl Stage {
             place,
             deadlines: BTreeMap::new(),
             equipment: Some(Equipment::Errand(Box::new(errand))),
+            viewer: None,
         };
         let notices = Arc::clone(&diary) as Arc<dyn Notices>;
         let running = start(order, outlook, notices, &tasks, stop.clone());

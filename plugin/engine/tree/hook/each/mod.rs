@@ -201,8 +201,10 @@ impl EachStep {
     fn follow(&mut self, now: Time, name: &str, around: &Around<'_>, out: &mut Out) -> Option<NodeState> {
         let Phase::Running(running) = &mut self.phase else { return None };
         if let Some(why) = around.cancelled() {
-            // Whoever goes on finds its job stopped, and begins the next attempt.
-            out.remember(now, name, Memory::Launching(running.attempt.clone()));
+            if around.is_interrupted() {
+                // Whoever goes on finds its job stopped, and begins the next attempt.
+                out.remember(now, name, Memory::Launching(running.attempt.clone()));
+            }
             self.phase = Phase::Cancelled { job: Some(running.job.clone()), why };
             return None;
         }

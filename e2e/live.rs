@@ -1,0 +1,200 @@
+//! Health at the speed of its source: what an allocation's own checks say, before and after Nomad's verdict.
+
+use std::time::Duration;
+
+use crate::harness::{Options, seconds};
+use crate::story::{Job, SOON, Shared, Story, Switch};
+
+static CLUSTER: Shared = Shared::new(Options::default);
+
+/// Nomad notes a task's end down a little after the driver has ended it, and times are rounded.
+const CLOCKS: Duration = Duration::from_millis(20);
+
+/// A service with a check that must pass for so long, and what it checks, off.
+fn checked(story: &Story, name: &str, min_healthy: &str) -> (String, Switch) {
+    let (id, switch) = (story.id(name), Switch::new());
+    story.run(&Job::service(&id).check(switch.port()).min_healthy(min_healthy));
+    story.main(&id).runs(SOON);
+    (id, switch)
+}
+
+/// A service with a gate of this configuration, which waits when this returns.
+fn waiting(story: &Story, name: &str, config: &str, says: &str) -> String {
+    let id = story.id(name);
+    story.run(&Job::service(&id).gate(config));
+    story.gate(&id).says(SOON, says);
+    story.gate(&id).still_waits();
+    id
+}
+
+/// How long after `since` the gate of a job has opened.
+fn opened_after(story: &Story, id: &str, since: jiff::Timestamp) -> Duration {
+    let after = story.gate(id).ended().duration_since(since);
+    Duration::try_from(after).unwrap_or_else(|_| panic!("{id} opened before, {after}\n{}", story.report()))
+}
+
+/// Waits until `why` of a gate says these words.
+#[track_caller]
+fn explains(story: &Story, id: &str, words: &str) -> String {
+    story.within(SOON, &format!("why of {id} to say {words:?}"), || {
+        let (_, said) = story.gate(id).exec(&["why"]);
+        if said.contains(words) { Ok(said) } else { Err(said) }
+    })
+}
+
+/// Waits until Nomad's client says this of the check of a job.
+#[track_caller]
+fn check_is(story: &Story, id: &str, status: &str) {
+    let path = format!("/v1/client/allocation/{}/checks", story.main(id).allocation());
+    story.within(SOON, &format!("the check of {id} to be a {status}"), || {
+        let found = story.get(&path);
+        let is_so = found.as_object().is_some_and(|all| all.values().all(|check| check["Status"] == status));
+        if is_so { Ok(()) } else { Err(found.to_string()) }
+    });
+}
+
+#[test]
+fn a_gate_opens_when_the_checks_have_passed_for_their_time_and_before_nomad_says_so() {
+    let story = CLUSTER.story();
+    let (db, switch) = checked(&story, "db", "3s");
+    let live = waiting(&story, "live", &format!("wait \"{db}\" {{}}"), &db);
+    let nomad = waiting(&story, "nomad", &format!("wait \"{db}\" {{\n source = \"nomad\"\n }}"), &db);
+
+    switch.turn_on();
+    story.main(&live).runs(SOON);
+    story.main(&nomad).runs(SOON);
+    let passed = switch.passed().expect("its check passes");
+    let after = opened_after(&story, &live, passed);
+    assert!(after >= seconds(3), "after {after:?}\n{}", story.report());
+    assert!(story.gate(&live).ended() < story.gate(&nomad).ended(), "{}", story.report());
+    story.is_healthy(&db);
+}
+
+#[test]
+fn a_check_that_turns_bad_after_the_deployment_is_seen_while_another_wait_is_open() {
+    let story = CLUSTER.story();
+    let (db, switch) = checked(&story, "db", "300ms");
+    switch.turn_on();
+    story.is_healthy(&db);
+    let (seed, flag) = (story.id("seed"), story.flag("seed"));
+    story.run(&Job::batch(&seed).script_after(&flag, "exit 0"));
+    let web = waiting(&story, "web", &format!("wait \"{db}\" {{}}\nwait \"{seed}\" {{}}"), &seed);
+    let said = explains(&story, &web, &format!("{seed}: gated"));
+    assert!(!said.contains(&format!("{db}: gated")), "{said}");
+
+    switch.turn_off();
+    let said = explains(&story, &web, &format!("{db}: gated"));
+    assert!(said.contains("fails") && said.contains("503"), "{said}");
+    flag.raise();
+    story.main(&seed).succeeds(SOON);
+    story.is_dead(&seed);
+    let said = explains(&story, &web, "503");
+    assert!(!said.contains(&format!("{seed}: gated")), "{said}");
+    story.gate(&web).still_waits();
+    story.main(&web).has_never_started();
+
+    switch.turn_on();
+    story.gate(&web).succeeds(SOON);
+    story.main(&web).runs(SOON);
+}
+
+#[test]
+fn who_asks_for_nomads_word_is_not_told_what_came_after_it() {
+    let story = CLUSTER.story();
+    let (db, switch) = checked(&story, "db", "300ms");
+    switch.turn_on();
+    story.is_healthy(&db);
+    let live = story.id("live");
+    switch.turn_off();
+    check_is(&story, &db, "failure");
+    story.run(&Job::service(&live).gate(&format!("wait \"{db}\" {{}}")));
+    story.gate(&live).says(SOON, "fails");
+
+    let nomad = story.id("nomad");
+    story.run(&Job::service(&nomad).gate(&format!("wait \"{db}\" {{\n source = \"nomad\"\n }}")));
+    story.main(&nomad).runs(SOON);
+    story.gate(&live).still_waits();
+    story.main(&live).has_never_started();
+}
+
+#[test]
+fn of_three_instances_two_are_enough_while_one_fails() {
+    let story = CLUSTER.story();
+    let (db, two, all) = (story.id("db"), story.id("two"), story.id("all"));
+    story.run(&Job::service(&db).count(3).check_each().min_healthy("1s"));
+    let ports: Vec<u16> = story.within(SOON, "three allocations with a port each", || {
+        let port = |allocation: &serde_json::Value| {
+            let path = format!("/v1/allocation/{}", allocation["ID"].as_str()?);
+            let ports = story.get(&path)["AllocatedResources"]["Shared"]["Ports"].take();
+            u16::try_from(ports[0]["Value"].as_u64()?).ok()
+        };
+        let found: Vec<u16> = story.allocations(&db)?.iter().filter_map(port).collect();
+        if found.len() == 3 { Ok(found) } else { Err(format!("{found:?}")) }
+    });
+    let switches: Vec<Switch> = ports.into_iter().map(Switch::at).collect();
+    story.run(&Job::service(&two).gate(&format!("wait \"{db}\" {{\n at_least = \"2\"\n }}")));
+    story.run(&Job::service(&all).gate(&format!("wait \"{db}\" {{}}")));
+    switches[0].turn_on();
+    story.n_healthy(&db, 1);
+    story.gate(&two).still_waits();
+
+    switches[2].turn_on();
+    story.gate(&two).succeeds(SOON);
+    story.main(&two).runs(SOON);
+    let said = explains(&story, &all, "2 of 3 healthy");
+    assert!(said.contains("503"), "{said}");
+    story.gate(&all).still_waits();
+    story.main(&all).has_never_started();
+}
+
+#[test]
+fn a_restart_in_the_middle_begins_the_time_anew() {
+    let story = CLUSTER.story();
+    let (db, switch) = checked(&story, "db", "6s");
+    let web = waiting(&story, "web", &format!("wait \"{db}\" {{}}"), &db);
+    switch.turn_on();
+    explains(&story, &web, "its checks pass, and must for 6s");
+    let first = story.main(&db).started();
+    let restarted = story.cli(&["alloc", "restart", &story.main(&db).allocation(), "main"]);
+    assert!(restarted.status.success(), "{restarted:?}");
+
+    story.gate(&web).succeeds(SOON);
+    let again = story.main(&db).started();
+    assert!(again > first, "it was not restarted: {first}, {again}");
+    let after = opened_after(&story, &web, again) + CLOCKS;
+    assert!(after >= seconds(6), "after {after:?}\n{}", story.report());
+}
+
+#[test]
+fn while_the_agent_is_away_nothing_counts() {
+    let story = Story::alone(Options::default());
+    let (db, switch) = checked(&story, "db", "8s");
+    let web = waiting(&story, "web", &format!("wait \"{db}\" {{}}"), &db);
+    switch.turn_on();
+    explains(&story, &web, "its checks pass, and must for 8s");
+    let allocation = story.gate(&web).allocation();
+    let log = || {
+        let dir = story.cluster().dir().to_owned();
+        let found = std::process::Command::new("find")
+            .arg(dir)
+            .args(["-path", &format!("*{allocation}/alloc/logs/gate.stdout.0")])
+            .output()
+            .expect("find is there");
+        let path = String::from_utf8_lossy(&found.stdout).trim().to_owned();
+        std::fs::read_to_string(&path).unwrap_or_else(|why| panic!("{path:?}: {why}"))
+    };
+    assert!(log().contains("its checks pass"), "{}", log());
+
+    story.agent(|agent| agent.freeze(true));
+    let frozen = jiff::Timestamp::now();
+    std::thread::sleep(seconds(20));
+    let said = log();
+    story.agent(|agent| agent.freeze(false));
+    assert!(said.contains("cannot be asked"), "{said}");
+    assert!(!said.contains("open after"), "it opened while nobody could be asked: {said}");
+
+    story.gate(&web).succeeds(SOON);
+    let after = opened_after(&story, &web, frozen) + CLOCKS;
+    assert!(after >= seconds(20), "after {after:?}\n{}", story.report());
+    story.main(&web).runs(SOON);
+}

@@ -1,0 +1,77 @@
+//! Whether an allocation is well, by its own checks and by Nomad's word.
+//!
+//! | its checks, asked of its client | it is healthy |
+//! |---|---|
+//! | fail | no, whatever Nomad has said before |
+//! | pass each time for `min_healthy_time`, without a restart | yes, before Nomad says so; with checks of another provider beside them only when Nomad does |
+//! | pass for less, or are not all there | when Nomad says so |
+//! | cannot be asked | when Nomad says so |
+//! | were not asked yet | no: the answer is under way |
+//!
+//! Where health does not follow from checks of Nomad's provider, or the user wants it so, Nomad's word alone counts.
+
+use crate::{
+    cluster::{Allocation, Group, JobSight, LiveChecks, Sight},
+    manifest::Wait,
+};
+
+/// Whether the allocation, whose main tasks run, is healthy.
+pub(super) fn is_healthy(wait: &Wait, sight: &JobSight, allocation: &Allocation) -> bool {
+    let by_nomad = allocation.is_healthy == Some(true);
+    if !wait.asks_checks() || !sight.asks_checks_of(allocation) {
+        return by_nomad;
+    }
+    match sight.live.get(&allocation.id) {
+        None | Some(LiveChecks::Failing { .. }) => false,
+        Some(LiveChecks::Pending | LiveChecks::Unknown(_)) => by_nomad,
+        Some(LiveChecks::Passing { lasted }) => {
+            let long_enough = |group: &Group| !group.has_other_checks && *lasted >= group.min_healthy_time();
+            by_nomad || sight.job.groups.get(&allocation.group).is_some_and(long_enough)
+        }
+    }
+}
+
+/// What the allocation's checks say, where that is worth telling.
+pub(super) fn remark(sight: &JobSight, allocation: &Allocation) -> Option<String> {
+    if !sight.asks_checks_of(allocation) {
+        return None;
+    }
+    let id = allocation.id.short();
+    let Some(checks) = sight.live.get(&allocation.id) else {
+        return Some(format!("allocation {id}: its checks are being asked"));
+    };
+    match checks {
+        LiveChecks::Failing { check, output } if output.is_empty() => {
+            Some(format!("allocation {id}: check `{check}` fails"))
+        }
+        LiveChecks::Failing { check, output } => {
+            Some(format!("allocation {id}: check `{check}` fails: {output}"))
+        }
+        LiveChecks::Unknown(why) => {
+            Some(format!("the checks of allocation {id} cannot be asked, so Nomad's word counts: {why}"))
+        }
+        LiveChecks::Pending if allocation.is_healthy != Some(true) => {
+            Some(format!("allocation {id}: its checks have not all answered yet"))
+        }
+        LiveChecks::Passing { lasted } if allocation.is_healthy != Some(true) => {
+            let group = sight.job.groups.get(&allocation.group)?;
+            if group.has_other_checks {
+                return Some(format!(
+                    "allocation {id}: it has checks of another provider than Nomad, so Nomad's word counts"
+                ));
+            }
+            let needed = group.min_healthy_time();
+            (*lasted < needed).then(|| format!("allocation {id}: its checks pass, and must for {needed:?}"))
+        }
+        LiveChecks::Pending | LiveChecks::Passing { .. } => None,
+    }
+}
+
+/// Whether it is not known yet what the checks of some allocation say: they are being asked.
+pub fn is_asking(wait: &Wait, sight: &Sight) -> bool {
+    let Sight::Present(sight) = sight else { return false };
+    let is_unasked = |allocation: &Allocation| {
+        sight.asks_checks_of(allocation) && !sight.live.contains_key(&allocation.id)
+    };
+    wait.asks_checks() && sight.allocations.values().any(is_unasked)
+}
