@@ -105,7 +105,7 @@ impl Tree {
     /// Whether step `name` counts no more, because the run is over but for its last hooks.
     pub(super) fn is_frozen(&self, name: &str) -> bool {
         let Some(conclusion) = &self.conclusion else { return false };
-        matches!(self.phase, Phase::Concluding)
+        matches!(self.phase, Phase::Concluding | Phase::Parting(..) | Phase::Stopping(_))
             && self
                 .blocks()
                 .and_then(|tree| tree.hooks.get(name))

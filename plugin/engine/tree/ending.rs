@@ -1,7 +1,7 @@
 //! How a run ends: policies, limits, a stop, and the last word.
 
 use super::{
-    Entry, PREPARE_LIMIT, Phase, STOP_LIMIT, Tree,
+    Entry, PARTING_LOOK, PREPARE_LIMIT, Phase, STOP_LIMIT, Tree,
     agenda::Agenda,
     around::Around,
     job::JobStep,
@@ -55,26 +55,46 @@ impl Tree {
     /// Nomad stops the task. What is under way in the cluster stays, for whoever comes next; only if the tree's own job
     /// was stopped, its hooks are stopped too.
     pub(super) fn stop(&mut self, now: Time) -> Option<Vec<Action>> {
-        if matches!(self.phase, Phase::Stopping(_)) {
+        if matches!(self.phase, Phase::Parting(..) | Phase::Stopping(_)) {
             return None;
         }
-        let is_own_job_stopped =
-            matches!(self.scene.own_sight().as_ref(), Sight::Present(sight) if sight.job.is_stopped);
         let has_hooks = self.steps.values().any(|step| match &step.work {
             Work::Hook(hook) => hook.is_busy() && hook.farewell().is_none(),
             Work::Unprepared | Work::Wait(_) | Work::Job(_) | Work::Stop(_) | Work::Release(_) => false,
         });
-        if is_own_job_stopped && has_hooks {
-            self.phase = Phase::Stopping(now + STOP_LIMIT);
-            let why = "the tree's job was stopped".to_owned();
-            self.halt = Some(Halt { why, is_cancel: true, is_interruption: true });
+        if has_hooks && !matches!(self.scene.own_sight().as_ref(), Sight::Unseen(_)) {
+            self.phase = Phase::Parting(now + PARTING_LOOK, now + STOP_LIMIT);
+            let why = "the task is being stopped".to_owned();
+            self.halt = Some(Halt { why, is_cancel: false, is_interruption: true });
             return None;
         }
+        Some(self.leave(now))
+    }
+
+    /// Gives up what runs, once it is seen that not only the task is being stopped but also its job.
+    pub(super) fn part(&mut self, agenda: &mut Agenda) {
+        let Phase::Parting(_, deadline) = self.phase else { return };
+        let is_own_job_stopped = match self.scene.own_sight().as_ref() {
+            Sight::Present(sight) => sight.job.is_stopped,
+            // It was purged.
+            Sight::Absent { .. } => true,
+            Sight::Unseen(_) => false,
+        };
+        if is_own_job_stopped {
+            self.phase = Phase::Stopping(deadline);
+            let why = "the tree's job was stopped".to_owned();
+            self.halt = Some(Halt { why, is_cancel: true, is_interruption: true });
+            agenda.add(self.steps.values());
+        }
+    }
+
+    /// Ends because Nomad stops the task.
+    fn leave(&mut self, now: Time) -> Vec<Action> {
         let message = self.stopped_message(now);
         let mut actions: Vec<Action> =
             self.steps.values().filter_map(Step::farewell).map(Action::Log).collect();
         actions.extend(self.close(Outcome::Stopped, message));
-        Some(actions)
+        actions
     }
 
     /// The ending, if this is it.
@@ -96,7 +116,8 @@ impl Tree {
                 let message = self.stopped_message(now);
                 Some(self.close(Outcome::Stopped, message))
             }
-            Phase::Leading(..) | Phase::Preparing(..) | Phase::Stopping(_) => None,
+            Phase::Parting(deadline, _) if *deadline <= now => Some(self.leave(now)),
+            Phase::Leading(..) | Phase::Preparing(..) | Phase::Parting(..) | Phase::Stopping(_) => None,
             Phase::Concluding => self.concluded(now),
             Phase::Running if !is_settled => None,
             Phase::Running => {

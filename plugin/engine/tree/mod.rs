@@ -63,6 +63,8 @@ const PREPARE_LIMIT: Duration = Duration::from_mins(5);
 const FIRST_LOOK: Duration = Duration::from_secs(10);
 /// How long a stopped run may take to stop its hooks: Nomad gives a task five seconds.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
+/// How long of that it looks whether its job was stopped, too: Nomad's word to the task may come before the stream shows it.
+const PARTING_LOOK: Duration = Duration::from_secs(1);
 
 /// A run of a tree.
 #[derive(Clone, Debug)]
@@ -114,6 +116,9 @@ enum Phase {
     Running,
     /// All is done but for the hooks after the run.
     Concluding,
+    /// Nomad stops the task, while hooks run that are to be stopped if its job was. Until when it looks, and until when
+    /// all must be over.
+    Parting(Time, Time),
     /// Nomad stops the task, and the hooks of a stopped job are being stopped.
     Stopping(Time),
 }
@@ -208,6 +213,7 @@ impl Tree {
             }
             Event::Tick => agenda.add(self.steps.values()),
         }
+        self.part(&mut agenda);
         self.check_time(now, &mut agenda);
         self.advance(now, agenda, &mut out);
         if !self.has_looked && self.is_set_up() && self.has_seen_all() {
@@ -241,7 +247,7 @@ impl Tree {
                 [acting.next_timeout(), Some(*deadline)]
             }
             Phase::Running | Phase::Concluding => [None, None],
-            Phase::Stopping(deadline) => [Some(*deadline), None],
+            Phase::Parting(deadline, _) | Phase::Stopping(deadline) => [Some(*deadline), None],
         };
         let is_cancelled = self.halt.as_ref().is_some_and(|halt| halt.is_cancel);
         let deadline = self.deadline.filter(|_| matches!(self.phase, Phase::Running) && !is_cancelled);

@@ -176,7 +176,8 @@ impl Tree {
             super::Phase::Leading(..)
             | super::Phase::Preparing(..)
             | super::Phase::Running
-            | super::Phase::Concluding => {
+            | super::Phase::Concluding
+            | super::Phase::Parting(..) => {
                 (has_hooks && !self.has_jobs()).then_some("what it has launched runs on")
             }
         };
@@ -198,7 +199,10 @@ impl Tree {
         let hindered = self.hindered_note().into_iter();
         let trouble = match &self.phase {
             super::Phase::Leading(acting, _) | super::Phase::Preparing(acting, _) => acting.trouble.clone(),
-            super::Phase::Running | super::Phase::Concluding | super::Phase::Stopping(_) => None,
+            super::Phase::Running
+            | super::Phase::Concluding
+            | super::Phase::Parting(..)
+            | super::Phase::Stopping(_) => None,
         };
         let halt = self.halt.iter().map(|halt| format!("nothing new is begun: {}", halt.why));
         self.lead_note.clone().into_iter().chain(hindered).chain(trouble).chain(halt).collect()

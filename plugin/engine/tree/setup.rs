@@ -205,7 +205,7 @@ impl Tree {
         let (acting, action) = match &mut self.phase {
             Phase::Leading(acting, _) => (acting, Action::Lead),
             Phase::Preparing(acting, _) => (acting, Action::Prepare),
-            Phase::Running | Phase::Concluding | Phase::Stopping(_) => return,
+            Phase::Running | Phase::Concluding | Phase::Parting(..) | Phase::Stopping(_) => return,
         };
         if acting.begins(now) {
             out.actions.push(action);

@@ -56,21 +56,27 @@ impl Shell<'_> {
         Ok(())
     }
 
-    /// Nomad stops the task: the run ends as soon as it can.
+    /// Nomad stops the task: the run ends as soon as it can. If its job was stopped too, that is shown before Nomad's word
+    /// to the task, or a while later.
     fn stop(&mut self, is_own: bool) -> Result<(), TestCaseError> {
         self.tell(format!("STOPPED, with its job: {is_own}"));
-        if is_own {
-            let own = own_job().but(|job| job.is_stopped = true).seen();
-            self.step(Event::Seen(place().job, Arc::new(own)))?;
-        }
+        let is_late = is_own && self.choice().is_multiple_of(2);
+        let own = |is_stopped| {
+            let sight = own_job().but(|job| job.is_stopped = is_stopped).seen();
+            Event::Seen(place().job, Arc::new(sight))
+        };
+        self.step(own(is_own && !is_late))?;
         self.until_crash = None;
         let at = self.now;
         if self.judge.finishes.is_empty() {
             self.step(Event::Stopped)?;
         }
+        if is_late && self.judge.finishes.is_empty() {
+            self.step(own(true))?;
+        }
         while self.judge.finishes.is_empty() {
             self.judge.n_steps += 1;
-            prop_assert!(is_own && self.judge.n_steps < 4000, "it does not stop");
+            prop_assert!(self.judge.n_steps < 4000, "it does not stop");
             self.go_on()?;
         }
         prop_assert!(self.now.since(at) <= Duration::from_secs(3), "it stops late");

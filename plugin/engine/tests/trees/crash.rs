@@ -96,27 +96,58 @@ fn a_crash_after_a_job_was_ready_does_not_hold_its_first_deadline_against_it() {
 fn a_stopped_task_leaves_all_as_it_is_but_for_the_hooks_of_a_stopped_job() {
     let mut run = Simulation::of(&shop());
     run.fares("postgres", Fate::Good).wait(1);
+    let blind = run.engine.clone();
+    let own = |is_stopped| {
+        let sight = own_job().but(|job| job.is_stopped = is_stopped).seen();
+        Event::Seen(place().job, Arc::new(sight))
+    };
+    run.happens("its own job is seen", own(false));
+    let before = run.engine.clone();
     run.lines.clear();
-    let mut with_job = run.engine.clone();
-    run.happens("Nomad stops the task", Event::Stopped);
+
+    // Only the task: what runs is left, once it was looked for a moment whether its job was stopped too.
+    run.happens("Nomad stops the task", Event::Stopped).wait(2);
     assert_snapshot!(run.transcript(), @"
     1s: Nomad stops the task
-        log     stopped; 1 of 3 satisfied after 1s; the jobs are left as they are
-        event   stopped; 1 of 3 satisfied after 1s; the jobs are left as they are
+        log     api: skipped: not begun, because the task is being stopped
+    2s: time passes
+        log     stopped; 1 of 3 satisfied after 2s; the jobs are left as they are
+        event   stopped; 1 of 3 satisfied after 2s; the jobs are left as they are
         finish  stopped
     ");
-    let own = own_job().but(|job| job.is_stopped = true).seen();
-    with_job.step(run.now, Event::Seen(place().job, Arc::new(own)));
-    run.engine = with_job;
+
+    // One that cannot see its job does not look.
+    run.engine = blind;
     run.lines.clear();
-    run.happens("Nomad stops the task, whose job was stopped", Event::Stopped);
+    run.happens("Nomad stops the task", Event::Stopped);
     assert_snapshot!(run.transcript(), @"
-    1s: Nomad stops the task, whose job was stopped
+    3s: Nomad stops the task
+        log     stopped; 1 of 3 satisfied after 3s; the jobs are left as they are
+        event   stopped; 1 of 3 satisfied after 3s; the jobs are left as they are
+        finish  stopped
+    ");
+
+    // The job was stopped, too: Nomad's word to the task comes before the stream shows it, or after.
+    let mut told = Vec::new();
+    for is_shown_first in [true, false] {
+        run.engine = before.clone();
+        let mut news = vec![own(true), Event::Stopped];
+        if !is_shown_first {
+            news.reverse();
+        }
+        run.happens("a part of the stop", news.remove(0));
+        run.lines.clear();
+        run.happens("the other part of the stop", news.remove(0));
+        told.push(run.transcript());
+    }
+    assert_eq!(told[0], told[1]);
+    assert_snapshot!(told[0], @"
+    3s: the other part of the stop
         act     setup: stop setup-shop-3bb97061-1
         log     setup: skipped: given up, because the tree's job was stopped
         log     api: skipped: not begun, because the tree's job was stopped
-        log     stopped; 1 of 3 satisfied after 1s; its hooks were stopped, the jobs are left as they are
-        event   stopped; 1 of 3 satisfied after 1s; its hooks were stopped, the jobs are left as they are
+        log     stopped; 1 of 3 satisfied after 3s; its hooks were stopped, the jobs are left as they are
+        event   stopped; 1 of 3 satisfied after 3s; its hooks were stopped, the jobs are left as they are
         finish  stopped
     ");
     run.lines.clear();
