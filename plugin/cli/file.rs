@@ -10,7 +10,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, rendere
 
 use super::Failure;
 use crate::{
-    manifest::text::{self, Declared, Format, Located},
+    manifest::text::{self, Declared, Format, Import, Located},
     plan::Plan,
 };
 
@@ -79,9 +79,9 @@ impl Source {
         if bad.is_empty() { Ok(good) } else { Err(self.tell(&bad)) }
     }
 
-    /// The manifest that an older tool's file comes to; only what `job` needs, if that is named.
-    pub(super) fn import(&self, name: &str, job: Option<&str>) -> Result<String, Failure> {
-        text::import(&self.text, name, job).map_err(|problems| self.tell(&problems))
+    /// The manifest that an older tool's file comes to.
+    pub(super) fn import(&self, import: Import<'_>) -> Result<String, Failure> {
+        text::import(&self.text, import).map_err(|problems| self.tell(&problems))
     }
 
     /// Draws problems into the text, in its order.

@@ -50,16 +50,19 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Drawing::Text)]
         format: Drawing,
     },
-    /// Print what nomad-dtree's dependency.json says, as a manifest
+    /// Print what nomad-dtree's dependency.json, or a mapping of ernest, says as a manifest
     Import {
         /// The file; - reads from stdin
         file: PathBuf,
-        /// What the tree is called
-        #[arg(long, default_value = "imported")]
-        name: String,
+        /// What the tree is called; else what the file calls it, or `imported`
+        #[arg(long)]
+        name: Option<String>,
         /// Only this job, and what it depends on
         #[arg(long)]
         job: Option<String>,
+        /// Where the jobspecs are: JOB.nomad of a job; of a component TYPE-NAME.nomad.hcl or TYPE.nomad.hcl
+        #[arg(long, value_name = "DIR")]
+        jobspecs: Option<PathBuf>,
     },
     /// Print completions for a shell
     Completions {
@@ -69,7 +72,7 @@ enum Command {
 }
 
 /// How a graph is drawn.
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Drawing {
     /// For a terminal
     Text,
@@ -77,6 +80,8 @@ enum Drawing {
     Dot,
     /// For Markdown
     Mermaid,
+    /// A picture, for browsers and pages
+    Svg,
 }
 
 /// What a command came to.
@@ -99,7 +104,9 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match options.command {
         Command::Check { files } => check::run(&files),
         Command::Graph { file, format } => graph::run(&file, format),
-        Command::Import { file, name, job } => import::run(&file, &name, job.as_deref()),
+        Command::Import { file, name, job, jobspecs } => {
+            import::run(&file, name.as_deref(), job.as_deref(), jobspecs.as_deref())
+        }
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Options::command(), "dtree", &mut text);

@@ -1,14 +1,12 @@
 //! What depends on what, as a picture.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
-};
+use std::{collections::BTreeMap, fmt::Write as _};
 
+use super::svg::{self, Look};
 use crate::plan::Plan;
 
 /// In a larger graph what follows from others is drawn, too: to find it out takes the square of its size.
-const MOST_REDUCED: usize = 2000;
+const MOST_REDUCED: usize = 4000;
 
 /// The steps of a plan, and what each needs.
 #[derive(Clone, Debug)]
@@ -42,18 +40,23 @@ impl Graph {
             Some(tree) if tree.hooks.contains_key(name) => Kind::Hook,
             _ => Kind::Wait,
         };
+        let numbers: BTreeMap<&str, usize> =
+            plan.order().iter().enumerate().map(|(n, name)| (name.as_str(), n)).collect();
         let is_reduced = plan.order().len() <= MOST_REDUCED;
-        let mut above: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        // By node: all that it needs, directly or through others.
+        let mut above: Vec<Set> = Vec::new();
         let mut nodes = Vec::new();
         for name in plan.order() {
             let needs = plan.needs_of(name);
-            let all: BTreeSet<&str> =
-                needs.iter().flat_map(|needed| above.get(needed).into_iter().flatten()).copied().collect();
-            let direct =
-                needs.iter().filter(|needed| !all.contains(*needed)).map(|needed| (*needed).to_owned());
-            nodes.push(Node { name: name.clone(), kind: kind(name), needs: direct.collect() });
+            let needed = || needs.iter().filter_map(|needed| numbers.get(needed).copied());
+            let mut all = Set::default();
+            needed().filter_map(|n| above.get(n)).for_each(|set| all.unite(set));
+            let is_direct = |needed: &&&str| !numbers.get(**needed).is_some_and(|n| all.has(*n));
+            let direct = needs.iter().filter(is_direct).map(|needed| (*needed).to_owned()).collect();
+            nodes.push(Node { name: name.clone(), kind: kind(name), needs: direct });
             if is_reduced {
-                above.insert(name, all.into_iter().chain(needs).collect());
+                needed().for_each(|n| all.insert(n));
+                above.push(all);
             }
         }
         Self { title: title.to_owned(), nodes }
@@ -129,10 +132,63 @@ impl Graph {
         text
     }
 
+    /// For a browser, or a page: a picture in one file.
+    pub fn svg(&self) -> String {
+        let numbers: BTreeMap<&str, usize> =
+            self.nodes.iter().enumerate().map(|(n, node)| (node.name.as_str(), n)).collect();
+        let boxes: Vec<svg::Node<'_>> = self
+            .nodes
+            .iter()
+            .map(|node| svg::Node { name: &node.name, look: node.kind.look(), is_marked: false })
+            .collect();
+        let arrows = self.edges().filter_map(|(needed, name)| {
+            Some((numbers.get(needed).copied()?, numbers.get(name).copied()?, false))
+        });
+        svg::draw(&self.title, &boxes, &arrows.collect::<Vec<_>>())
+    }
+
     fn edges(&self) -> impl Iterator<Item = (&str, &str)> {
         self.nodes
             .iter()
             .flat_map(|node| node.needs.iter().map(move |needed| (needed.as_str(), node.name.as_str())))
+    }
+}
+
+impl Kind {
+    fn look(self) -> Look {
+        match self {
+            Self::Job => Look::Job,
+            Self::Hook => Look::Hook,
+            Self::Wait => Look::Wait,
+        }
+    }
+}
+
+/// Numbers, a bit for each.
+#[derive(Default)]
+struct Set(Vec<u64>);
+
+impl Set {
+    fn insert(&mut self, n: usize) {
+        if self.0.len() <= n / 64 {
+            self.0.resize(n / 64 + 1, 0);
+        }
+        if let Some(word) = self.0.get_mut(n / 64) {
+            *word |= 1 << (n % 64);
+        }
+    }
+
+    fn has(&self, n: usize) -> bool {
+        self.0.get(n / 64).is_some_and(|word| word & (1 << (n % 64)) != 0)
+    }
+
+    fn unite(&mut self, other: &Self) {
+        if self.0.len() < other.0.len() {
+            self.0.resize(other.0.len(), 0);
+        }
+        for (word, more) in self.0.iter_mut().zip(&other.0) {
+            *word |= more;
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! The look is that of Nomad's own commands: columns without frames, four spaces, understandable without colour.
 
 mod graph;
+mod svg;
 
 pub use self::graph::Graph;
 use crate::engine::{NodeStatus, Spoken, Status};

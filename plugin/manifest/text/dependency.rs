@@ -18,7 +18,7 @@ use std::{
 
 use hcl_edit::{Span as _, expr::Expression};
 
-use super::{Located, entry::members, no_json, parse_expr, unread};
+use super::{Jobspecs, Located, entry::members, quoted};
 use crate::{cluster::nearest, manifest::Problem};
 
 /// One entry.
@@ -38,14 +38,18 @@ struct Hook {
     notes: Vec<String>,
 }
 
-/// The manifest of what `target` needs, or of all, as HCL with a comment for each thing that had no equivalent.
-///
-/// # Errors
-///
-/// All that is wrong with it, each with its place.
-pub fn import(text: &str, tree: &str, target: Option<&str>) -> Result<String, Vec<Located>> {
-    let units = read(text)?;
+/// The manifest of what `target` needs, or of all, as HCL.
+pub(super) fn import(
+    expression: &Expression,
+    text: &str,
+    tree: &str,
+    target: Option<&str>,
+    jobspecs: Option<&Jobspecs>,
+) -> Result<String, Vec<Located>> {
+    let units = read(expression, text)?;
     let chosen = chosen(&units, target)?;
+    let files = Files { jobspecs, units: &units };
+    files.check(&chosen)?;
     let mut hcl =
         format!("# What nomad-dtree's dependency.json says, as a tree.\ntree {} {{\n", quoted(tree));
     let mut labels: BTreeSet<&str> = units.keys().map(String::as_str).collect();
@@ -55,7 +59,7 @@ pub fn import(text: &str, tree: &str, target: Option<&str>) -> Result<String, Ve
         for note in &unit.notes {
             let _ = writeln!(hcl, "    # {note}");
         }
-        let _ = writeln!(hcl, "    jobspec = {}", quoted(&format!("local/{name}.nomad")));
+        let _ = writeln!(hcl, "    jobspec = {}", quoted(&files.path(name)));
         if !unit.needs.is_empty() {
             let needs: Vec<String> = unit.needs.iter().map(|(needed, _)| quoted(needed)).collect();
             let _ = writeln!(hcl, "    depends_on = [{}]", needs.join(", "));
@@ -64,11 +68,14 @@ pub fn import(text: &str, tree: &str, target: Option<&str>) -> Result<String, Ve
             // Labels are one name space now.
             let label =
                 if labels.insert(&hook.job) { hook.job.clone() } else { format!("{}_of_{name}", hook.job) };
+            // A hook's label becomes part of a job's ID.
+            let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
+            let label = label.replace(|c: char| !is_good(c), "_");
             let _ = writeln!(hcl, "    post {} {{", quoted(&label));
-            for note in &hook.notes {
+            for note in hook.notes.iter().cloned().chain(files.note_of(&hook.job)) {
                 let _ = writeln!(hcl, "      # {note}");
             }
-            let _ = writeln!(hcl, "      jobspec = {}", quoted(&format!("local/{}.nomad", hook.job)));
+            let _ = writeln!(hcl, "      jobspec = {}", quoted(&files.path(&hook.job)));
             hcl.push_str("    }\n");
         }
         hcl.push_str("  }\n");
@@ -77,13 +84,53 @@ pub fn import(text: &str, tree: &str, target: Option<&str>) -> Result<String, Ve
     Ok(hcl)
 }
 
-fn read(text: &str) -> Result<BTreeMap<String, Unit>, Vec<Located>> {
-    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
-        return Err(vec![no_json(&error, text)]);
+/// The jobspecs that the jobs have, where their directory is known.
+struct Files<'a> {
+    jobspecs: Option<&'a Jobspecs>,
+    units: &'a BTreeMap<String, Unit>,
+}
+
+impl Files<'_> {
+    /// Where the jobspec of a job will be.
+    fn path(&self, job: &str) -> String {
+        let found = self.jobspecs.and_then(|jobspecs| jobspecs.find(&[job]));
+        found.map_or_else(|| format!("local/{job}.nomad"), |(file, _)| format!("local/{file}"))
     }
-    let file = parse_expr(text.trim()).map_err(|error| vec![unread(&error, text)])?;
+
+    /// What is to be said of a hook's jobspec.
+    fn note_of(&self, hook: &str) -> Option<String> {
+        let (_, jobspec) = self.jobspecs?.find(&[hook])?;
+        jobspec.variables.as_ref()?;
+        let kind = jobspec.kind.as_deref().unwrap_or("service");
+        (kind != "batch")
+            .then(|| format!("its job is of type {kind:?}, which has no end: a hook must be a batch job"))
+    }
+
+    /// Tells of all jobs that have none.
+    fn check(&self, chosen: &BTreeSet<&str>) -> Result<(), Vec<Located>> {
+        let Some(jobspecs) = self.jobspecs else { return Ok(()) };
+        let units = self.units.iter().filter(|(name, _)| chosen.contains(name.as_str()));
+        let jobs = units.flat_map(|(name, unit)| {
+            let hook = unit.hook.iter().map(|hook| hook.job.as_str());
+            hook.chain([name.as_str()]).map(move |job| (name, unit, job))
+        });
+        let missing = jobs.filter(|(.., job)| jobspecs.find(&[job]).is_none()).map(|(name, unit, job)| {
+            let text = format!("the directory of jobspecs has none called {job}.nomad or {job}.nomad.hcl");
+            let problem = Problem::new(name.as_str(), text);
+            let problem = match nearest(job, jobspecs.stems()) {
+                Some(meant) => problem.with_help(format!("did you mean `{meant}`?")),
+                None => problem,
+            };
+            Located { problem, span: unit.span.clone() }
+        });
+        let missing: Vec<Located> = missing.collect();
+        if missing.is_empty() { Ok(()) } else { Err(missing) }
+    }
+}
+
+fn read(file: &Expression, text: &str) -> Result<BTreeMap<String, Unit>, Vec<Located>> {
     let indent = text.len() - text.trim_start().len();
-    let dependencies = match &file {
+    let dependencies = match file {
         Expression::Object(file) => members(file).find(|(name, ..)| name == "dependencies"),
         _ => None,
     };
@@ -288,10 +335,4 @@ fn seconds(value: &Expression) -> Option<i64> {
         Expression::String(text) => text.parse().ok(),
         _ => None,
     }
-}
-
-/// As HCL quotes.
-fn quoted(text: &str) -> String {
-    let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace("${", "$${").replace("%{", "%%{");
-    format!("\"{text}\"")
 }

@@ -16,6 +16,8 @@
 
 mod dependency;
 mod entry;
+mod jobspecs;
+mod mapping;
 mod places;
 mod read;
 
@@ -26,10 +28,13 @@ use hcl_edit::{
     parser::{parse_body, parse_expr},
 };
 
-pub use self::dependency::import;
+pub use self::jobspecs::Jobspecs;
 pub use self::places::{Located, Places};
 use self::{entry::Entry, read::Reader};
 use super::{Manifest, Problem, Problems};
+
+/// The longest name, in bytes, that a message repeats.
+const MOST_OF_A_NAME: usize = 60;
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +104,58 @@ fn unread(error: &hcl_edit::parser::Error, text: &str) -> Located {
     Located { problem: Problem::new("file", error.message().replace('\n', "; ")), span: at..end }
 }
 
+/// How the file of an older tool is to be imported.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Import<'a> {
+    /// What the tree is called; `None` is what the file says, or else `imported`.
+    pub tree: Option<&'a str>,
+    /// Only this job, and what it needs; `None` is everything.
+    pub target: Option<&'a str>,
+    /// The jobspecs of its jobs, where they are known.
+    pub jobspecs: Option<&'a Jobspecs>,
+}
+
+/// What the file of an older tool says as a manifest in HCL, with a comment for each thing that has no equivalent. It is
+/// nomad-dtree's `dependency.json` or ernest's mapping: which, its keys say.
+///
+/// # Errors
+///
+/// All that is wrong with it, each with its place.
+pub fn import(text: &str, import: Import<'_>) -> Result<String, Vec<Located>> {
+    let document: serde_json::Value =
+        serde_json::from_str(text).map_err(|error| vec![no_json(&error, text)])?;
+    let expression = parse_expr(text.trim()).map_err(|error| vec![unread(&error, text)])?;
+    let Import { tree, target, jobspecs } = import;
+    let has = |key: &str| document.get(key).is_some();
+    if has("dependencies") {
+        return dependency::import(&expression, text, tree.unwrap_or("imported"), target, jobspecs);
+    }
+    if has("edges") || has("changes") {
+        return mapping::import(&expression, text, document, tree, target, jobspecs);
+    }
+    let problem = Problem::new("file", "has no object `dependencies`, and no lists `edges` and `changes`").with_help(
+        "what can be imported is `{\"dependencies\": {\"JOB\": { … }}}` of nomad-dtree, and `{\"edges\": [ … ], \"changes\": [ … ]}` of ernest",
+    );
+    Err(vec![Located { problem, span: 0..0 }])
+}
+
+/// As HCL quotes.
+fn quoted(text: &str) -> String {
+    let mut said = String::from("\"");
+    for letter in text.replace("${", "$${").replace("%{", "%%{").chars() {
+        match letter {
+            '"' | '\\' => said.extend(['\\', letter]),
+            '\n' => said.push_str("\\n"),
+            '\r' => said.push_str("\\r"),
+            '\t' => said.push_str("\\t"),
+            letter if letter.is_control() => said.extend(format!("\\u{:04x}", u32::from(letter)).chars()),
+            letter => said.push(letter),
+        }
+    }
+    said.push('"');
+    said
+}
+
 /// JSON is stricter than the expression as which it is read.
 fn no_json(error: &serde_json::Error, text: &str) -> Located {
     let before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
@@ -112,7 +169,26 @@ fn no_json(error: &serde_json::Error, text: &str) -> Located {
         .map_or(start, |letter| start + letter.len_utf8());
     let said = error.to_string();
     let said = said.split(" at line ").next().unwrap_or_default().to_owned();
+    let next = text.get(start..end).unwrap_or_default();
+    if said.starts_with("expected `,` or ") && (next == "\"" || next == "{" || next == "[") {
+        return no_comma(text, start);
+    }
     Located { problem: Problem::new("file", said), span: start..end }
+}
+
+/// A value that is followed by another one: the problem is at the end of the first.
+fn no_comma(text: &str, next: usize) -> Located {
+    let end = text.get(..next).map_or(0, |before| before.trim_end().len());
+    let start =
+        text.get(..end).and_then(|before| before.chars().next_back()).map_or(end, |c| end - c.len_utf8());
+    let word = text.get(next..).unwrap_or_default();
+    let word: String = match word.strip_prefix('"').and_then(|rest| rest.split_once('"')) {
+        Some((name, _)) if name.len() <= MOST_OF_A_NAME => format!("`\"{name}\"`"),
+        Some(_) | None => "what follows".to_owned(),
+    };
+    let problem = Problem::new("file", format!("a comma is missing between this and {word}"))
+        .with_help("write a `,` here");
+    Located { problem, span: start..end }
 }
 
 /// The trees of a file, and the tasks of dtree in its job.

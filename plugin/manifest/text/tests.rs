@@ -161,7 +161,7 @@ fn a_text_that_cannot_be_read_has_one_problem_and_a_place() {
     insta::assert_snapshot!(said.join("\n"), @r#"
     file: invalid block body; expected `}`, newline or identifier @ "\n"
     file: invalid structure; expected `{`, `=`, `"` or identifier @ "3"
-    file: expected `,` or `}` @ "\""
+    file: a comma is missing between this and `"ü"` (write a `,` here) @ "}"
     file: EOF while parsing a value @ " "
     file: invalid attribute; expected unique attribute key; found redefined attribute @ "t"
     file: declares nothing of dtree (write `tree "shop" { … }`, or a job with a task whose driver is "dtree") @ ""
