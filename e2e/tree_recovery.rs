@@ -165,6 +165,21 @@ fn stopping_a_tree_leaves_its_jobs_and_stops_its_hook() {
 }
 
 #[test]
+fn purging_a_tree_stops_its_hook_too() {
+    let story = Story::alone(Options::default());
+    let midway = Midway::begin(&story, &Places::default());
+    let Midway { tree, db, hooks, before, .. } = &midway;
+
+    story.purge(&tree.id);
+    story.within(SOON, "the hook to be stopped", || {
+        let job = story.job(&hooks[0])?;
+        if job["Stop"] == true { Ok(()) } else { Err(format!("{}", job["Stop"])) }
+    });
+    assert_eq!(story.stamp(db), *before);
+    story.main(db).runs(SOON);
+}
+
+#[test]
 fn a_tree_that_is_restarted_in_the_middle_goes_on() {
     let story = Story::alone(Options::default());
     let midway = Midway::begin(&story, &Places::default());

@@ -363,7 +363,6 @@ pub(super) fn index(headers: &HeaderMap) -> RaftIndex {
 
 pub(super) fn decode<T: DeserializeOwned>(answer: Answer, wanted: &str) -> Result<Read<T>, Error> {
     let index = index(answer.head.headers());
-    let value = serde_json::from_reader(answer.body)
-        .map_err(|source| Error::Garbled { wanted: wanted.to_owned(), source })?;
+    let value = answer.body.json().map_err(|source| Error::Garbled { wanted: wanted.to_owned(), source })?;
     Ok(Read { value, index })
 }

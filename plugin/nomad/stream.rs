@@ -213,11 +213,11 @@ impl EventStream {
             _ => {}
         }
         let garbled = |source| Error::Garbled { wanted: self.wanted.clone(), source };
-        let outline: wire::Outline = serde_json::from_reader(line.clone()).map_err(garbled)?;
+        let outline: wire::Outline = line.clone().json().map_err(garbled)?;
         if !outline.events.iter().any(|event| is_wanted(event, wanted)) {
             return Ok(Some(Beat::Heartbeat));
         }
-        let line: wire::Line = serde_json::from_reader(line).map_err(garbled)?;
+        let line: wire::Line = line.json().map_err(garbled)?;
         let mut updates = Vec::new();
         for event in line.events {
             if event.namespace == self.namespace.as_str()

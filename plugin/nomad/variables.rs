@@ -263,7 +263,7 @@ impl Client {
             return self.allowed(answer, wanted, namespace, Capability::Variables);
         }
         // Nomad shows what is there instead; of a locked variable nothing, and where there is none, nothing either.
-        let found: Option<wire::VariableStub> = serde_json::from_reader(answer.body).ok();
+        let found: Option<wire::VariableStub> = answer.body.json().ok();
         let found = found.map(|found| RaftIndex(found.modify_index)).filter(|index| index.0 > 0);
         let said = match found {
             Some(index) => format!("it was last written at {index}"),

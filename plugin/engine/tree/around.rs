@@ -138,7 +138,7 @@ impl Around<'_> {
     /// The state of a step that could begin if there were room.
     pub(super) fn no_room(&self) -> Option<NodeState> {
         let most = self.tree.blocks().map_or(1, |tree| tree.max_parallel);
-        let is_full = usize::try_from(most).is_ok_and(|most| self.tree.n_busy >= most);
+        let is_full = usize::try_from(most).is_ok_and(|most| self.tree.n_busy() >= most);
         is_full.then(|| NodeState::Blocked { why: format!("waits for its turn (max_parallel = {most})") })
     }
 

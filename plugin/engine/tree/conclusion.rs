@@ -138,8 +138,15 @@ impl Tree {
         hooks.filter(|(_, hook)| hook.moment == moment).map(|(name, _)| name.clone()).collect()
     }
 
-    fn is_all_settled(&self) -> bool {
-        self.steps.values().all(|step| self.is_frozen(&step.name) || self.is_settled(step))
+    pub(super) fn is_all_settled(&mut self) -> bool {
+        let is_settled = |step: &Step| self.is_frozen(&step.name) || self.is_settled(step);
+        if self.steps.get(&self.unsettled).is_some_and(|step| !is_settled(step)) {
+            return false;
+        }
+        let unsettled = self.steps.values().find(|step| !is_settled(step)).map(|step| step.name.clone());
+        let is_all = unsettled.is_none();
+        self.unsettled = unsettled.unwrap_or_default();
+        is_all
     }
 
     pub(super) fn is_all_good(&self) -> bool {

@@ -99,7 +99,7 @@ impl Tree {
 
     /// The ending, if this is it.
     pub(super) fn end(&mut self, now: Time) -> Option<Vec<Action>> {
-        let is_settled = self.is_set_up() && self.steps.values().all(|step| self.is_settled(step));
+        let is_settled = self.is_set_up() && self.is_all_settled();
         match &self.phase {
             Phase::Preparing(acting, deadline) if *deadline <= now && !acting.is_under_way() => {
                 let what = format!("the jobspecs could not be prepared within {}", Spoken(PREPARE_LIMIT));

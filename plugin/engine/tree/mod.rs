@@ -36,6 +36,7 @@ mod stopped;
 mod wait;
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
@@ -102,8 +103,10 @@ pub(super) struct Tree {
     hindered: Option<String>,
     announcer: Announcer,
     /// How many steps take one of the places of `max_parallel`, without the one that is being brought up to date.
-    /// Counted anew whenever steps are brought up to date, and of no meaning in between.
-    n_busy: usize,
+    /// Counted when it is asked for while steps are brought up to date, and kept until that is over.
+    n_busy: Cell<Option<usize>>,
+    /// A step that was found not to be settled, when that was asked last: it is asked first.
+    unsettled: String,
     /// How often a step has come into another state.
     n_changes: u64,
     ending: Option<String>,
@@ -153,7 +156,8 @@ impl Tree {
             halt: None,
             hindered: None,
             announcer: Announcer::new(now),
-            n_busy: 0,
+            n_busy: Cell::new(None),
+            unsettled: String::new(),
             n_changes: 0,
             ending: None,
         }
@@ -301,6 +305,14 @@ impl Tree {
             })
     }
 
+    /// How many steps take one of the places of `max_parallel`.
+    fn n_busy(&self) -> usize {
+        let n =
+            self.n_busy.get().unwrap_or_else(|| self.steps.values().filter(|step| step.is_busy()).count());
+        self.n_busy.set(Some(n));
+        n
+    }
+
     /// The run as a step sees it once every job was looked at.
     fn around(&self) -> Around<'_> {
         Around { tree: self, scene: &self.scene, halt: self.halt.as_ref(), has_looked: true }
@@ -370,7 +382,7 @@ impl Tree {
         if !self.is_set_up() {
             return;
         }
-        self.n_busy = self.steps.values().filter(|step| step.is_busy()).count();
+        self.n_busy.set(None);
         while let Some(name) = agenda.next() {
             if self.is_frozen(&name) {
                 continue;
@@ -378,7 +390,7 @@ impl Tree {
             let Some(mut step) = self.steps.remove(&name) else { continue };
             let was_busy = step.is_busy();
             let truth = step.truth();
-            self.n_busy -= usize::from(was_busy);
+            self.n_busy.set(self.n_busy.get().map(|n| n - usize::from(was_busy)));
             let around = Around {
                 tree: self,
                 scene: &self.scene,
@@ -405,7 +417,7 @@ impl Tree {
                 out.log(format!("{name}: {}: {}", step.state.word(), step.state.detail()));
             }
             let has_failed = has_changed && matches!(step.state, NodeState::Failed { .. });
-            self.n_busy += usize::from(step.is_busy());
+            self.n_busy.set(self.n_busy.get().map(|n| n + usize::from(step.is_busy())));
             self.steps.insert(name.clone(), step);
             if has_failed && self.halt_after(&name) {
                 agenda.add(self.steps.values());

@@ -253,7 +253,7 @@ async fn an_answer_that_is_none_is_told_without_what_it_holds() {
     let viewer = viewer(&fake.socket("api"), None);
     let mut asking = asks_of(&probe, viewer.clone(), &variable(Some("version"), Some("s3cret")));
     let unseen = told(&mut asking).await.unwrap_err();
-    assert!(unseen.why.contains("line 1 column 41"), "{}", unseen.why);
+    assert!(unseen.why.contains("line 1 column 40"), "{}", unseen.why);
     fake.answer_truly();
     assert_eq!(answer(&mut asking).await, Answer::Value(Value::Absent));
     fake.answer("/v1/service/", Scripted::Huge(65 << 20));

@@ -247,7 +247,7 @@ impl View {
             self.versioned_at = Some(now);
             self.versions_at = Some(now + self.versions_pause).filter(|_| still);
         } else {
-            self.want_versions(now);
+            self.want_versions(now, &self.jobs.keys().cloned().collect::<BTreeSet<_>>());
         }
     }
 

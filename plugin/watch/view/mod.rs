@@ -390,7 +390,7 @@ impl View {
         let mut changed = BTreeSet::new();
         self.apply(transaction, &mut changed);
         self.show(now, &changed);
-        self.want_versions(now);
+        self.want_versions(now, &changed);
     }
 
     /// Applies a transaction as a whole, and notes whom it has changed.
@@ -412,9 +412,10 @@ impl View {
         }
     }
 
-    fn want_versions(&mut self, now: Instant) {
-        let is_wanted = || self.jobs.values().any(|watched| watched.known.lacks_versions());
-        if self.versions_at.is_none() && is_wanted() {
+    /// Has the versions of allocations of `jobs` found out that are not known.
+    fn want_versions<'a>(&mut self, now: Instant, jobs: impl IntoIterator<Item = &'a JobId>) {
+        let lacks = |job| self.jobs.get(job).is_some_and(|watched| watched.known.lacks_versions());
+        if self.versions_at.is_none() && jobs.into_iter().any(lacks) {
             let earliest = self.versioned_at.map_or(now, |at| at + self.versions_pause);
             self.versions_at = Some(earliest.max(now + self.pace.versions));
         }
