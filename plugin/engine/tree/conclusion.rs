@@ -8,6 +8,7 @@ use super::{
     agenda::Agenda,
     fill::Fill,
     hook::HookStep,
+    soonest::Soonest,
     step::{Out, Step, Work},
 };
 use crate::{
@@ -79,6 +80,7 @@ impl Tree {
         self.has_looked = true;
         self.conclusion = Some(conclusion);
         self.phase = Phase::Concluding;
+        self.soonest = Soonest::Unknown;
     }
 
     /// The ending, once the last hooks are over.

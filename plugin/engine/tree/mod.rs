@@ -30,6 +30,7 @@ mod release;
 mod report;
 mod selection;
 mod setup;
+mod soonest;
 mod step;
 mod stop;
 mod stopped;
@@ -38,6 +39,7 @@ mod wait;
 use std::{
     cell::Cell,
     collections::{BTreeMap, BTreeSet},
+    mem,
     time::Duration,
 };
 
@@ -49,6 +51,7 @@ use self::{
     conclusion::Conclusion,
     ending::Halt,
     selection::Choice,
+    soonest::Soonest,
     step::{Acting, Out, Step, Work},
 };
 use super::{Action, Event, NodeState, Outcome, Report, Time, Trouble, announce::Announcer, scene::Scene};
@@ -107,6 +110,8 @@ pub(super) struct Tree {
     n_busy: Cell<Option<usize>>,
     /// A step that was found not to be settled, when that was asked last: it is asked first.
     unsettled: String,
+    /// Known between two events.
+    soonest: Soonest,
     /// How often a step has come into another state.
     n_changes: u64,
     ending: Option<String>,
@@ -158,6 +163,7 @@ impl Tree {
             announcer: Announcer::new(now),
             n_busy: Cell::new(None),
             unsettled: String::new(),
+            soonest: Soonest::Unknown,
             n_changes: 0,
             ending: None,
         }
@@ -167,6 +173,14 @@ impl Tree {
         if self.ending.is_some() {
             return Vec::new();
         }
+        let actions = self.react(now, event);
+        let mut soonest = mem::take(&mut self.soonest);
+        soonest.find(self.timeouts());
+        self.soonest = soonest;
+        actions
+    }
+
+    fn react(&mut self, now: Time, event: Event) -> Vec<Action> {
         let mut out = Out::default();
         let mut agenda = Agenda::default();
         match event {
@@ -243,8 +257,7 @@ impl Tree {
         if self.ending.is_some() {
             return None;
         }
-        let counted = self.steps.values().filter(|step| !self.is_frozen(&step.name));
-        let steps = counted.filter_map(Step::next_timeout);
+        debug_assert_eq!(self.soonest.time(), self.timeouts().map(|(_, at)| at).min());
         let phase = match &self.phase {
             Phase::Leading(acting, _) | Phase::Preparing(acting, _) if acting.is_under_way() => [None, None],
             Phase::Leading(acting, deadline) | Phase::Preparing(acting, deadline) => {
@@ -255,11 +268,19 @@ impl Tree {
         };
         let is_cancelled = self.halt.as_ref().is_some_and(|halt| halt.is_cancel);
         let deadline = self.deadline.filter(|_| matches!(self.phase, Phase::Running) && !is_cancelled);
-        steps
-            .chain(phase.into_iter().flatten())
+        phase
+            .into_iter()
+            .flatten()
+            .chain(self.soonest.time())
             .chain(deadline)
             .chain(self.announcer.due(&self.topic(), !self.has_looked))
             .min()
+    }
+
+    /// The timeouts of all steps that have any.
+    fn timeouts(&self) -> impl Iterator<Item = (&str, Time)> {
+        let counted = self.steps.values().filter(|step| !self.is_frozen(&step.name));
+        counted.filter_map(|step| Some((step.name.as_str(), step.next_timeout()?)))
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -418,6 +439,7 @@ impl Tree {
             }
             let has_failed = has_changed && matches!(step.state, NodeState::Failed { .. });
             self.n_busy.set(self.n_busy.get().map(|n| n + usize::from(step.is_busy())));
+            self.soonest.note(&name, step.next_timeout());
             self.steps.insert(name.clone(), step);
             if has_failed && self.halt_after(&name) {
                 agenda.add(self.steps.values());

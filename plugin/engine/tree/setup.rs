@@ -13,6 +13,7 @@ use super::{
     job::JobStep,
     memory::Memory,
     release::ReleaseStep,
+    soonest::Soonest,
     step::{Acting, Out, Work},
     stop::StopStep,
     wait::WaitStep,
@@ -70,6 +71,7 @@ impl Tree {
             .filter_map(|name| blueprints.get(name))
             .map(|blueprint| blueprint.key.clone())
             .collect();
+        self.soonest = Soonest::Unknown;
         for (name, step) in &mut self.steps {
             let memory = self.remembered.remove(name);
             if let Some((at, _)) = &memory {
