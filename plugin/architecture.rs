@@ -14,7 +14,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("plan", &["cluster", "manifest"]),
     ("engine", &["cluster", "manifest", "condition", "plan"]),
     ("show", &["manifest", "plan", "engine"]),
-    ("cli", &["manifest", "plan", "show"]),
+    ("cli", &["cluster", "manifest", "plan", "show", "nomad", "jobspec"]),
     ("http", &[]),
     ("nomad", &["cluster", "http"]),
     ("consul", &["cluster", "http"]),

@@ -7,6 +7,8 @@ mod check;
 mod file;
 mod graph;
 mod import;
+mod man;
+mod policy;
 
 use std::{
     ffi::OsString,
@@ -24,7 +26,7 @@ const CANNOT: u8 = 2;
 #[derive(Parser)]
 #[command(
     name = "dtree",
-    version,
+    version = man::VERSION,
     arg_required_else_help = true,
     after_help = "A Nomad client starts the same program as a task driver: copy it into the client's plugin_dir, and write \
                   `plugin \"dtree\" {}` into the client's configuration."
@@ -64,6 +66,16 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         jobspecs: Option<PathBuf>,
     },
+    /// Print the least ACL policy for what a file declares, and how to attach it
+    Policy {
+        /// NAME.dtree.hcl, NAME.dtree.json, or a Nomad jobspec in HCL; - reads from stdin
+        file: PathBuf,
+        /// Where its job is; else what the jobspec says, or `default`
+        #[arg(long)]
+        namespace: Option<String>,
+    },
+    /// Print the manual, for `man -l -`
+    Man,
     /// Print completions for a shell
     Completions {
         /// Which
@@ -107,6 +119,8 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Import { file, name, job, jobspecs } => {
             import::run(&file, name.as_deref(), job.as_deref(), jobspecs.as_deref())
         }
+        Command::Policy { file, namespace } => policy::run(&file, namespace.as_deref()),
+        Command::Man => man::run(),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Options::command(), "dtree", &mut text);

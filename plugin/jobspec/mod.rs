@@ -25,6 +25,7 @@ mod namespaces;
 mod outcome;
 mod outputs;
 mod prepare;
+mod rights;
 mod said;
 mod spec;
 mod task_dir;
@@ -38,6 +39,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 pub use fill::{Unfilled, fill};
 pub use filling::Values;
 pub use prepare::{MAX_NODES, prepare};
+pub use rights::rights;
 pub use spec::{Prepared, Spec, with_counts_of};
 pub use task_dir::{TaskDir, Unreadable};
 

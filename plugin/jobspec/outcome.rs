@@ -5,13 +5,8 @@ use std::collections::BTreeMap;
 use crate::{
     cluster::{JobKey, Namespace},
     manifest::{Problem, Problems},
-    nomad,
+    nomad::{self, Right, Rights},
 };
-
-/// What a token needs for a tree in a namespace.
-const CAPABILITIES: &str = r#"["list-jobs", "read-job", "submit-job", "dispatch-job", "read-logs"]"#;
-/// And what it needs to keep what outlives a run, in its own namespace.
-const VARIABLES: &str = r#" variables { path "dtree/*" { capabilities = ["read", "write"] } }"#;
 
 /// Problems, and denials by namespace: one policy mends all of one namespace.
 #[derive(Debug, Default)]
@@ -52,9 +47,9 @@ impl Findings {
             let problem = match &error {
                 nomad::Error::Denied { .. } => {
                     let JobKey { namespace: home, job } = own;
-                    let variables = if namespace == *home { VARIABLES } else { "" };
+                    let rule = all_of_a_tree(&namespace, namespace == *home).line(&namespace);
                     Problem::new(places, error.to_string()).with_help(format!(
-                            "write a policy file with the line `namespace \"{namespace}\" {{ capabilities = {CAPABILITIES}{variables} }}` and attach it to the job: `nomad acl policy apply -namespace {home} -job {job} dtree-{namespace} FILE`"
+                            "write a policy file with the line `{rule}` and attach it to the job: `nomad acl policy apply -namespace {home} -job {job} dtree-{namespace} FILE`"
                         ))
                 }
                 other => {
@@ -69,4 +64,18 @@ impl Findings {
         }
         self.problems
     }
+}
+
+/// What any tree needs in a namespace, and what it needs to keep what outlives a run, in its own: all at once, so that
+/// one denial is not followed by the next.
+fn all_of_a_tree(namespace: &Namespace, is_home: bool) -> Rights {
+    let mut rights = Rights::default();
+    rights.allow_to_look(namespace);
+    for right in [Right::SubmitJob, Right::DispatchJob, Right::ReadLogs] {
+        rights.allow(namespace, right);
+    }
+    if is_home {
+        rights.allow_all_variables(namespace);
+    }
+    rights
 }

@@ -3,11 +3,11 @@
 //! Each message says what dtree wanted and where; the source says why it did not work; [`Error::hint`] says what to
 //! do. No message repeats its source: whoever prints the error prints the chain, for which there is [`Error::chain`].
 
-use std::{borrow::Cow, error::Error as _, fmt::Write as _, io, path::PathBuf, time::Duration};
+use std::{error::Error as _, fmt::Write as _, io, path::PathBuf, time::Duration};
 
 use serde::de::Error as _;
 
-use super::Asker;
+use super::{Asker, rights::Capability};
 use crate::cluster::{JobKey, Namespace, RaftIndex};
 
 /// A request to Nomad's HTTP API that gave no usable answer.
@@ -121,73 +121,6 @@ pub enum Error {
     },
 }
 
-/// A right in a namespace, as ACL policies name it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Capability {
-    /// `list-jobs` and `read-job`: to look.
-    Read,
-    /// `submit-job`: to register, stop and tag jobs, and to have their text read.
-    SubmitJob,
-    /// `dispatch-job`: to start a run of a parameterized job.
-    DispatchJob,
-    /// `read-logs`: to read what tasks have written.
-    ReadLogs,
-    /// `alloc-lifecycle`: to restart and signal what is placed.
-    AllocLifecycle,
-    /// `list`, `read`, `write` and `destroy` on dtree's own variables: to keep what outlives a run.
-    Variables,
-    /// `read` on the variable at this path.
-    ReadVariable(String),
-}
-
-impl Capability {
-    /// The line of a policy that grants it, and reading, without which it is of little use.
-    fn rule(&self, namespace: &Namespace) -> String {
-        if let Self::ReadVariable(path) = self {
-            return format!(
-                "namespace \"{namespace}\" {{ variables {{ path \"{path}\" {{ capabilities = [\"read\"] }} }} }}"
-            );
-        }
-        if *self == Self::Variables {
-            return format!(
-                "namespace \"{namespace}\" {{ variables {{ path \"dtree/*\" {{ capabilities = [\"list\", \"read\", \"write\", \"destroy\"] }} }} }}"
-            );
-        }
-        let more = self.name().map(|name| format!(", \"{name}\"")).unwrap_or_default();
-        format!("namespace \"{namespace}\" {{ capabilities = [\"list-jobs\", \"read-job\"{more}] }}")
-    }
-
-    /// Its name where it is more than reading.
-    fn name(&self) -> Option<&'static str> {
-        match self {
-            Self::Read | Self::Variables | Self::ReadVariable(_) => None,
-            Self::SubmitJob => Some("submit-job"),
-            Self::DispatchJob => Some("dispatch-job"),
-            Self::ReadLogs => Some("read-logs"),
-            Self::AllocLifecycle => Some("alloc-lifecycle"),
-        }
-    }
-
-    /// A name for the policy: one each, so that none replaces another.
-    fn policy(&self) -> Cow<'static, str> {
-        if let Self::ReadVariable(path) = self {
-            let words = path.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
-            return format!("gate-variable-{}", words.take(MAX_PATH_WORDS).collect::<String>()).into();
-        }
-        let name = match self {
-            Self::Read => "gate-read",
-            Self::SubmitJob => "tree-submit",
-            Self::DispatchJob => "tree-dispatch",
-            Self::ReadLogs => "tree-logs",
-            Self::AllocLifecycle => "guard-act",
-            Self::Variables | Self::ReadVariable(_) => "tree-variables",
-        };
-        name.into()
-    }
-}
-
-/// How much of a path is in the name of a policy, which may have 128 characters.
-const MAX_PATH_WORDS: usize = 100;
 /// What precedes the words of a server that an agent has passed a request on to, once for each passing on.
 const PASSED_ON: &str = "rpc error: ";
 /// What Nomad says when a job is not as the writer thought it was.

@@ -27,6 +27,7 @@ pub(crate) mod fake;
 mod gates;
 mod lifecycle;
 mod query;
+mod rights;
 mod services;
 mod stream;
 #[cfg(test)]
@@ -38,7 +39,8 @@ mod writes;
 
 pub use client::{Asker, Client, JobStub, Read};
 pub use endpoint::endpoint;
-pub use error::{Capability, Error};
+pub use error::Error;
+pub use rights::{Access, Capability, Right, Rights};
 pub use services::{Instance, Offer};
 pub use stream::{Beat, EventStream, Topics, Transaction, Update};
 pub use variables::{Cas, Lock, Variable, VariableStub};

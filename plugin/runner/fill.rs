@@ -235,9 +235,10 @@ async fn service(client: &Client, job: &JobKey, name: &str, part: ServicePart) -
 /// A variable that was not read, and if it may not be, what helps.
 fn denied(error: &nomad::Error, path: &str) -> Trouble {
     match error {
-        nomad::Error::Denied { namespace, .. } => never(format!(
-            "{error}; its policy needs `namespace \"{namespace}\" {{ variables {{ path \"{path}\" {{ capabilities = [\"read\"] }} }} }}`"
-        )),
+        nomad::Error::Denied { namespace, .. } => {
+            let rule = nomad::Capability::ReadVariable(path.to_owned()).rule(namespace);
+            never(format!("{error}; its policy needs `{rule}`"))
+        }
         error => read_trouble(error),
     }
 }

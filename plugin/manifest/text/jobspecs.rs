@@ -19,6 +19,7 @@ pub struct Jobspecs(BTreeMap<String, Jobspec>);
 pub(super) struct Jobspec {
     /// Its job's ID, where the text says it.
     pub(super) id: Option<String>,
+    namespace: Option<String>,
     /// `service`, `batch`, …, where the text says it.
     pub(super) kind: Option<String>,
     /// The variables that it declares; `None` where the text cannot be read here.
@@ -52,6 +53,11 @@ impl Jobspecs {
     }
 }
 
+/// The namespace that a jobspec names, where its text says it.
+pub fn namespace_of(jobspec: &str) -> Option<String> {
+    Jobspec::read(jobspec).namespace
+}
+
 impl Jobspec {
     fn read(text: &str) -> Self {
         if text.trim_start().starts_with('{') {
@@ -71,6 +77,7 @@ impl Jobspec {
         let id = entry::text(&job.entries, "id").or_else(|| label.map(str::to_owned));
         Self {
             id: id.filter(|_| !is_template),
+            namespace: entry::text(&job.entries, "namespace"),
             kind: entry::text(&job.entries, "type"),
             variables,
             is_template,
@@ -83,6 +90,7 @@ impl Jobspec {
         let text = |key: &str| job.get(key).and_then(Value::as_str).map(str::to_owned);
         Self {
             id: text("ID"),
+            namespace: text("Namespace"),
             kind: text("Type").map(|kind| kind.to_lowercase()),
             variables: Some(BTreeSet::new()),
             is_template: false,
@@ -107,7 +115,7 @@ mod tests {
         let jobspecs = Jobspecs::read(files.map(|(name, text)| (name.to_owned(), text.to_owned())));
         let said =
             ["db", "mq", "web", "broken", "README", "x"].map(|stem| match jobspecs.find(&["-", stem]) {
-                Some((file, Jobspec { id, kind, variables, is_template })) => {
+                Some((file, Jobspec { id, kind, variables, is_template, .. })) => {
                     format!("{file}: {id:?} {kind:?} {variables:?} {is_template}")
                 }
                 None => format!("{stem}: none"),

@@ -28,7 +28,7 @@ use hcl_edit::{
     parser::{parse_body, parse_expr},
 };
 
-pub use self::jobspecs::Jobspecs;
+pub use self::jobspecs::{Jobspecs, namespace_of};
 pub use self::places::{Located, Places};
 use self::{entry::Entry, read::Reader};
 use super::{Manifest, Problem, Problems};
@@ -50,6 +50,8 @@ pub enum Format {
 pub struct Declared {
     /// As its author calls it: `tree "shop"`, `task "gate" of job "api"`.
     pub name: String,
+    /// Whose it is.
+    pub owner: Owner,
     /// What it says.
     pub manifest: Manifest,
     /// What is wrong with it, as far as can be said without the graph.
@@ -58,6 +60,17 @@ pub struct Declared {
     pub places: Places,
     /// What could not be checked without Nomad.
     pub unchecked: Vec<Unchecked>,
+}
+
+/// Whose a declaration is: a job's, or that of the job which a tree in a file of its own becomes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// The job's ID, or the tree's name.
+    pub job: String,
+    /// The job's namespace, where the text says it.
+    pub namespace: Option<String>,
+    /// The group and the task; `None` for a tree in a file of its own.
+    pub task: Option<(String, String)>,
 }
 
 /// A value that only Nomad can evaluate.
@@ -195,24 +208,35 @@ fn no_comma(text: &str, next: usize) -> Located {
 fn declared(entries: &[Entry<'_>], text: &str) -> Vec<Declared> {
     let trees = entry::blocks(entries, "tree").map(|(label, block)| {
         let name = label.map_or_else(|| "tree".to_owned(), |label| format!("tree {label:?}"));
-        one(name, block.span.clone(), &block.entries, text)
+        let owner = Owner { job: label.unwrap_or_default().to_owned(), ..Owner::default() };
+        one(name, owner, block.span.clone(), &block.entries, text)
     });
     let tasks = entry::blocks(entries, "job").flat_map(|(job, block)| {
-        let of = format!("of job {:?}", job.unwrap_or_default());
+        let label = job.unwrap_or_default();
+        let id = entry::text(&block.entries, "id").unwrap_or_else(|| label.to_owned());
+        let namespace = entry::text(&block.entries, "namespace");
         entry::blocks(&block.entries, "group")
-            .flat_map(|(_, group)| entry::blocks(&group.entries, "task"))
-            .filter(|(_, task)| entry::text(&task.entries, "driver").as_deref() == Some("dtree"))
-            .flat_map(move |(task, block)| {
-                let name = format!("task {:?} {of}", task.unwrap_or_default());
+            .flat_map(|(name, group)| {
+                let name = name.unwrap_or_default();
+                entry::blocks(&group.entries, "task").map(move |(task, block)| (name, task, block))
+            })
+            .filter(|(.., task)| entry::text(&task.entries, "driver").as_deref() == Some("dtree"))
+            .flat_map(move |(group, task, block)| {
+                let task = task.unwrap_or_default();
+                let name = format!("task {task:?} of job {label:?}");
+                let task = Some((group.to_owned(), task.to_owned()));
+                let owner = Owner { job: id.clone(), namespace: namespace.clone(), task };
                 let configs = entry::blocks(&block.entries, "config");
-                configs.map(move |(_, config)| one(name.clone(), config.span.clone(), &config.entries, text))
+                configs.map(move |(_, config)| {
+                    one(name.clone(), owner.clone(), config.span.clone(), &config.entries, text)
+                })
             })
             .collect::<Vec<_>>()
     });
     trees.chain(tasks).collect()
 }
 
-fn one(name: String, span: Range<usize>, entries: &[Entry<'_>], text: &str) -> Declared {
+fn one(name: String, owner: Owner, span: Range<usize>, entries: &[Entry<'_>], text: &str) -> Declared {
     let mut reader = Reader::new(text, span);
     let value = reader.manifest(entries);
     let Reader { mut problems, places, unchecked, .. } = reader;
@@ -244,7 +268,7 @@ fn one(name: String, span: Range<usize>, entries: &[Entry<'_>], text: &str) -> D
     if manifest.is_empty() && problems.is_empty() && unchecked.is_empty() {
         problems.push(Manifest::nothing());
     }
-    Declared { name, manifest, problems, places, unchecked }
+    Declared { name, owner, manifest, problems, places, unchecked }
 }
 
 #[cfg(test)]

@@ -1,0 +1,182 @@
+//! `dtree policy`: the least ACL policy for what a file declares, and how to attach it.
+
+use std::{fmt::Write as _, fs::File, io::Read as _, path::Path};
+
+use super::{
+    Failure, Outcome,
+    file::{Good, Source},
+    print,
+};
+use crate::{
+    cluster::{JobKey, Namespace},
+    jobspec,
+    manifest::{
+        Launch, Manifest, Provider, Stored, Subject, Verb,
+        text::{Owner, namespace_of},
+    },
+    nomad::Rights,
+};
+
+/// The longest jobspec that is looked at, in bytes: Nomad takes no longer one.
+const MAX_JOBSPEC: u64 = 1 << 20;
+
+/// The attributes on which it depends what is needed.
+const DECIDING: [&str; 12] = [
+    "dispatch",
+    "job",
+    "jobspec",
+    "namespace",
+    "on_loss",
+    "once",
+    "outputs",
+    "provider",
+    "purge",
+    "service",
+    "variable",
+    "verb",
+];
+
+/// Prints the policy for all that `file` declares, for a job in `namespace`.
+pub(super) fn run(file: &Path, namespace: Option<&str>) -> Outcome {
+    let source = Source::read(file)?;
+    let good = source.understand()?;
+    let Some(first) = good.first() else { return Ok(()) };
+    let owner = &first.declared.owner;
+    if good.iter().any(|good| good.declared.owner.job != owner.job) {
+        return Err(Failure(format!(
+            "dtree: {} declares several trees, and a policy is for one: keep it in a file of its own\n",
+            source.name()
+        )));
+    }
+    let home = namespace.or(owner.namespace.as_deref()).unwrap_or("default");
+    let own = JobKey::new(home, owner.job.as_str());
+    let mut rights = Rights::default();
+    let mut notes = Vec::new();
+    for good in &good {
+        let manifest = good.plan.manifest();
+        let beside = Beside::of(file, manifest);
+        rights.append(jobspec::rights(manifest, &own, &|jobspec| beside.namespace_of(jobspec)));
+        notes.extend(notes_on(good, &own, &beside));
+    }
+    let names: Vec<&str> = good.iter().map(|good| good.declared.name.as_str()).collect();
+    let names = names.join(", ");
+    let mut text = if rights.is_empty() {
+        format!("# {names} needs no right in Nomad.\n")
+    } else {
+        format!("# What {names} needs in Nomad, and no more.\n{}", attachment(&good, owner, home))
+    };
+    for note in notes {
+        // Writing into a string cannot fail.
+        let _ = writeln!(text, "#\n# {note}");
+    }
+    text.push_str(&rights.hcl());
+    print(&text)
+}
+
+/// How the policy is attached.
+fn attachment(good: &[Good], owner: &Owner, home: &str) -> String {
+    let job = &owner.job;
+    let name = format!("dtree-{job}");
+    let name: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' }).collect();
+    let apply = format!("#     nomad acl policy apply -namespace {home} -job {job}");
+    match (&owner.task, good) {
+        (Some((group, task)), [_]) => {
+            format!(
+                "# Attach it to the task; it takes effect at once:\n{apply} -group {group} -task {task} {name} FILE\n"
+            )
+        }
+        (Some(_), _) => format!("# Attach it to the job; it takes effect at once:\n{apply} {name} FILE\n"),
+        (None, _) => format!(
+            "# Attach it to the job that carries the tree; it takes effect at once:\n{apply} {name} FILE\n\
+             # Or give it to a token, for a tree that is run from a shell:\n\
+             #     nomad acl policy apply {name} FILE\n\
+             #     nomad acl token create -name {name} -type client -policy {name}\n"
+        ),
+    }
+}
+
+/// What the policy cannot say.
+fn notes_on(good: &Good, own: &JobKey, beside: &Beside) -> Vec<String> {
+    let manifest = good.plan.manifest();
+    let mut notes = Vec::new();
+    // What decides nothing about rights need not be known.
+    let decides = |attribute: &str| {
+        let word = attribute.split('.').next().unwrap_or_default();
+        DECIDING.contains(&word)
+    };
+    for left in good.declared.unchecked.iter().filter(|left| decides(&left.attribute)) {
+        notes.push(format!(
+            "Not known without Nomad, and not granted: {}: {} = {}",
+            left.place,
+            left.attribute,
+            left.value.split_whitespace().collect::<Vec<_>>().join(" ")
+        ));
+    }
+    if !beside.missing.is_empty() {
+        notes.push(format!(
+            "Not found beside the file, and taken to be in namespace {}: {}",
+            own.namespace,
+            beside.missing.join(", ")
+        ));
+    }
+    for (name, wait) in &manifest.waits {
+        let needs = match &wait.subject {
+            Subject::Service(service) if service.provider == Provider::Consul => {
+                "asks Consul, with the plugin's own token: it needs service:read and node:read"
+            }
+            Subject::Stored(stored) if matches!(stored.as_ref(), Stored::ConsulKey { .. }) => {
+                "asks Consul, with the plugin's own token: it needs key:read"
+            }
+            Subject::Approval { .. } => "is approved by a user, who needs alloc-exec in this namespace",
+            _ => continue,
+        };
+        notes.push(format!("wait {name:?} {needs}."));
+    }
+    notes
+}
+
+/// The jobspecs that stand beside a file: with their path, or without the `local/` that a task has before it.
+struct Beside {
+    namespaces: Vec<(String, Namespace)>,
+    missing: Vec<String>,
+}
+
+impl Beside {
+    fn of(file: &Path, manifest: &Manifest) -> Self {
+        let mut beside = Self { namespaces: Vec::new(), missing: Vec::new() };
+        let Some(tree) = &manifest.tree else { return beside };
+        let jobs = tree.jobs.values().filter(|job| job.namespace.is_none()).map(|job| &job.jobspec);
+        let hooks = tree.hooks.values().filter(|hook| hook.namespace.is_none());
+        let hooks = hooks.filter(|hook| tree.verb == Verb::Run || !hook.moment.is_of_run());
+        let hooks = hooks.filter_map(|hook| match &hook.launch {
+            Launch::Jobspec { jobspec, .. } => Some(jobspec),
+            Launch::Dispatch { .. } => None,
+        });
+        let directory = file.parent().unwrap_or_else(|| Path::new("."));
+        for jobspec in jobs.chain(hooks) {
+            let bare = jobspec.trim_start_matches('/');
+            let bare = bare.strip_prefix("local/").unwrap_or(bare);
+            let paths = [directory.join(jobspec.trim_start_matches('/')), directory.join(bare)];
+            match paths.iter().find_map(|path| read(path)) {
+                Some(text) => {
+                    let namespace = namespace_of(&text).map(|namespace| (jobspec.clone(), namespace.into()));
+                    beside.namespaces.extend(namespace);
+                }
+                None => beside.missing.push(jobspec.clone()),
+            }
+        }
+        beside
+    }
+
+    fn namespace_of(&self, jobspec: &str) -> Option<Namespace> {
+        let found = self.namespaces.iter().find(|(path, _)| path == jobspec);
+        found.map(|(_, namespace)| namespace.clone())
+    }
+}
+
+fn read(path: &Path) -> Option<String> {
+    let mut text = String::new();
+    File::open(path).and_then(|file| file.take(MAX_JOBSPEC).read_to_string(&mut text)).ok()?;
+    Some(text)
+}
