@@ -144,7 +144,7 @@ fn a_tree_does_not_submit_itself() {
         .node(Node::of(&Job::service(&db)))
         .node(Node::of_text("own", &Job::service(&id).hcl()));
     let message = refused(&story, &tree, "nothing was begun", &[&db]);
-    names(&message, &["is the job that this task belongs to"]);
+    names(&message, &["is the job that the tree itself is a task of"]);
 }
 
 #[test]

@@ -19,11 +19,11 @@ pub(super) fn run(files: &[PathBuf]) -> Outcome {
         });
         match checked {
             Ok(text) => said.push_str(&text),
-            Err(Failure(why)) => failed.push_str(&why),
+            Err(Failure { why, .. }) => failed.push_str(&why),
         }
     }
     print(&said)?;
-    if failed.is_empty() { Ok(()) } else { Err(Failure(failed)) }
+    if failed.is_empty() { Ok(()) } else { Err(Failure::cannot(failed)) }
 }
 
 /// That it is good, what it is made of, and what could not be checked.

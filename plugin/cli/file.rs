@@ -34,7 +34,7 @@ impl Source {
     /// Reads `path`, or stdin for `-`.
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         let name = if path.as_os_str() == "-" { "stdin".to_owned() } else { path.display().to_string() };
-        let cannot = |why: String| Failure(format!("dtree: cannot read {name}: {why}\n"));
+        let cannot = |why: String| Failure::cannot(format!("dtree: cannot read {name}: {why}\n"));
         let mut bytes = Vec::new();
         let read = if path.as_os_str() == "-" {
             io::stdin().lock().take(MAX_FILE + 1).read_to_end(&mut bytes)
@@ -111,6 +111,6 @@ impl Source {
             1 => "1 problem".to_owned(),
             n => format!("{n} problems"),
         };
-        Failure(format!("{said}{count} in {}\n", self.name))
+        Failure::cannot(format!("{said}{count} in {}\n", self.name))
     }
 }

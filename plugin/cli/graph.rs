@@ -10,7 +10,7 @@ pub(super) fn run(file: &Path, drawing: Drawing) -> Outcome {
     let source = Source::read(file)?;
     let good = source.understand()?;
     if drawing == Drawing::Svg && good.len() > 1 {
-        return Err(Failure(format!(
+        return Err(Failure::cannot(format!(
             "dtree: {} declares {} trees and tasks, and a picture shows one: keep one of them in a file of its own\n",
             source.name(),
             good.len()

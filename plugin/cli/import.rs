@@ -31,7 +31,7 @@ fn directory(path: &Path) -> Result<Jobspecs, Failure> {
             }
             _ => error.to_string(),
         };
-        Failure(format!("dtree: cannot read the jobspecs in {}: {why}\n", path.display()))
+        Failure::cannot(format!("dtree: cannot read the jobspecs in {}: {why}\n", path.display()))
     };
     let mut files = Vec::new();
     for entry in fs::read_dir(path).map_err(|error| cannot(path, &error))?.take(MAX_JOBSPECS) {

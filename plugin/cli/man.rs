@@ -10,7 +10,8 @@ pub(super) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (tested wi
 
 /// Prints the manual: what there is to all commands, and then each.
 pub(super) fn run() -> Outcome {
-    let cannot = |error: std::io::Error| Failure(format!("dtree: cannot write the manual: {error}\n"));
+    let cannot =
+        |error: std::io::Error| Failure::cannot(format!("dtree: cannot write the manual: {error}\n"));
     let mut text = Vec::new();
     let mut command = Options::command();
     command.build();

@@ -4,6 +4,8 @@
 //! what it was given is wrong.
 
 mod check;
+#[expect(dead_code, reason = "its first users are about to come")]
+mod connect;
 mod file;
 mod graph;
 mod import;
@@ -99,9 +101,21 @@ enum Drawing {
 /// What a command came to.
 type Outcome = Result<(), Failure>;
 
-/// Why a command did not do what it was asked, for people.
+/// Why a command did not do what it was asked.
 #[derive(Debug)]
-struct Failure(String);
+struct Failure {
+    /// For people, to its last line break.
+    why: String,
+    /// The exit code.
+    code: u8,
+}
+
+impl Failure {
+    /// dtree could not do its work, or what it was given is wrong.
+    fn cannot(why: impl Into<String>) -> Self {
+        Self { why: why.into(), code: CANNOT }
+    }
+}
 
 /// Carries out what `words`, the program's name first, ask for.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -129,10 +143,10 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(why)) => {
+        Err(Failure { why, code }) => {
             // Nobody may be listening any more.
             io::stderr().write_all(why.as_bytes()).ok();
-            ExitCode::from(CANNOT)
+            ExitCode::from(code)
         }
     }
 }
@@ -141,7 +155,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn print(text: &str) -> Outcome {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure(format!("dtree: cannot write to stdout: {error}\n")))
+            Err(Failure::cannot(format!("dtree: cannot write to stdout: {error}\n")))
         }
         Ok(()) | Err(_) => Ok(()),
     }

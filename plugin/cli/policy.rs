@@ -43,7 +43,7 @@ pub(super) fn run(file: &Path, namespace: Option<&str>) -> Outcome {
     let Some(first) = good.first() else { return Ok(()) };
     let owner = &first.declared.owner;
     if good.iter().any(|good| good.declared.owner.job != owner.job) {
-        return Err(Failure(format!(
+        return Err(Failure::cannot(format!(
             "dtree: {} declares several trees, and a policy is for one: keep it in a file of its own\n",
             source.name()
         )));

@@ -16,7 +16,7 @@ use crate::{
     cluster::{JobKey, Place},
     nomad::Token,
     runner::{Ending, Running},
-    watch::Viewer,
+    watch::{Viewer, Way},
 };
 
 /// The number of SIGTERM, by which a stopped process would have ended.
@@ -127,9 +127,11 @@ pub(super) fn whereabouts(config: &TaskConfig) -> Result<(Place, Viewer), String
     // The paths in the task's environment are those inside an image.
     let secrets = Path::new(alloc_dir).join(name).join("secrets");
     let viewer = Viewer {
-        socket: secrets.join("api.sock"),
-        token_file: secrets.join(TOKEN_FILE),
-        env_token: env.get("NOMAD_TOKEN").and_then(|token| Token::new(token)),
+        way: Way::Task {
+            socket: secrets.join("api.sock"),
+            token_file: secrets.join(TOKEN_FILE),
+            env_token: env.get("NOMAD_TOKEN").and_then(|token| Token::new(token)),
+        },
         job: job.clone(),
         task: name.clone(),
     };

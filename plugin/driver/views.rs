@@ -69,16 +69,18 @@ impl Views {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nomad;
+    use crate::{nomad, watch::Way};
 
     #[tokio::test]
     async fn tasks_share_a_view_until_the_configuration_changes() {
         let views = Views::new(CancellationToken::new());
         assert!(views.current().made.is_none(), "nothing is made before a task asks for it");
         let viewer = Viewer {
-            socket: "/nowhere/api.sock".into(),
-            token_file: "/nowhere/nomad_token".into(),
-            env_token: None,
+            way: Way::Task {
+                socket: "/nowhere/api.sock".into(),
+                token_file: "/nowhere/nomad_token".into(),
+                env_token: None,
+            },
             job: JobKey::new("default", "shop"),
             task: "gate".to_owned(),
         };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::{
-    Nomad, TaskDir,
+    Files, Nomad,
     filling::{Filling, refers},
     hash, hcl,
     hcl::Outline,
@@ -88,12 +88,12 @@ pub(super) struct Draft<'a> {
 /// When Nomad did not answer.
 pub(super) async fn draft<'a, N: Nomad>(
     nomad: &N,
-    dir: &TaskDir,
+    files: &Files,
     own: &JobKey,
     source: Source<'a>,
     filling: &Filling<'_>,
 ) -> Result<(Option<Draft<'a>>, Findings), nomad::Error> {
-    match dir.read(source.path) {
+    match files.read(source.path) {
         Ok(text) => understood(nomad, own, source, text, filling).await,
         Err(unreadable) => {
             let mut findings = Findings::default();

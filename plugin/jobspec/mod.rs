@@ -1,20 +1,22 @@
 //! Prepares the jobspecs of a tree: read, parsed by Nomad, checked, hashed, before anything is written.
 //!
 //! ```text
-//!   Tree ──▶ TaskDir ──▶ text ──▶ Nomad parses ──▶ job ──▶ namespaces, rights, validation ──▶ Prepared
+//!   Tree ──▶ Files ──▶ text ──▶ Nomad parses ──▶ job ──▶ namespaces, rights, validation ──▶ Prepared
 //! ```
 //!
 //! # Invariants
 //!
 //! * All problems of all nodes are told at once. A tree with problems prepares nothing.
 //! * Nothing is written into Nomad: every question here only reads.
-//! * A file is read beneath the task's directory following no link ([`TaskDir`]).
+//! * A file of a task is read beneath its directory following no link ([`TaskDir`]), one of a user beneath the directory
+//!   that the user names ([`DiskDir`]).
 //! * What takes values from other nodes is prepared with stand-ins, and again when there are values ([`fill`]). Whose
 //!   job it is does not depend on them.
 //! * Equal specifications have equal hashes, also when a later Nomad shows more fields ([`Spec`]).
 //!
 //! What order the nodes have is `plan/`'s business.
 
+mod disk_dir;
 mod dispatch;
 mod draft;
 mod fill;
@@ -36,6 +38,7 @@ use std::future::Future;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+pub use disk_dir::DiskDir;
 pub use fill::{Unfilled, fill};
 pub use filling::Values;
 pub use prepare::{MAX_NODES, prepare};
@@ -48,6 +51,29 @@ use crate::{
     manifest::Problems,
     nomad,
 };
+
+/// Where a tree's jobspecs are.
+#[derive(Clone, Debug)]
+pub enum Files {
+    /// In the directory of its task.
+    Task(TaskDir),
+    /// On the disk of whoever sits at the command line.
+    Disk(DiskDir),
+}
+
+impl Files {
+    /// The text of the file that the author calls `path`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such file, or it is none that can be used.
+    pub fn read(&self, path: &str) -> Result<String, Unreadable> {
+        match self {
+            Self::Task(dir) => dir.read(path),
+            Self::Disk(dir) => dir.read(path),
+        }
+    }
+}
 
 /// What is asked of Nomad to prepare a tree.
 pub trait Nomad: Sync {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
-    Error, Nomad, Prepared, Spec, TaskDir,
+    Error, Files, Nomad, Prepared, Spec,
     dispatch::{dispatched, targets},
     draft::{Draft, Source, draft},
     each,
@@ -33,7 +33,7 @@ pub const MAX_NODES: usize = 1000;
 /// What may be wrong with a jobspec that takes values from other nodes, when Nomad complains of it.
 const STAND_INS: &str = "until its references are filled in, something else stands there: the default of the variable, if it has one";
 
-/// Reads, parses and checks all that `tree` submits, for a task of the job `own` with the files of `dir`.
+/// Reads, parses and checks all that `tree` submits, for a task of the job `own` with these files.
 ///
 /// Reads files in between, which blocks for as long as a local disk takes.
 ///
@@ -42,7 +42,7 @@ const STAND_INS: &str = "until its references are filled in, something else stan
 /// All problems at once, or that Nomad did not answer.
 pub async fn prepare<N: Nomad>(
     nomad: &N,
-    dir: &TaskDir,
+    files: &Files,
     own: &JobKey,
     tree: &Tree,
 ) -> Result<Prepared, Error> {
@@ -59,7 +59,7 @@ pub async fn prepare<N: Nomad>(
     let mut findings = Findings::default();
     let mut drafts = Vec::new();
     for (draft, found) in
-        each(Source::all(tree).into_iter().map(|source| draft(nomad, dir, own, source, &filling))).await?
+        each(Source::all(tree).into_iter().map(|source| draft(nomad, files, own, source, &filling))).await?
     {
         drafts.extend(draft);
         findings.append(found);
@@ -117,7 +117,7 @@ fn across(own: &JobKey, drafts: &[Draft<'_>], problems: &mut Problems) {
             problems.push(
                 Problem::new(
                     draft.source.place(),
-                    format!("{} is the job that this task belongs to", draft.source.path),
+                    format!("{} is the job that the tree itself is a task of", draft.source.path),
                 )
                 .with_help("a tree cannot submit itself: it would replace itself while it runs"),
             );

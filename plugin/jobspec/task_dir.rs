@@ -32,7 +32,7 @@ use crate::{
 const MAX_SIZE: usize = 1 << 20;
 
 /// How many names of a directory are looked at to find a near one.
-const MAX_NAMES: usize = 10_000;
+pub(super) const MAX_NAMES: usize = 10_000;
 
 /// The files of one task.
 #[derive(Clone, Debug)]
@@ -102,7 +102,7 @@ impl TaskDir {
 }
 
 /// The text of an open file.
-fn text(file: File) -> Result<String, Unreadable> {
+pub(super) fn text(file: File) -> Result<String, Unreadable> {
     let mut bytes = Vec::new();
     file.take(MAX_SIZE as u64 + 1)
         .read_to_end(&mut bytes)

@@ -1,6 +1,6 @@
 //! What dtree asks Nomad, one method a question.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use hyper::{HeaderMap, Method, StatusCode};
@@ -36,15 +36,21 @@ pub struct Client {
     endpoint: Endpoint,
     token: Option<Token>,
     asker: Option<Asker>,
+    region: Option<String>,
 }
 
-/// The task in whose name a client asks. Only messages and hints use it.
+/// In whose name a client asks. Only messages and hints use it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asker {
-    /// Its job.
-    pub job: JobKey,
-    /// Its name.
-    pub task: String,
+pub enum Asker {
+    /// A task of dtree.
+    Task {
+        /// Its job.
+        job: JobKey,
+        /// Its name.
+        task: String,
+    },
+    /// Whoever sits at the command line.
+    User,
 }
 
 /// An answer, and the position in Nomad's log that it is as new as.
@@ -74,13 +80,20 @@ impl Client {
     ///
     /// Without a token a Unix socket is shown a placeholder, which the Task API takes where Nomad has no ACLs.
     pub fn new(endpoint: Endpoint, token: Option<Token>) -> Self {
-        Self { endpoint, token, asker: None }
+        Self { endpoint, token, asker: None, region: None }
     }
 
-    /// The same client, asking in the name of a task.
+    /// The same client, asking in someone's name.
     #[must_use]
     pub fn in_the_name_of(mut self, asker: Asker) -> Self {
         self.asker = Some(asker);
+        self
+    }
+
+    /// The same client, asking the servers of `region`, whichever region the agent is of.
+    #[must_use]
+    pub fn in_region(mut self, region: Option<String>) -> Self {
+        self.region = region;
         self
     }
 
@@ -244,6 +257,13 @@ impl Client {
 
     fn question<'a>(&'a self, target: &'a str, wanted: &'a str) -> Question<'a> {
         let (endpoint, token) = (&self.endpoint, self.token.as_ref());
+        let target = match &self.region {
+            Some(region) => {
+                let joint = if target.contains('?') { '&' } else { '?' };
+                Cow::Owned(format!("{target}{joint}region={}", encode(region)))
+            }
+            None => Cow::Borrowed(target),
+        };
         Question { endpoint, token, method: Method::GET, target, body: Bytes::new(), wanted, limit: TIMEOUT }
     }
 

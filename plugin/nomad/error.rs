@@ -71,7 +71,7 @@ pub enum Error {
         asker: Option<Box<Asker>>,
     },
     /// There is no token, or one that Nomad does not take.
-    #[error("Nomad does not know {} by its token, so it may not {wanted}: {said}", whom(asker.as_ref()))]
+    #[error("Nomad does not know {} may not {wanted}: {said}", unknown(asker.as_ref()))]
     Unidentified {
         /// A verb phrase: "read job `api`".
         wanted: String,
@@ -160,10 +160,19 @@ fn is_lost_between_servers(said: &str) -> bool {
 
 /// Who asked, in a sentence.
 fn whom(asker: Option<&Asker>) -> String {
-    asker.map_or_else(
-        || "the dtree plugin".to_owned(),
-        |asker| format!("task `{}` of job `{}`", asker.task, asker.job.job),
-    )
+    match asker {
+        None => "the dtree plugin".to_owned(),
+        Some(Asker::Task { job, task }) => format!("task `{task}` of job `{}`", job.job),
+        Some(Asker::User) => "your token".to_owned(),
+    }
+}
+
+/// Who is not known, and therefore.
+fn unknown(asker: Option<&Asker>) -> String {
+    match asker {
+        Some(Asker::User) => "you by your token, so you".to_owned(),
+        Some(Asker::Task { .. }) | None => format!("{} by its token, so it", whom(asker)),
+    }
 }
 
 impl Error {
@@ -275,8 +284,9 @@ impl Error {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Denied { namespace, capability, asker: Some(asker), .. } => {
-                let JobKey { namespace: own, job } = &asker.job;
+            Self::Denied { namespace, capability, asker: Some(asker), .. }
+                if let Asker::Task { job: JobKey { namespace: own, job }, .. } = &**asker =>
+            {
                 Some(format!(
                     "write a policy file with the line\n  {}\n\
                      and attach it to the job; it takes effect at once:\n  \
@@ -285,19 +295,26 @@ impl Error {
                     capability.policy()
                 ))
             }
-            Self::Denied { namespace, capability, asker: None, .. } => Some(format!(
-                "give the plugin's token a policy with the line\n  {}",
-                capability.rule(namespace)
-            )),
-            Self::Unidentified { asker: Some(asker), has_token: false, .. } => Some(format!(
-                "add to task `{}` of job `{}`:\n  identity {{\n    file = true\n  }}",
-                asker.task, asker.job.job
-            )),
-            Self::Unidentified { asker: Some(asker), has_token: true, .. } => Some(format!(
-                "use the default identity, which does not expire, in task `{}` of job `{}`:\n  \
+            Self::Denied { namespace, capability, asker, .. } => {
+                let whose = if asker.is_some() { "your" } else { "the plugin's" };
+                Some(format!("give {whose} token a policy with the line\n  {}", capability.rule(namespace)))
+            }
+            Self::Unidentified { asker: Some(Asker::Task { job, task }), has_token: false, .. } => Some(
+                format!("add to task `{task}` of job `{}`:\n  identity {{\n    file = true\n  }}", job.job),
+            ),
+            Self::Unidentified { asker: Some(Asker::Task { job, task }), has_token: true, .. } => {
+                Some(format!(
+                    "use the default identity, which does not expire, in task `{task}` of job `{}`:\n  \
                  identity {{\n    file = true\n  }}",
-                asker.task, asker.job.job
-            )),
+                    job.job
+                ))
+            }
+            Self::Unidentified { asker: Some(Asker::User), has_token: false, .. } => {
+                Some("set NOMAD_TOKEN, or give `--token`".to_owned())
+            }
+            Self::Unidentified { asker: Some(Asker::User), has_token: true, .. } => {
+                Some("check NOMAD_TOKEN: it is wrong or expired; `nomad acl token self` tells".to_owned())
+            }
             Self::Unidentified { asker: None, .. } => Some(
                 "check the token that the plugin's configuration names: it is missing, wrong or expired"
                     .to_owned(),
@@ -340,7 +357,7 @@ mod tests {
     }
 
     fn asker() -> Asker {
-        Asker { job: JobKey::new("shop", "api"), task: "after-postgres".to_owned() }
+        Asker::Task { job: JobKey::new("shop", "api"), task: "after-postgres".to_owned() }
     }
 
     #[test]
@@ -376,6 +393,33 @@ mod tests {
           identity {
             file = true
           }
+        ");
+    }
+
+    #[test]
+    fn a_user_is_told_of_the_own_token() {
+        let error = Error::Denied {
+            wanted: "register job `postgres`".to_owned(),
+            namespace: "data".into(),
+            capability: Capability::SubmitJob,
+            asker: Some(Box::new(Asker::User)),
+        };
+        insta::assert_snapshot!(shown(&error), @r#"
+        error: Nomad does not allow your token to register job `postgres` in namespace `data`
+
+        hint: give your token a policy with the line
+          namespace "data" { capabilities = ["list-jobs", "read-job", "submit-job"] }
+        "#);
+        let error = Error::Unidentified {
+            wanted: "read job `postgres`".to_owned(),
+            asker: Some(Asker::User),
+            has_token: false,
+            said: "Permission denied".to_owned(),
+        };
+        insta::assert_snapshot!(shown(&error), @"
+        error: Nomad does not know you by your token, so you may not read job `postgres`: Permission denied
+
+        hint: set NOMAD_TOKEN, or give `--token`
         ");
     }
 

@@ -1,6 +1,6 @@
 //! One request to Nomad, bounded in time and size.
 
-use std::{io, time::Duration};
+use std::{borrow::Cow, io, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -28,7 +28,7 @@ pub(super) struct Question<'a> {
     pub(super) token: Option<&'a Token>,
     pub(super) method: Method,
     /// Path and query, already encoded.
-    pub(super) target: &'a str,
+    pub(super) target: Cow<'a, str>,
     /// JSON; empty where nothing is sent. It is given back as soon as it has been sent.
     pub(super) body: Bytes,
     /// A verb phrase for messages: "read job `api`".
@@ -74,7 +74,7 @@ impl Question<'_> {
         };
         let mut request = Request::builder()
             .method(self.method.clone())
-            .uri(self.target)
+            .uri(&*self.target)
             .header(HOST, self.endpoint.authority())
             .header(ACCEPT, "application/json");
         if !self.body.is_empty() {

@@ -15,7 +15,7 @@ use super::{Inner, mailbox::Mailbox};
 use crate::{
     cluster::{Answer, Blindness, Namespace, Question, Told, Unseen},
     consul, nomad,
-    nomad::{Asker, Client},
+    nomad::Client,
     watch::Viewer,
 };
 
@@ -91,8 +91,7 @@ impl Outcome {
         match self {
             Self::Told(told) => Arc::clone(told),
             Self::Refused(error) => {
-                let asker = Asker { job: viewer.job.clone(), task: viewer.task.clone() };
-                let own = error.denial_of(&asker);
+                let own = error.denial_of(&viewer.asker());
                 Arc::new(Err(unseen(own.as_ref().unwrap_or(error))))
             }
         }

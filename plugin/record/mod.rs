@@ -20,11 +20,13 @@ mod journal;
 mod keeper;
 mod ledger;
 mod path;
+mod process;
 #[cfg(test)]
 mod tests;
 
 pub use held::{all_of as held_all_of, by as held_by};
 pub use journal::{Error, Journal};
-pub use keeper::{Candidate, Keeper, Refusal, Remembered, TTL};
+pub use keeper::{Candidate, FREE_AFTER, Keeper, Refusal, Remembered, TTL};
 pub use ledger::Note;
 pub use path::of_job as path_of_job;
+pub use process::Process;

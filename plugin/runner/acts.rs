@@ -9,7 +9,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::{Arc, OnceLock},
 };
 
@@ -20,7 +19,7 @@ use crate::{
     cluster::{AllocId, JobKey, Marks, Namespace, RaftIndex, TreeName},
     condition::{self, Attested, Claim},
     engine::{Act, HookOutcome, Kept, Report, Submission, Trouble},
-    jobspec::{self, Prepared, Spec, TaskDir},
+    jobspec::{self, Files, Prepared, Spec},
     manifest::Tree,
     nomad::{self, Cas, Client, LogStream, Variable},
     plan,
@@ -40,7 +39,7 @@ pub(super) struct Hands {
     pub(super) viewer: Viewer,
     pub(super) tree: TreeName,
     pub(super) blocks: Option<Box<Tree>>,
-    alloc_dir: PathBuf,
+    files: Files,
     pub(super) lease: Arc<Lease>,
     /// What is submitted, once it is prepared.
     prepared: OnceLock<Prepared>,
@@ -54,11 +53,11 @@ impl Hands {
         viewer: Viewer,
         tree: TreeName,
         blocks: Option<Box<Tree>>,
-        alloc_dir: PathBuf,
+        files: Files,
         lease: Arc<Lease>,
     ) -> Self {
         let (prepared, places) = (OnceLock::new(), Semaphore::new(AT_A_TIME));
-        Self { viewer, tree, blocks, alloc_dir, lease, prepared, places, filled: Filled::default() }
+        Self { viewer, tree, blocks, files, lease, prepared, places, filled: Filled::default() }
     }
 
     /// Takes what is prepared. Only once: a run submits what it began with.
@@ -70,8 +69,7 @@ impl Hands {
     pub(super) async fn prepare(&self) -> Result<Prepared, Trouble> {
         let client = self.viewer.client().map_err(|error| read_trouble(&error))?;
         let Some(blocks) = &self.blocks else { return Ok(Prepared::new()) };
-        let directory = TaskDir::new(self.alloc_dir.clone(), self.viewer.task.clone());
-        let prepared = jobspec::prepare(&client, &directory, &self.viewer.job, blocks).await;
+        let prepared = jobspec::prepare(&client, &self.files, &self.viewer.job, blocks).await;
         let prepared = prepared.map_err(|error| match error {
             jobspec::Error::Problems(problems) => Trouble { why: problems.to_string(), is_transient: false },
             jobspec::Error::Nomad(error) => read_trouble(&error),

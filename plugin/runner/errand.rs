@@ -17,16 +17,17 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Ending,
     acts::Hands,
-    journal::{self, Beginning, JournalMemory},
+    journal::{self, Beginning, JournalMemory, Past},
     lease::{Lease, PERIOD},
     memory::{Memory, Unwritten},
 };
 use crate::{
     cluster::{AllocId, RunId, TreeName},
     engine::{Action, Entry, Event, Lead, Trouble},
-    jobspec::Prepared,
+    jobspec::{Files, Prepared, TaskDir},
     manifest::{Manifest, Webhook},
     plan::Blueprint,
+    record::Process,
     watch::Viewer,
 };
 
@@ -95,19 +96,39 @@ impl Errand {
         is_recovery: bool,
     ) -> Result<Self, journal::Error> {
         let journal = JournalMemory::open(alloc_dir, &viewer.task, tree.as_str())?;
+        let files = Files::Task(TaskDir::new(alloc_dir, viewer.task.clone()));
+        Ok(Self::new(tree, viewer, files, manifest, (alloc, None), is_recovery, journal))
+    }
+
+    /// The errand of tree `tree` for a user, whose jobspecs are `files`. It goes on with a run that is unfinished, whoever
+    /// has begun it, if nothing of the tree has changed.
+    pub fn of_user(
+        tree: TreeName,
+        viewer: Viewer,
+        files: Files,
+        manifest: &Manifest,
+        alloc: AllocId,
+        process: Process,
+    ) -> Self {
+        let who = (alloc, Some(process));
+        Self::new(tree, viewer, files, manifest, who, false, JournalMemory::none())
+    }
+
+    fn new(
+        tree: TreeName,
+        viewer: Viewer,
+        files: Files,
+        manifest: &Manifest,
+        who: (AllocId, Option<Process>),
+        is_recovery: bool,
+        journal: (JournalMemory, Past),
+    ) -> Self {
         let is_led = manifest.tree.as_ref().is_some_and(|tree| !tree.jobs.is_empty());
         let lease = Arc::new(Lease::default());
-        let memory = Memory::new(
-            viewer.clone(),
-            tree.clone(),
-            alloc,
-            is_recovery,
-            is_led,
-            Arc::clone(&lease),
-            journal,
-        );
-        let hands = Hands::new(viewer, tree, manifest.tree.clone(), alloc_dir.to_owned(), lease);
-        Ok(Self {
+        let memory =
+            Memory::new(viewer.clone(), tree.clone(), who, is_recovery, is_led, Arc::clone(&lease), journal);
+        let hands = Hands::new(viewer, tree, manifest.tree.clone(), files, lease);
+        Self {
             hands: Arc::new(hands),
             manifest: manifest.clone(),
             memory: Some(Box::new(memory)),
@@ -121,7 +142,7 @@ impl Errand {
             renew_at: None,
             is_hindered: false,
             ended: None,
-        })
+        }
     }
 
     /// The addresses that are told how the run ended.

@@ -129,14 +129,21 @@ impl Error {
     }
 }
 
+/// Where the journal of a task is.
+#[derive(Debug)]
+struct Place {
+    alloc_dir: PathBuf,
+    task: String,
+    tree: String,
+}
+
 /// The memory of one run in a file.
 #[derive(Debug)]
 pub(super) struct JournalMemory {
     /// `None` while it is being written to, and before it is opened.
     journal: Option<Journal>,
-    alloc_dir: PathBuf,
-    task: String,
-    tree: String,
+    /// Where it is; `None` where nothing is kept.
+    place: Option<Place>,
     /// Whether the run that goes on is the one in the journal. Before that nothing is appended.
     is_begun: bool,
 }
@@ -160,10 +167,18 @@ impl JournalMemory {
                 Line::Led { epoch, run } => past = Past { led: Some((epoch, run)), ..Past::default() },
             }
         }
-        let (task, tree) = (task.to_owned(), tree.to_owned());
-        let memory =
-            Self { journal: Some(journal), alloc_dir: alloc_dir.to_owned(), task, tree, is_begun: false };
-        Ok((memory, past))
+        let place = Place { alloc_dir: alloc_dir.to_owned(), task: task.to_owned(), tree: tree.to_owned() };
+        Ok((Self { journal: Some(journal), place: Some(place), is_begun: false }, past))
+    }
+
+    /// That of a process at a command line, which has no place for one: nothing is kept.
+    pub(super) fn none() -> (Self, Past) {
+        (Self { journal: None, place: None, is_begun: false }, Past::default())
+    }
+
+    /// Whether what it is given outlives the process.
+    pub(super) fn is_kept(&self) -> bool {
+        self.place.is_some()
     }
 
     /// Goes on with the run in the journal.
@@ -199,10 +214,11 @@ impl JournalMemory {
         &mut self,
         write: impl FnOnce(&mut Journal) -> io::Result<()> + Send + 'static,
     ) -> Result<(), Error> {
+        let Some(Place { alloc_dir, task, tree }) = &self.place else { return Ok(()) };
         let mut journal = match self.journal.take() {
             Some(journal) => journal,
             // The thread that wrote last has panicked.
-            None => Journal::open(&self.alloc_dir, &self.task, &self.tree)?.0,
+            None => Journal::open(alloc_dir, task, tree)?.0,
         };
         let (journal, result) = spawn_blocking(move || {
             let result = write(&mut journal);

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     cluster::{AllocId, RunId, TreeName},
     engine::{Entry, Lead, Trouble},
-    record::{Candidate, Keeper, Note, Refusal},
+    record::{Candidate, FREE_AFTER, Keeper, Note, Process, Refusal},
     watch::Viewer,
 };
 
@@ -40,6 +40,10 @@ pub(super) struct Memory {
     viewer: Viewer,
     tree: TreeName,
     alloc: AllocId,
+    /// The process, where it is no task.
+    process: Option<Process>,
+    /// Who led when this run first could not, of whom it is not known whether they are still there, and since when.
+    unclear: Option<(String, Instant)>,
     is_recovery: bool,
     /// Whether it is led, by one task at a time; the hooks of a hook task are those of each allocation.
     is_led: bool,
@@ -92,7 +96,7 @@ impl Memory {
     pub(super) fn new(
         viewer: Viewer,
         tree: TreeName,
-        alloc: AllocId,
+        (alloc, process): (AllocId, Option<Process>),
         is_recovery: bool,
         is_led: bool,
         lease: Arc<Lease>,
@@ -102,6 +106,8 @@ impl Memory {
             viewer,
             tree,
             alloc,
+            process,
+            unclear: None,
             is_recovery,
             is_led,
             lease,
@@ -128,6 +134,7 @@ impl Memory {
             job: self.viewer.job.job.to_string(),
             alloc: self.alloc.clone(),
             task: self.viewer.task.clone(),
+            process: self.process.clone(),
             since: (now, said(now)),
             led_before: self.past.led.as_ref().filter(|_| self.is_recovery).map(|(epoch, _)| *epoch),
         };
@@ -135,14 +142,21 @@ impl Memory {
         let (keeper, remembered) = match Keeper::take(&client, candidate).await {
             Ok(taken) => taken,
             Err(Refusal::Denied(error)) => {
-                let note = format!(
+                let where_kept = if self.journal.is_kept() {
                     "its record is kept in the task's directory, because Nomad's Variables are refused: on another \
-                     client it could not go on, two runs at once are not kept apart, and there is no history; {}",
+                     client it could not go on"
+                } else {
+                    "it keeps no record, because Nomad's Variables are refused: if this process is killed, the next \
+                     run begins anew and finds what was submitted by its marks"
+                };
+                let note = format!(
+                    "{where_kept}, two runs at once are not kept apart, and there is no history; {}",
                     super::acts::told(&error)
                 );
                 self.forget_unless_unfinished();
                 return Ok(Lead { entries: self.past.entries.clone(), note: Some(note) });
             }
+            Err(Refusal::Unclear { lock, said, led }) => return Err(self.unclear(lock, said, led)),
             Err(refusal) => return Err(trouble(refusal)),
         };
         self.lease.renewed(sent);
@@ -175,6 +189,18 @@ impl Memory {
             tracing::warn!(error = %error.chain(), "cannot write the journal");
         }
         Ok(Lead { entries: self.past.entries.clone(), note: None })
+    }
+
+    /// Somebody leads, or has led, of whom it is not known whether they are still there: they are if the lock is still
+    /// theirs when it would be free.
+    fn unclear(&mut self, lock: String, said: String, led: String) -> Trouble {
+        let now = Instant::now();
+        let (whose, since) = self.unclear.get_or_insert_with(|| (lock.clone(), now));
+        if *whose != lock {
+            (*whose, *since) = (lock, now);
+        }
+        let is_there = now.duration_since(*since) > FREE_AFTER;
+        Trouble { why: if is_there { led } else { said }, is_transient: !is_there }
     }
 
     /// A finished run is over, unless it was this task's and Nomad has not heard of its end.
@@ -269,14 +295,18 @@ impl Memory {
     pub(super) async fn close(&mut self, ended: Option<&Entry>) {
         let (Some(keeper), Ok(client)) = (&self.keeper, self.viewer.client()) else { return };
         if let (Some(Entry::Ended { at, is_good, message }), Some(run)) = (ended, &self.run) {
+            let by = self.process.as_ref().map(ToString::to_string);
+            let alloc = by.is_none().then_some(&self.alloc);
             let entry = json!({
                 "run": run,
                 "began": self.began.map(said),
                 "ended": said(at.unix_millis()),
                 "good": is_good,
                 "message": message.get(..message.floor_char_boundary(WORDS)),
-                "alloc": self.alloc,
+                "alloc": alloc,
+                "by": by,
             });
+
             if let Err(refusal) = keeper.add_history(&client, entry, RUNS).await {
                 tracing::warn!(%refusal, "the run is not in the history");
             }
@@ -311,7 +341,7 @@ fn notes(entries: Vec<Entry>) -> Result<Vec<Note>, Error> {
 /// Why the lead was not taken, with whether that may pass.
 fn trouble(refusal: Refusal) -> Trouble {
     let is_transient = match &refusal {
-        Refusal::NotFreeYet(_) | Refusal::Meddled(_) => true,
+        Refusal::NotFreeYet(_) | Refusal::Unclear { .. } | Refusal::Meddled(_) => true,
         Refusal::Led(_) | Refusal::Lost(_) | Refusal::Unread(_) | Refusal::Denied(_) => false,
         Refusal::Nomad(error) => error.is_transient() || error.is_unsettled(),
     };

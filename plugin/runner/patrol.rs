@@ -214,12 +214,15 @@ async fn perform(client: &Client, viewer: &Viewer, alloc: &AllocId, deed: Deed) 
 mod tests {
     use super::*;
     use crate::cluster::JobKey;
+    use crate::watch::Way;
 
     fn viewer() -> Viewer {
         Viewer {
-            socket: "/nowhere/api.sock".into(),
-            token_file: "/nowhere/nomad_token".into(),
-            env_token: None,
+            way: Way::Task {
+                socket: "/nowhere/api.sock".into(),
+                token_file: "/nowhere/nomad_token".into(),
+                env_token: None,
+            },
             job: JobKey::new("default", "shop"),
             task: "guard".to_owned(),
         }

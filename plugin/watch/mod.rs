@@ -48,7 +48,10 @@ use self::{
     mailbox::Mailbox,
     pace::Pace,
 };
-pub use self::{subscription::Subscription, viewer::Viewer};
+pub use self::{
+    subscription::Subscription,
+    viewer::{Viewer, Way},
+};
 use crate::{cluster::JobKey, nomad};
 
 /// What the plugin itself may see the cluster with: from its configuration.

@@ -1,4 +1,4 @@
-//! Someone who looks: a task, with its own socket and its own token.
+//! Someone who looks: a task, with its own socket and its own token; or a user, with whatever address and token they give.
 
 use std::{
     io,
@@ -13,24 +13,74 @@ use crate::{
     nomad::{Asker, Client, Endpoint, Error, Token},
 };
 
-/// A task's own way to Nomad.
+/// Somebody with a way to Nomad.
 #[derive(Clone, Debug)]
 pub struct Viewer {
-    /// The path on the client of the task's `secrets/api.sock`.
-    pub socket: PathBuf,
-    /// The path on the client of the task's `secrets/nomad_token`. Read again at each connection, because Nomad
-    /// renews it.
-    pub token_file: PathBuf,
-    /// `NOMAD_TOKEN` of the task's environment. Used where there is no file.
-    pub env_token: Option<Token>,
-    /// The task's job.
+    /// How Nomad is reached.
+    pub way: Way,
+    /// The task's job; of a user, the job that a task of the same tree would be of.
     pub job: JobKey,
     /// The task's name.
     pub task: String,
 }
 
+/// A way to Nomad.
+#[derive(Clone, Debug)]
+pub enum Way {
+    /// A task's own.
+    Task {
+        /// The path on the client of the task's `secrets/api.sock`.
+        socket: PathBuf,
+        /// The path on the client of the task's `secrets/nomad_token`. Read again at each connection, because Nomad
+        /// renews it.
+        token_file: PathBuf,
+        /// `NOMAD_TOKEN` of the task's environment. Used where there is no file.
+        env_token: Option<Token>,
+    },
+    /// That of a user at the command line.
+    User {
+        /// Where Nomad listens.
+        endpoint: Endpoint,
+        /// Their token, if they have one.
+        token: Option<Token>,
+        /// The region whose servers are asked; `None`: that of the agent.
+        region: Option<String>,
+    },
+}
+
+impl Way {
+    /// A client with the token of whoever goes this way, asking in the name of `asker`.
+    ///
+    /// # Errors
+    ///
+    /// When there is a token file, but it cannot be read or is not what Nomad put there.
+    pub fn client(&self, asker: Asker) -> Result<Client, Error> {
+        Ok(match self {
+            Self::Task { token_file, env_token, .. } => {
+                let token = match read_token(token_file) {
+                    Ok(token) => Some(token),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => env_token.clone(),
+                    Err(source) => return Err(Error::TokenFile { path: token_file.clone(), source }),
+                };
+                self.client_with(token, asker)
+            }
+            Self::User { token, .. } => self.client_with(token.clone(), asker),
+        })
+    }
+
+    fn client_with(&self, token: Option<Token>, asker: Asker) -> Client {
+        let client = match self {
+            Self::Task { socket, .. } => Client::new(Endpoint::Unix(socket.clone()), token),
+            Self::User { endpoint, region, .. } => {
+                Client::new(endpoint.clone(), token).in_region(region.clone())
+            }
+        };
+        client.in_the_name_of(asker)
+    }
+}
+
 impl Viewer {
-    /// A client with the task's own token over the task's own socket.
+    /// A client with its own token on its own way.
     ///
     /// A task without a token gets a client without one: where Nomad has no ACLs that is enough.
     ///
@@ -38,22 +88,20 @@ impl Viewer {
     ///
     /// When there is a token file, but it cannot be read or is not what Nomad put there.
     pub fn client(&self) -> Result<Client, Error> {
-        let token = match read_token(&self.token_file) {
-            Ok(token) => Some(token),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.env_token.clone(),
-            Err(source) => return Err(Error::TokenFile { path: self.token_file.clone(), source }),
-        };
-        Ok(self.client_with(token))
+        self.way.client(self.asker())
     }
 
-    /// A client over the task's own socket that shows no token of anyone.
+    /// A client on the same way that shows no token of anyone.
     pub fn anonymous_client(&self) -> Client {
-        self.client_with(None)
+        self.way.client_with(None, self.asker())
     }
 
-    fn client_with(&self, token: Option<Token>) -> Client {
-        Client::new(Endpoint::Unix(self.socket.clone()), token)
-            .in_the_name_of(Asker { job: self.job.clone(), task: self.task.clone() })
+    /// In whose name it asks.
+    pub fn asker(&self) -> Asker {
+        match self.way {
+            Way::Task { .. } => Asker::Task { job: self.job.clone(), task: self.task.clone() },
+            Way::User { .. } => Asker::User,
+        }
     }
 }
 
@@ -133,9 +181,11 @@ mod tests {
     fn the_environment_counts_only_where_there_is_no_file() {
         let (_directory, path) = task();
         let viewer = Viewer {
-            socket: path.with_file_name("api.sock"),
-            token_file: path.clone(),
-            env_token: Token::new("env"),
+            way: Way::Task {
+                socket: path.with_file_name("api.sock"),
+                token_file: path.clone(),
+                env_token: Token::new("env"),
+            },
             job: JobKey::new("shop", "api"),
             task: "gate".to_owned(),
         };

@@ -18,7 +18,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Error, Nomad, Prepared, TaskDir, prepare};
+use super::{Error, Files, Nomad, Prepared, TaskDir, prepare};
 use crate::{
     cluster::{Job, JobKey, Namespace},
     manifest::{Manifest, Tree},
@@ -131,8 +131,8 @@ impl Stage {
         self.file(name, &format!("# {job}\n"))
     }
 
-    pub(super) fn dir(&self) -> TaskDir {
-        TaskDir::new(self.alloc.path(), "deploy")
+    pub(super) fn dir(&self) -> Files {
+        Files::Task(TaskDir::new(self.alloc.path(), "deploy"))
     }
 
     pub(super) async fn prepare(&self, jobs: &Value) -> Result<Prepared, Error> {

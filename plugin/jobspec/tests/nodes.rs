@@ -182,7 +182,7 @@ async fn a_job_is_submitted_by_one_node_and_not_by_itself() {
     });
     assert_snapshot!(stage.problems(&nodes).await, @r#"
     2 problems:
-    job "own": local/own.hcl is the job that this task belongs to (a tree cannot submit itself: it would replace itself while it runs)
+    job "own": local/own.hcl is the job that the tree itself is a task of (a tree cannot submit itself: it would replace itself while it runs)
     job "same": it and job "one" submit the same job, "a" in namespace "shop" (give one of them another ID or namespace, or take one away)
     "#);
 }

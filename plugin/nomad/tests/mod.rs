@@ -17,7 +17,7 @@ use crate::cluster::{
 
 fn client(fake: &FakeNomad, token: &str) -> Client {
     Client::new(fake.endpoint(), Token::new(token))
-        .in_the_name_of(Asker { job: JobKey::new("shop", "api"), task: "gate".to_owned() })
+        .in_the_name_of(Asker::Task { job: JobKey::new("shop", "api"), task: "gate".to_owned() })
 }
 
 fn key(job: &str) -> JobKey {

@@ -13,14 +13,17 @@ use super::*;
 use crate::{
     cluster::{Answer, JobKey, Question, Told},
     nomad::Token,
+    watch::Way,
 };
 
 /// What a task sees with, in which there may be a token.
 fn viewer(socket: &Path, token: Option<&str>) -> Viewer {
     Viewer {
-        socket: socket.to_owned(),
-        token_file: socket.with_file_name("nomad_token"),
-        env_token: token.and_then(Token::new),
+        way: Way::Task {
+            socket: socket.to_owned(),
+            token_file: socket.with_file_name("nomad_token"),
+            env_token: token.and_then(Token::new),
+        },
         job: JobKey::new("default", "shop"),
         task: "gate".to_owned(),
     }

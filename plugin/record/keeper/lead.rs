@@ -7,6 +7,7 @@ use crate::{
     cluster::{AllocId, Allocation, LockId, Namespace, TaskPhase, TreeName},
     nomad::{Client, Lock},
     record::{
+        Process,
         header::{Items, Term},
         path,
     },
@@ -17,9 +18,9 @@ pub const TTL: Duration = Duration::from_secs(10);
 /// How long nobody may have it after that.
 const DELAY: Duration = Duration::from_secs(1);
 /// When a lock that is not renewed is free at the latest, as measured (Nomad 1.11).
-const FREE_AFTER: Duration = Duration::from_secs(2 * TTL.as_secs() + DELAY.as_secs());
+pub const FREE_AFTER: Duration = Duration::from_secs(2 * TTL.as_secs() + DELAY.as_secs());
 
-/// Who wants to lead a tree: a task of an allocation.
+/// Who wants to lead a tree: a task of an allocation, or a process at a command line.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     /// The tree.
@@ -28,10 +29,12 @@ pub struct Candidate {
     pub namespace: Namespace,
     /// The job of the allocation.
     pub job: String,
-    /// The allocation.
+    /// The allocation; of a process, what it is known by in its place.
     pub alloc: AllocId,
     /// The task.
     pub task: String,
+    /// The process, where it is no task.
+    pub process: Option<Process>,
     /// Now, in milliseconds of the Unix epoch and as text.
     pub since: (u64, String),
     /// The epoch in which an earlier process of this very task has led, when this one goes on with it.
@@ -62,15 +65,19 @@ impl Keeper {
 
     pub(super) async fn acquire(&self, client: &Client) -> Result<(), Refusal> {
         let path = path::lock(&self.me.tree);
+        let whose = match &self.me.process {
+            Some(process) => process.items(),
+            None => vec![("job", self.me.job.clone()), ("task", self.me.task.clone())],
+        };
         let items: Items = [
             ("tree", self.me.tree.to_string()),
-            ("job", self.me.job.clone()),
             ("alloc", self.me.alloc.to_string()),
-            ("task", self.me.task.clone()),
             ("since", self.me.since.1.clone()),
         ]
+        .into_iter()
+        .chain(whose)
         .map(|(name, value)| (name.to_owned(), value))
-        .into();
+        .collect();
         let acquired = client.acquire_lock(&self.me.namespace, &path, &items, &self.lock).await;
         match acquired {
             Ok(_) => Ok(()),
@@ -86,13 +93,25 @@ impl Keeper {
         let items = found.map(|found| found.items).unwrap_or_default();
         let item = |name: &str| items.get(name).map_or("?", String::as_str);
         let alloc = AllocId::from(item("alloc"));
-        let who = format!(
-            "allocation {} of job {} has led tree {} since {}",
-            alloc.short(),
-            item("job"),
-            self.me.tree,
-            item("since")
-        );
+        let most = FREE_AFTER.as_secs();
+        let who = format!("{} has led tree {} since {}", leader(&items), self.me.tree, item("since"));
+        let still = "two runs of a tree at once would be in each other's way: wait for its end, or end it";
+        if let Some(process) = Process::of(&items) {
+            let pid = process.pid;
+            let end = format!("`kill -INT {pid}` on {}", process.host);
+            let led = format!("{who} and is still there, and {still} ({end}), and run the tree again");
+            return Ok(match process.is_there() {
+                Some(true) => Refusal::Led(led),
+                Some(false) => Refusal::NotFreeYet(format!(
+                    "{who} and has ended; waits until its lock is free, {most}s at most"
+                )),
+                None => Refusal::Unclear {
+                    lock: alloc.to_string(),
+                    said: format!("{who}; waits until it is clear that it is still there, {most}s at most"),
+                    led,
+                },
+            });
+        }
         let holder = client.allocation(&alloc, &self.me.namespace).await;
         let is_there = match holder {
             Ok(found) => found.is_some_and(|(_, holder)| is_there(&holder, item("task"))),
@@ -102,19 +121,17 @@ impl Keeper {
         };
         if is_there {
             return Ok(Refusal::Led(format!(
-                "{who} and is still there, and two runs of a tree at once would be in each other's way: wait for its \
-                 end, or end it (`nomad alloc stop {}`), and run the tree again",
+                "{who} and is still there, and {still} (`nomad alloc stop {}`), and run the tree again",
                 alloc.short()
             )));
         }
-        let most = FREE_AFTER.as_secs();
         Ok(Refusal::NotFreeYet(format!("{who} and has ended; waits until its lock is free, {most}s at most")))
     }
 
     /// Takes the lead again if nobody else has led since, and writes everything again from memory.
     pub(super) async fn reclaim(&mut self, client: &Client) -> Result<(), Refusal> {
         match self.acquire(client).await {
-            Err(Refusal::Led(who) | Refusal::NotFreeYet(who)) => {
+            Err(Refusal::Led(who) | Refusal::NotFreeYet(who) | Refusal::Unclear { said: who, .. }) => {
                 let is_led = self.lead(client).await?;
                 // Our own lock, whose time was over, may keep us away for a moment.
                 return Err(if is_led {
@@ -170,9 +187,8 @@ impl Keeper {
         let items: Items = read.ok().flatten().map(|found| found.items).unwrap_or_default();
         let item = |name: &str| items.get(name).map_or("?", String::as_str);
         format!(
-            "allocation {} of job {} has taken over tree {} at {}; this run does nothing more",
-            AllocId::from(item("alloc")).short(),
-            item("job"),
+            "{} has taken over tree {} at {}; this run does nothing more",
+            leader(&items),
             self.me.tree,
             item("since")
         )
@@ -183,6 +199,15 @@ impl Keeper {
 pub(super) fn lock_of(me: &Candidate) -> Lock {
     let id = LockId::of([me.tree.as_str(), me.alloc.as_str(), &me.task]);
     Lock { id, ttl: TTL, delay: DELAY }
+}
+
+/// Who leads by what the lock says.
+fn leader(items: &Items) -> String {
+    if let Some(process) = Process::of(items) {
+        return process.to_string();
+    }
+    let item = |name: &str| items.get(name).map_or("?", String::as_str);
+    format!("allocation {} of job {}", AllocId::from(item("alloc")).short(), item("job"))
 }
 
 /// Whether a task of this allocation may still lead.

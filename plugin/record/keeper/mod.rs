@@ -22,7 +22,7 @@ mod lead;
 mod refusal;
 mod takeover;
 
-pub use lead::{Candidate, TTL};
+pub use lead::{Candidate, FREE_AFTER, TTL};
 pub use refusal::Refusal;
 
 use super::{

@@ -14,6 +14,17 @@ pub enum Refusal {
     /// Someone has led who is there no more, and the lock is not free yet.
     #[error("{0}")]
     NotFreeYet(String),
+    /// Someone leads, or has led, of whom it cannot be said whether they are still there. Whoever still is when
+    /// [`super::FREE_AFTER`] is over since this was first said leads.
+    #[error("{said}")]
+    Unclear {
+        /// The lock, which another leader does not have.
+        lock: String,
+        /// Who it is, with until when to wait.
+        said: String,
+        /// What is to be said when they are still there.
+        led: String,
+    },
     /// Someone else has taken the lead.
     #[error("{0}")]
     Lost(String),

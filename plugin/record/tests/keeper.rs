@@ -15,7 +15,7 @@ use crate::{
 const RUN: &str = "0000beef";
 
 fn client(fake: &FakeNomad) -> Client {
-    let asker = Asker { job: crate::cluster::JobKey::new("default", "shop"), task: "tree".to_owned() };
+    let asker = Asker::Task { job: crate::cluster::JobKey::new("default", "shop"), task: "tree".to_owned() };
     Client::new(fake.endpoint(), Token::new("t")).in_the_name_of(asker)
 }
 
@@ -28,6 +28,7 @@ fn candidate(alloc: &str) -> Candidate {
         task: "tree".to_owned(),
         since: (1_000, "a while ago".to_owned()),
         led_before: None,
+        process: None,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
         fake::{self, FakeNomad},
     },
     probe::Probe,
-    watch::{Asks, Viewer, Watch},
+    watch::{Asks, Viewer, Watch, Way},
 };
 
 /// What the test shows, what it was asked, and how often to look again.
@@ -89,9 +89,11 @@ fn placed() -> Place {
 
 fn viewer(fake: &FakeNomad, place: &Place) -> Viewer {
     Viewer {
-        socket: fake.socket("api"),
-        token_file: fake.socket("api").with_file_name("nomad_token"),
-        env_token: None,
+        way: Way::Task {
+            socket: fake.socket("api"),
+            token_file: fake.socket("api").with_file_name("nomad_token"),
+            env_token: None,
+        },
         job: place.job.clone(),
         task: place.task.clone(),
     }

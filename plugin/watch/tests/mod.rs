@@ -11,7 +11,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Asks, Credential, Subscription, Viewer, Watch};
+use super::{Asks, Credential, Subscription, Viewer, Watch, Way};
 use crate::{
     cluster::{AllocStatus, Blindness, JobKey, JobSight, JobVersion, Sight, Unseen},
     nomad::fake::{self, Answer, FakeNomad},
@@ -52,7 +52,11 @@ impl Stage {
         if let Some(token) = token {
             std::fs::write(&token_file, token).unwrap();
         }
-        Viewer { socket, token_file, env_token: None, job: JobKey::new("shop", "api"), task: task.to_owned() }
+        Viewer {
+            way: Way::Task { socket, token_file, env_token: None },
+            job: JobKey::new("shop", "api"),
+            task: task.to_owned(),
+        }
     }
 
     fn subscribe(&self, task: &str, token: Option<&str>, jobs: &[&str]) -> Subscription {
