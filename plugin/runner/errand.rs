@@ -33,6 +33,9 @@ use crate::{
 
 /// How long to wait before what could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long what nothing follows from yet waits for more to be written with it: a crash meanwhile is as one before it
+/// happened, and whoever goes on finds it in the cluster.
+const GATHER: Duration = Duration::from_millis(100);
 /// How long the last words of a run may take to be written.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 /// The same where Nomad stops the task, which it gives five seconds.
@@ -57,6 +60,8 @@ pub struct Errand {
     /// What could not be written.
     unwritten: Vec<Entry>,
     retry_at: Option<Instant>,
+    /// Until when what is to be written waits for more.
+    gather_until: Option<Instant>,
     renew_at: Option<Instant>,
     is_hindered: bool,
     ended: Option<Entry>,
@@ -139,6 +144,7 @@ impl Errand {
             is_dirty: false,
             unwritten: Vec::new(),
             retry_at: None,
+            gather_until: None,
             renew_at: None,
             is_hindered: false,
             ended: None,
@@ -207,10 +213,21 @@ impl Errand {
             let first = self.backlog.iter().position(is_entry).unwrap_or(self.backlog.len());
             self.ready.extend(self.backlog.drain(..first));
         }
-        if self.retry_at.is_none_or(|at| at <= Instant::now()) {
+        if self.retry_at.is_none_or(|at| at <= Instant::now()) && !self.gathers() {
             self.write();
         }
         mem::take(&mut self.ready)
+    }
+
+    /// Whether what is to be written waits for more.
+    fn gathers(&mut self) -> bool {
+        let is_followed = self.backlog.iter().any(|action| !matches!(action, Action::Remember(_)));
+        if self.backlog.is_empty() || self.is_dirty || is_followed {
+            self.gather_until = None;
+            return false;
+        }
+        let now = Instant::now();
+        *self.gather_until.get_or_insert(now + GATHER) > now
     }
 
     /// Begins to write, unless a write is under way or there is nothing to be written.
@@ -241,9 +258,9 @@ impl Errand {
         entries
     }
 
-    /// When the backlog is to be flushed again.
+    /// When the backlog is to be flushed again, if nothing happens before.
     pub(super) fn retry_at(&self) -> Option<Instant> {
-        self.retry_at.filter(|_| self.memory.is_some())
+        self.retry_at.into_iter().chain(self.gather_until).min().filter(|_| self.memory.is_some())
     }
 
     /// Begins an act.

@@ -48,7 +48,7 @@ async fn a_dispatch_whose_answer_was_lost_runs_once() {
     POST job/migrate/dispatch  200
     POST job/migrate/dispatch  200
     PUT var/dtree/default/shop/default/postgres  200
-    DELETE job/migrate%2Fdispatch-24-fa4e  200
+    DELETE job/migrate%2Fdispatch-23-fa4e  200
     ");
 }
 

@@ -122,3 +122,28 @@ async fn a_run_that_has_lost_its_memory_finds_in_the_cluster_what_it_did() {
     DELETE job/setup-shop-9f05bf4f-1  200
     ");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_nothing_follows_from_is_written_with_what_comes_soon_after() {
+    let names: Vec<String> = (0..20).map(|n| format!("job-{n}")).collect();
+    let jobs: serde_json::Map<String, Value> =
+        names.iter().map(|name| (name.clone(), json!({"jobspec": format!("local/{name}")}))).collect();
+    let stage = Stage::of(&json!({"job": jobs, "max_parallel": 20}));
+    for name in &names {
+        stage.file(name, &fake::job("default", name));
+    }
+    let run = stage.process(false);
+    for name in &names {
+        stage.appears(name).await;
+    }
+    seconds(1).await;
+    let writes = stage.fake.take_writes();
+    let of_record = writes.iter().filter(|write| write.path.contains("/shop/~run/")).count();
+    assert_eq!(writes.iter().filter(|write| write.path == "/v1/jobs").count(), 20);
+    // How each of them was found, that it is being submitted, and that it was.
+    assert!((1..=6).contains(&of_record), "{of_record} writes of what became of 20 jobs");
+    for name in &names {
+        stage.healthy(name).await;
+    }
+    run.is_done().await;
+}
