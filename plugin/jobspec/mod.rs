@@ -16,6 +16,7 @@
 //!
 //! What order the nodes have is `plan/`'s business.
 
+mod carrier;
 mod disk_dir;
 mod dispatch;
 mod draft;
@@ -38,6 +39,7 @@ use std::future::Future;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+pub use carrier::{SUBMITTED, carrier, paths};
 pub use disk_dir::DiskDir;
 pub use fill::{Unfilled, fill};
 pub use filling::Values;

@@ -181,22 +181,42 @@ impl Client {
         stream: LogStream,
         bytes: u64,
     ) -> Result<String, Error> {
-        let wanted = format!("read the {} of task `{task}` of allocation {}", stream.name(), alloc.short());
-        let path = within(&format!("/v1/client/fs/logs/{}", encode(alloc.as_str())), namespace);
-        let target = format!(
-            "{path}&task={}&type={}&plain=true&origin=end&offset={bytes}",
-            encode(task),
-            stream.name()
-        );
-        let answer = self.ask(&target, &wanted).await?;
-        if answer.head.status() == StatusCode::NOT_FOUND && said(&answer.body).contains(NO_LOGS_YET) {
-            return Ok(String::new());
-        }
-        let Answer { body, .. } = self.allowed(answer, &wanted, namespace, Capability::ReadLogs)?;
+        let from = format!("origin=end&offset={bytes}");
+        let written = self.log(alloc, namespace, task, stream, &from).await?;
         // The task may have written on while it was read.
-        let written = body.beginning(body.len());
         let too_many = written.len().saturating_sub(usize::try_from(bytes).unwrap_or(usize::MAX));
         Ok(String::from_utf8_lossy(written.get(too_many..).unwrap_or_default()).into_owned())
+    }
+
+    /// What a task has written after its first `after` bytes. Nothing before its client keeps a log of it.
+    pub async fn log_after(
+        &self,
+        alloc: &AllocId,
+        namespace: &Namespace,
+        task: &str,
+        stream: LogStream,
+        after: u64,
+    ) -> Result<Vec<u8>, Error> {
+        self.log(alloc, namespace, task, stream, &format!("origin=start&offset={after}")).await
+    }
+
+    async fn log(
+        &self,
+        alloc: &AllocId,
+        namespace: &Namespace,
+        task: &str,
+        stream: LogStream,
+        from: &str,
+    ) -> Result<Vec<u8>, Error> {
+        let wanted = format!("read the {} of task `{task}` of allocation {}", stream.name(), alloc.short());
+        let path = within(&format!("/v1/client/fs/logs/{}", encode(alloc.as_str())), namespace);
+        let target = format!("{path}&task={}&type={}&plain=true&{from}", encode(task), stream.name());
+        let answer = self.ask(&target, &wanted).await?;
+        if answer.head.status() == StatusCode::NOT_FOUND && said(&answer.body).contains(NO_LOGS_YET) {
+            return Ok(Vec::new());
+        }
+        let Answer { body, .. } = self.allowed(answer, &wanted, namespace, Capability::ReadLogs)?;
+        Ok(body.beginning(body.len()))
     }
 
     /// Whether there is such a namespace.

@@ -27,6 +27,7 @@ use hcl_edit::{
     expr::Expression,
     parser::{parse_body, parse_expr},
 };
+use serde::Deserialize as _;
 
 pub use self::jobspecs::{Jobspecs, namespace_of};
 pub use self::places::{Located, Places};
@@ -52,7 +53,9 @@ pub struct Declared {
     pub name: String,
     /// Whose it is.
     pub owner: Owner,
-    /// What it says.
+    /// What it says, as it stands in `config {}`.
+    pub config: serde_json::Value,
+    /// What that means.
     pub manifest: Manifest,
     /// What is wrong with it, as far as can be said without the graph.
     pub problems: Problems,
@@ -238,9 +241,9 @@ fn declared(entries: &[Entry<'_>], text: &str) -> Vec<Declared> {
 
 fn one(name: String, owner: Owner, span: Range<usize>, entries: &[Entry<'_>], text: &str) -> Declared {
     let mut reader = Reader::new(text, span);
-    let value = reader.manifest(entries);
+    let config = reader.manifest(entries);
     let Reader { mut problems, places, unchecked, .. } = reader;
-    let manifest = match serde_json::from_value::<super::raw::Manifest>(value) {
+    let manifest = match super::raw::Manifest::deserialize(&config) {
         Ok(raw) => {
             let mut found = Problems::default();
             let manifest = raw.check(&mut found);
@@ -268,7 +271,7 @@ fn one(name: String, owner: Owner, span: Range<usize>, entries: &[Entry<'_>], te
     if manifest.is_empty() && problems.is_empty() && unchecked.is_empty() {
         problems.push(Manifest::nothing());
     }
-    Declared { name, owner, manifest, problems, places, unchecked }
+    Declared { name, owner, config, manifest, problems, places, unchecked }
 }
 
 #[cfg(test)]
