@@ -101,7 +101,7 @@ impl Connection {
 
     /// Who looks and acts where a task of the job `tree` would.
     pub(super) fn viewer(&self, tree: JobKey) -> Result<Viewer, Failure> {
-        Ok(Viewer { way: self.way()?, job: tree, task: "dtree".to_owned() })
+        Ok(Viewer { way: self.way()?, job: tree, task: Viewer::USERS_TASK.to_owned() })
     }
 }
 

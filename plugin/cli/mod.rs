@@ -1,16 +1,18 @@
 //! The command line: one file for each command.
 //!
-//! stdout is data, stderr is talk. Exit codes: 0 done, 1 what was asked about is not so, 2 dtree could not do its work, or
-//! what it was given is wrong.
+//! stdout is data, stderr is talk. Exit codes: 0 done, 1 the run failed, or what was asked about is not so, 2 dtree could not
+//! do its work, or what it was given is wrong, 130 the user wanted an end.
 
 mod check;
-#[expect(dead_code, reason = "its first users are about to come")]
+mod chosen;
 mod connect;
 mod file;
 mod graph;
 mod import;
 mod man;
 mod policy;
+mod run;
+mod screen;
 
 use std::{
     ffi::OsString,
@@ -21,8 +23,12 @@ use std::{
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
+/// The run failed.
+const FAILED: u8 = 1;
 /// dtree could not do its work.
 const CANNOT: u8 = 2;
+/// The user wanted an end.
+const INTERRUPTED: u8 = 130;
 
 /// Dependency order for HashiCorp Nomad.
 #[derive(Parser)]
@@ -45,6 +51,23 @@ enum Command {
         /// NAME.dtree.hcl, NAME.dtree.json, or a Nomad jobspec in HCL; - reads from stdin
         #[arg(required = true)]
         files: Vec<PathBuf>,
+    },
+    /// Carry a tree out from here
+    Run {
+        #[command(flatten)]
+        tree: chosen::TreeArgs,
+        #[command(flatten)]
+        connection: connect::Connection,
+    },
+    /// Stop the jobs of a tree, those first that nothing needs any more
+    Stop {
+        #[command(flatten)]
+        tree: chosen::TreeArgs,
+        /// Have Nomad forget the jobs
+        #[arg(long)]
+        purge: bool,
+        #[command(flatten)]
+        connection: connect::Connection,
     },
     /// Draw what depends on what
     Graph {
@@ -129,6 +152,10 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let outcome = match options.command {
         Command::Check { files } => check::run(&files),
+        Command::Run { tree, connection } => run::run(&tree, &connection, chosen::Aim::Run),
+        Command::Stop { tree, purge, connection } => {
+            run::run(&tree, &connection, chosen::Aim::Stop { purge })
+        }
         Command::Graph { file, format } => graph::run(&file, format),
         Command::Import { file, name, job, jobspecs } => {
             import::run(&file, name.as_deref(), job.as_deref(), jobspecs.as_deref())

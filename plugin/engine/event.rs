@@ -60,6 +60,10 @@ pub enum Event {
     },
     /// Nomad stops the task.
     Stopped,
+    /// A user wants a run of a tree to end: what is under way comes to its end, and nothing new is begun.
+    Drained,
+    /// A user leaves: all in the cluster stays as it is, and whoever comes next goes on with the run.
+    Left,
     /// Time has passed.
     Tick,
 }

@@ -85,7 +85,9 @@ impl Gate {
         }
         if let Some(failing) = &self.failing {
             return match event {
-                Event::Opened { .. } | Event::Stopped => self.act_on(now, event),
+                Event::Opened { .. } | Event::Stopped | Event::Drained | Event::Left => {
+                    self.act_on(now, event)
+                }
                 Event::Acted(_, result) => {
                     let message = with_last_words(&failing.message, result);
                     self.finish(Outcome::Failed(message.clone()), message)
@@ -106,7 +108,7 @@ impl Gate {
             Event::Opened { reason } => {
                 return self.finish(Outcome::Done, format!("opened by hand: {reason}"));
             }
-            Event::Stopped => {
+            Event::Stopped | Event::Drained | Event::Left => {
                 return self.finish(Outcome::Stopped, format!("stopped; {}", self.summary(now)));
             }
             Event::Seen(job, sight) => self.scene.see(job, sight),
@@ -252,6 +254,7 @@ impl Gate {
         Status {
             now,
             began: self.began,
+            run: None,
             task: super::spoken_task(&self.scene.place),
             alloc: self.scene.place.alloc.short().to_owned(),
             nodes: nodes.collect(),

@@ -1,6 +1,7 @@
 //! A run at one instant, for whoever asks: plain data for `show/`.
 
 use super::Time;
+use crate::cluster::RunId;
 
 /// How a run stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +10,8 @@ pub struct Status {
     pub now: Time,
     /// When the run began in this process.
     pub began: Time,
+    /// The run of a tree, once its jobspecs are prepared; `None` for a gate or a guard.
+    pub run: Option<RunId>,
     /// The task, as users name it: `job/group/task`.
     pub task: String,
     /// Its allocation.

@@ -21,6 +21,8 @@ pub(super) enum Command {
         heard: oneshot::Sender<()>,
     },
     Stop,
+    Drain,
+    Leave,
 }
 
 /// Commands in order. There is one reader, and few are ever under way.

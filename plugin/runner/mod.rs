@@ -148,6 +148,16 @@ impl Running {
         self.commands.send(Command::Stop);
     }
 
+    /// Begins nothing new; the run of a tree ends when what is under way has.
+    pub fn drain(&self) {
+        self.commands.send(Command::Drain);
+    }
+
+    /// Ends the run of a tree at once, and leaves all in the cluster as it is, for whoever goes on with it.
+    pub fn leave(&self) {
+        self.commands.send(Command::Leave);
+    }
+
     /// Whether it is a gate, which can be opened by hand.
     pub fn is_gate(&self) -> bool {
         locked(&self.engine).is_gate()
@@ -296,6 +306,8 @@ impl<O: Outlook> Run<O> {
                 () = self.stop.cancelled() => return None,
                 command = self.commands.next() => match command {
                     Command::Stop => Some(Event::Stopped),
+                    Command::Drain => Some(Event::Drained),
+                    Command::Leave => Some(Event::Left),
                     Command::Open(reason) => {
                         warn!(reason, "gate opened by hand");
                         Some(Event::Opened { reason })

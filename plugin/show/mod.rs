@@ -4,8 +4,12 @@
 
 mod graph;
 mod svg;
+mod table;
 
-pub use self::graph::Graph;
+pub use self::{
+    graph::Graph,
+    table::{Row, fit, table},
+};
 use crate::engine::{NodeStatus, Spoken, Status};
 
 /// The steps as a tree: each under the last of what it depends on, with since when it stands as it does, and until

@@ -30,6 +30,7 @@ fn shop() -> Status {
     Status {
         now: at(150),
         began: at(90),
+        run: None,
         task: "shop/web/after-db".to_owned(),
         alloc: "61d0c2aa".to_owned(),
         nodes: Box::new([

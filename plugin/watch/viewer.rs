@@ -80,6 +80,9 @@ impl Way {
 }
 
 impl Viewer {
+    /// What the task of a user is called, who has none.
+    pub const USERS_TASK: &str = "dtree";
+
     /// A client with its own token on its own way.
     ///
     /// A task without a token gets a client without one: where Nomad has no ACLs that is enough.

@@ -116,7 +116,7 @@ impl Guard {
                 actions.extend((!questions.is_empty()).then_some(Action::Ask(questions)));
                 actions.extend(self.prove());
             }
-            Event::Stopped => {
+            Event::Stopped | Event::Drained | Event::Left => {
                 let held = self.wards.values().filter(|ward| matches!(ward.look, Look::Holds(_))).count();
                 let message = format!("stopped; {held} of {} held", self.wards.len());
                 self.close(message.clone());
@@ -212,6 +212,7 @@ impl Guard {
         Status {
             now,
             began: self.began,
+            run: None,
             task: super::spoken_task(&self.scene.place),
             alloc: self.scene.place.alloc.short().to_owned(),
             nodes: nodes.collect(),

@@ -88,8 +88,24 @@ impl Tree {
         }
     }
 
-    /// Ends because Nomad stops the task.
-    fn leave(&mut self, now: Time) -> Vec<Action> {
+    /// A user wants an end: nothing new is begun. What runs last is not held back by that, for the run is over then.
+    pub(super) fn drain(&mut self, now: Time) -> Option<Vec<Action>> {
+        match self.phase {
+            // Nothing was begun.
+            Phase::Leading(..) | Phase::Preparing(..) => return Some(self.leave(now)),
+            Phase::Running => {}
+            Phase::Concluding | Phase::Parting(..) | Phase::Stopping(_) => return None,
+        }
+        self.halt.get_or_insert_with(|| Halt {
+            why: "the user wants an end".to_owned(),
+            is_cancel: false,
+            is_interruption: true,
+        });
+        None
+    }
+
+    /// Ends because Nomad stops the task, or the user leaves.
+    pub(super) fn leave(&mut self, now: Time) -> Vec<Action> {
         let message = self.stopped_message(now);
         let mut actions: Vec<Action> =
             self.steps.values().filter_map(Step::farewell).map(Action::Log).collect();

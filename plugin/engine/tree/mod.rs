@@ -229,6 +229,13 @@ impl Tree {
                 }
                 agenda.add(self.steps.values());
             }
+            Event::Drained => {
+                if let Some(actions) = self.drain(now) {
+                    return actions;
+                }
+                agenda.add(self.steps.values());
+            }
+            Event::Left => return self.leave(now),
             Event::Tick => agenda.add(self.steps.values()),
         }
         self.part(&mut agenda);

@@ -33,6 +33,7 @@ impl Tree {
         Status {
             now,
             began: self.began,
+            run: self.run.clone(),
             task: crate::engine::spoken_task(&self.scene.place),
             alloc: self.scene.place.alloc.short().to_owned(),
             nodes: nodes.collect(),
@@ -163,7 +164,9 @@ impl Tree {
         }
         parts.extend(self.has_stopped());
         parts.extend(self.kept());
-        format!("failed after {}: {}", Spoken(now.since(self.began)), parts.join(" · "))
+        let is_broken_off = self.halt.as_ref().is_some_and(|halt| halt.is_interruption);
+        let how = if is_broken_off { "broken off" } else { "failed" };
+        format!("{how} after {}: {}", Spoken(now.since(self.began)), parts.join(" · "))
     }
 
     pub(super) fn stopped_message(&self, now: Time) -> String {

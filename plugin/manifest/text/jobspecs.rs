@@ -58,6 +58,12 @@ pub fn namespace_of(jobspec: &str) -> Option<String> {
     Jobspec::read(jobspec).namespace
 }
 
+/// The ID of a jobspec's job, and its namespace where it names one; `None` where the text does not say the ID.
+pub fn identity_of(jobspec: &str) -> Option<(String, Option<String>)> {
+    let Jobspec { id, namespace, .. } = Jobspec::read(jobspec);
+    Some((id?, namespace))
+}
+
 impl Jobspec {
     fn read(text: &str) -> Self {
         if text.trim_start().starts_with('{') {

@@ -29,7 +29,7 @@ use hcl_edit::{
 };
 use serde::Deserialize as _;
 
-pub use self::jobspecs::{Jobspecs, namespace_of};
+pub use self::jobspecs::{Jobspecs, identity_of, namespace_of};
 pub use self::places::{Located, Places};
 use self::{entry::Entry, read::Reader};
 use super::{Manifest, Problem, Problems};

@@ -213,3 +213,36 @@ fn a_failed_attempt_keeps_its_name_until_the_hook_is_over() {
     let hooks = run.world.jobs.keys().filter(|key| key.job.as_str().starts_with("backup"));
     assert_eq!(hooks.count(), 0, "none is to stay: {}", run.transcript());
 }
+
+#[test]
+fn whoever_wants_an_end_gets_it_when_what_is_under_way_has_ended() {
+    let mut run = Simulation::of(&shop());
+    run.wait(1);
+    let midway = run.engine.clone();
+    run.lines.clear();
+    run.happens("a user wants an end", Event::Drained).wait(1);
+    run.fares("postgres", Fate::Good).wait(1);
+    assert_snapshot!(run.transcript(), @"
+    1s: a user wants an end
+        log     setup: skipped: not begun, because the user wants an end
+        log     api: skipped: not begun, because the user wants an end
+    2s: postgres is Good
+        log     postgres: satisfied: created, version 0: 1 of 1 healthy
+        log     broken off after 2s: the user wants an end · not begun, because the user wants an end: setup, api · ready: postgres
+        event   broken off after 2s: the user wants an end · not begun, because the user wants an end: setup, api · ready: postgres
+        finish  failed
+    ");
+
+    // Leaving touches nothing at all, though its own job is nowhere to be seen, and is no end of the run.
+    run.engine = midway;
+    run.lines.clear();
+    let own = Event::Seen(place().job, Arc::new(Sight::Absent { similar: None }));
+    run.happens("it has no job", own).happens("a user leaves", Event::Left).wait(1);
+    assert_snapshot!(run.transcript(), @"
+    3s: it has no job
+    3s: a user leaves
+        log     stopped; 0 of 3 satisfied after 3s; the jobs are left as they are
+        event   stopped; 0 of 3 satisfied after 3s; the jobs are left as they are
+        finish  stopped
+    ");
+}

@@ -1,0 +1,170 @@
+//! `dtree run` and `dtree stop`: a tree is carried out from here, by the same engine and with the same record as by a task.
+
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
+
+use tokio::{sync::mpsc, time};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    Failure, INTERRUPTED, Outcome,
+    chosen::{Aim, Chosen, TreeArgs},
+    connect::{Connection, Interrupts, block_on},
+    print,
+    screen::Screen,
+};
+use crate::{
+    engine::Status,
+    probe::Probe,
+    runner::{self, Ending, Equipment, Errand, Notices, Order, Running, Senses},
+    watch::Watch,
+};
+
+/// How often the table is looked at.
+const REDRAW: Duration = Duration::from_millis(200);
+/// How long those who are told of the end may take to be told.
+const TELL_LIMIT: Duration = Duration::from_secs(15);
+
+/// Carries out what the file says.
+pub(super) fn run(args: &TreeArgs, connection: &Connection, aim: Aim) -> Outcome {
+    let chosen = args.choose(connection, aim)?;
+    block_on(carry_out(chosen, connection, &args.file.display().to_string(), aim))
+}
+
+/// What happens, for the screen.
+struct Lines(mpsc::UnboundedSender<String>);
+
+impl Notices for Lines {
+    // It says what the lines of the log have said.
+    fn event(&self, _message: &str) {}
+
+    fn log(&self, line: &str) {
+        // The process may be ending.
+        self.0.send(line.to_owned()).ok();
+    }
+}
+
+async fn carry_out(chosen: Chosen, connection: &Connection, file: &str, aim: Aim) -> Outcome {
+    connection.client().await?;
+    let mut interrupts = Interrupts::catch()?;
+    let viewer = chosen.viewer(connection)?;
+    let Chosen { name, process, place, plan, files } = chosen;
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let watch = Watch::new(None, stop.clone());
+    let probe = Probe::new(None, stop.clone());
+    let (tell, mut lines) = mpsc::unbounded_channel();
+    let senses = Senses {
+        watch: watch.subscribe(viewer.clone(), plan.subjects(&place), runner::asks(&plan, &place)),
+        probe: probe.asking(viewer.clone()),
+    };
+    let errand = Errand::of_user(name.clone(), viewer, files, plan.manifest(), place.alloc.clone(), process);
+    let order = Order {
+        plan,
+        place,
+        deadlines: BTreeMap::new(),
+        equipment: Some(Equipment::Errand(Box::new(errand))),
+        viewer: None,
+    };
+    let running = runner::start(order, senses, Arc::new(Lines(tell)), &tasks, stop.clone());
+    let mut screen = Screen::new();
+    let mut redraw = time::interval(REDRAW);
+    let mut n_interrupts = 0_u32;
+    let mut ending = None;
+    while ending.is_none() {
+        tokio::select! {
+            biased;
+            () = interrupts.next() => {
+                n_interrupts += 1;
+                if !interrupted(n_interrupts, &running, &mut screen) {
+                    break;
+                }
+            }
+            Some(line) = lines.recv() => told(&line, &running, &mut screen),
+            ended = running.ended() => ending = Some(ended),
+            _ = redraw.tick() => screen.draw(&running.status()),
+        }
+    }
+    while let Ok(line) = lines.try_recv() {
+        told(&line, &running, &mut screen);
+    }
+    let status = running.status();
+    screen.draw(&status);
+    if ending.is_some() {
+        // Addresses that are told how it ended.
+        tasks.close();
+        drop(time::timeout(TELL_LIMIT, tasks.wait()).await);
+    }
+    stop.cancel();
+    let again = match aim {
+        Aim::Run => format!("`dtree run {file}` goes on where this run ended"),
+        Aim::Stop { .. } => format!("`dtree stop {file}` goes on where this stop ended"),
+    };
+    conclude(ending.as_ref(), &status, &name.to_string(), n_interrupts > 0, &again)
+}
+
+/// Something has happened. The last of it is said when all is over.
+fn told(line: &str, running: &Running, screen: &mut Screen) {
+    if running.status().ending.as_deref() != Some(line) {
+        screen.line(line);
+    }
+}
+
+/// The user wants an end for the first, second or third time. Whether the run goes on meanwhile.
+fn interrupted(times: u32, running: &Running, screen: &mut Screen) -> bool {
+    match times {
+        1 => {
+            screen.say(
+                "==> Ends what is under way, and begins nothing new; press Ctrl-C again to leave it as it is\n",
+            );
+            running.drain();
+        }
+        2 => {
+            screen.say("==> Leaves\n");
+            running.leave();
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// Says how it ended.
+fn conclude(
+    ending: Option<&Ending>,
+    status: &Status,
+    tree: &str,
+    was_interrupted: bool,
+    again: &str,
+) -> Outcome {
+    let title = match &status.run {
+        Some(run) => format!("==> Run {run} of {tree}"),
+        None => format!("==> {tree}"),
+    };
+    match ending {
+        Some(Ending::Done) => print(&format!("{title}: {}\n", status.ending.as_deref().unwrap_or("done"))),
+        Some(Ending::Failed { message }) => {
+            let has_begun = status.run.is_some();
+            let why = format!("{title}: {}\n", message.replace(" · ", "\n    "));
+            let hint = if has_begun { format!("\nhint: {again}\n") } else { String::new() };
+            let code = match (was_interrupted, has_begun) {
+                (true, _) => INTERRUPTED,
+                (false, true) => super::FAILED,
+                (false, false) => super::CANNOT,
+            };
+            Err(Failure { why: format!("{why}{hint}"), code })
+        }
+        Some(Ending::Stopped) | None => {
+            let open = status.nodes.iter().filter(|node| ["working", "gated"].contains(&node.state));
+            let mut why = match (ending, &status.ending) {
+                (Some(_), Some(said)) => format!("{title}: {said}\n"),
+                _ => format!("{title}: left without a word to Nomad: its lock is free after 21s at most\n"),
+            };
+            for node in open {
+                // Writing into a string cannot fail.
+                let _ = writeln!(why, "    still under way: {}: {}: {}", node.name, node.state, node.detail);
+            }
+            Err(Failure { why: format!("{why}\nhint: {again}\n"), code: INTERRUPTED })
+        }
+        Some(Ending::Panicked) => Err(Failure::cannot(format!(
+            "{title}: there is a mistake in dtree, which has ended this run; please report it with what stands above\n"
+        ))),
+    }
+}
