@@ -13,6 +13,7 @@ mod story;
 
 mod access;
 mod bad_input;
+mod cli_submit;
 mod conditions;
 mod demo_runs;
 mod guard;

@@ -152,6 +152,12 @@ impl Job {
         self.check(port)
     }
 
+    /// This block of meta.
+    pub(crate) fn meta_line(mut self, block: &str) -> Self {
+        block.clone_into(&mut self.meta);
+        self
+    }
+
     /// Another value is another version of the job.
     pub(crate) fn meta(mut self, value: &str) -> Self {
         self.meta = format!("meta {{\n    release = \"{value}\"\n  }}");

@@ -87,6 +87,11 @@ impl TreeArgs {
         self.jobspecs.clone().unwrap_or_else(beside)
     }
 
+    /// Whether it is only a part of the tree.
+    pub(super) fn is_selection(&self) -> bool {
+        !self.target.is_empty() || !self.exclude.is_empty()
+    }
+
     /// The jobspecs.
     pub(super) fn files(&self) -> DiskDir {
         DiskDir::new(self.directory(), self.follow_links)

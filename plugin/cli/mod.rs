@@ -13,6 +13,7 @@ mod man;
 mod policy;
 mod run;
 mod screen;
+mod submit;
 
 use std::{
     ffi::OsString,
@@ -66,6 +67,16 @@ enum Command {
         /// Have Nomad forget the jobs
         #[arg(long)]
         purge: bool,
+        #[command(flatten)]
+        connection: connect::Connection,
+    },
+    /// Hand a tree and its jobspecs to the cluster, as a job with a task of dtree, and follow it
+    Submit {
+        #[command(flatten)]
+        tree: chosen::TreeArgs,
+        /// Do not follow it
+        #[arg(long)]
+        detach: bool,
         #[command(flatten)]
         connection: connect::Connection,
     },
@@ -156,6 +167,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Stop { tree, purge, connection } => {
             run::run(&tree, &connection, chosen::Aim::Stop { purge })
         }
+        Command::Submit { tree, detach, connection } => submit::run(&tree, &connection, detach),
         Command::Graph { file, format } => graph::run(&file, format),
         Command::Import { file, name, job, jobspecs } => {
             import::run(&file, name.as_deref(), job.as_deref(), jobspecs.as_deref())

@@ -106,7 +106,8 @@ fn size() -> (usize, usize) {
     size.map_or(USUAL, |(width, height)| (usize::from(width.0).max(1), usize::from(height.0).max(4)))
 }
 
-fn write(text: &str) {
+/// Talk.
+pub(super) fn write(text: &str) {
     // Nobody may be listening any more.
     io::stderr().write_all(text.as_bytes()).ok();
 }

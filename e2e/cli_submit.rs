@@ -1,0 +1,154 @@
+//! A tree that a shell hands to the cluster: it arrives as it was, and is followed to its end.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::harness::{Options, seconds};
+use crate::story::{Job, SOON, Shared, Story};
+
+static CLUSTER: Shared = Shared::new(Options::default);
+
+/// What a jobspec may hold that Nomad, its client or a template would evaluate. Nomad parses the first line to the second.
+const HOSTILE: &str = r#"$${node.class} %%{ if x } {{ env \"HOME\" }} [[ ]] <<dtree-0<< \"quoted\""#;
+const ARRIVED: &str = r#"${node.class} %{ if x } {{ env "HOME" }} [[ ]] <<dtree-0<< "quoted""#;
+
+/// A tree in a file of its own, with jobspecs beside it.
+struct Written {
+    dir: tempfile::TempDir,
+    id: String,
+    body: String,
+}
+
+impl Written {
+    fn new(id: &str) -> Self {
+        Self { dir: tempfile::tempdir().expect("there is room"), id: id.to_owned(), body: String::new() }
+    }
+
+    fn job(mut self, job: &Job, inside: &str) -> Self {
+        let path = format!("{}.nomad.hcl", job.id);
+        fs::write(self.dir.path().join(&path), job.hcl()).expect("there is room");
+        let _infallible =
+            write!(self.body, "job \"{}\" {{\n jobspec = \"local/{path}\"\n {inside}\n}}\n", job.id);
+        self
+    }
+
+    fn file(&self) -> PathBuf {
+        let path = self.dir.path().join("tree.dtree.hcl");
+        fs::write(&path, format!("tree \"{}\" {{\n{}\n}}\n", self.id, self.body)).expect("there is room");
+        path
+    }
+
+    /// Hands it over; the process, whose talk is piped.
+    fn submit(&self, story: &Story) -> Child {
+        story.knows_tree(&self.id);
+        Command::new(env!("CARGO_BIN_EXE_dtree"))
+            .arg("submit")
+            .arg(self.file())
+            .env("NOMAD_ADDR", story.cluster().api().url())
+            .env_remove("NOMAD_TOKEN")
+            .env_remove("NOMAD_NAMESPACE")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("dtree was built")
+    }
+
+    /// Hands it over, and follows it to its end; the exit code, and all that is said.
+    fn is_submitted(&self, story: &Story) -> (i32, String) {
+        ended(self.submit(story))
+    }
+}
+
+fn ended(child: Child) -> (i32, String) {
+    let output = child.wait_with_output().expect("it ends");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+fn a_tree_arrives_as_it_was_and_a_second_time_changes_nothing() {
+    let story = CLUSTER.story();
+    let (db, web, id) = (story.id("db"), story.id("web"), story.id("handed"));
+    let hostile = Job::service(&db).meta_line(&format!("meta {{\n    greeting = \"{HOSTILE}\"\n  }}"));
+    let tree =
+        Written::new(&id).job(&hostile, "").job(&Job::service(&web), &format!("depends_on = [\"{db}\"]"));
+    story.knows([&db, &web].map(|id| (id.clone(), "default".to_owned())));
+
+    let (code, said) = tree.is_submitted(&story);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains(&format!("created {db}, {web}")), "{said}");
+    story.main(&web).runs(seconds(0));
+    let registered = story.job(&db).unwrap();
+    assert_eq!(registered["Meta"]["greeting"], ARRIVED);
+
+    let before = [&db, &web].map(|id| story.stamp(id));
+    let (code, said) = tree.is_submitted(&story);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("2 unchanged"), "{said}");
+    assert_eq!([&db, &web].map(|id| story.stamp(id)), before);
+}
+
+#[test]
+fn what_fails_in_the_cluster_fails_here_with_the_same_words() {
+    let story = CLUSTER.story();
+    let (seed, web, id) = (story.id("seed"), story.id("web"), story.id("handed"));
+    let tree = Written::new(&id)
+        .job(&Job::batch(&seed).script("echo no route to host >&2; exit 3"), "")
+        .job(&Job::service(&web), &format!("depends_on = [\"{seed}\"]"));
+    story.knows([(seed.clone(), "default".to_owned())]);
+    let (code, said) = tree.is_submitted(&story);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("failed after") && said.contains(&seed), "{said}");
+    story.were_never_registered(&[&web]);
+}
+
+#[test]
+fn nothing_is_handed_over_that_is_wrong_or_in_the_way_of_somebody() {
+    let story = CLUSTER.story();
+    let (db, id) = (story.id("db"), story.id("handed"));
+    let wrong = Written::new(&id).job(&Job::service(&db), "vars = { nope = \"1\" }");
+    let (code, said) = wrong.is_submitted(&story);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("nope") && said.contains("nothing was handed over"), "{said}");
+    story.were_never_registered(&[&db, &id]);
+
+    let taken = story.id("taken");
+    story.run(&Job::service(&taken));
+    let (code, said) = Written::new(&taken).job(&Job::service(&db), "").is_submitted(&story);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains(&format!("there is a job default/{taken} already")), "{said}");
+    story.were_never_registered(&[&db]);
+    story.excuse(&taken, "a job of somebody else that a tree was called like");
+}
+
+#[test]
+fn who_does_not_follow_it_any_more_leaves_it_to_the_cluster() {
+    let story = CLUSTER.story();
+    let (seed, web, id) = (story.id("seed"), story.id("web"), story.id("handed"));
+    let flag = story.flag("seed");
+    let tree = Written::new(&id)
+        .job(&Job::batch(&seed).script_after(&flag, "exit 0"), "")
+        .job(&Job::service(&web), &format!("depends_on = [\"{seed}\"]"));
+    story.knows([&seed, &web].map(|id| (id.clone(), "default".to_owned())));
+    let child = tree.submit(&story);
+    story.main(&seed).runs(SOON);
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
+    let (code, said) = ended(child);
+    assert_eq!(code, 130, "{said}");
+    assert!(said.contains("goes on in the cluster"), "{said}");
+
+    // Another is told that it is under way.
+    let (code, said) = tree.is_submitted(&story);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("is being carried out already"), "{said}");
+
+    flag.raise();
+    story.task(&id, &id).succeeds(SOON);
+    story.main(&web).runs(SOON);
+}

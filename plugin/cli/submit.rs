@@ -1,0 +1,268 @@
+//! `dtree submit`: a tree and its jobspecs are handed to the cluster as a job with a task of dtree, which is followed.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tokio::time::{self, Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    FAILED, Failure, INTERRUPTED, Outcome,
+    chosen::TreeArgs,
+    connect::{Connection, Interrupts, block_on, refused},
+    print, screen,
+};
+use crate::{
+    cluster::{AllocId, Job, JobKey, JobSight, RaftIndex, Sight},
+    condition::{self, Verdict},
+    jobspec::{self, Files, SUBMITTED},
+    manifest::{HealthSource, Scope, Subject, Tree, Until, Wait},
+    nomad::{Client, LogStream},
+    runner,
+    watch::{Asks, Subscription, Watch},
+};
+
+/// How often what the tree says is asked for.
+const READ: Duration = Duration::from_millis(500);
+/// How long a failure must have stood: Nomad shows a job as failed for the blink of an eye between two evaluations.
+const STANDS: Duration = Duration::from_millis(500);
+
+/// Hands over what the file says, and follows it unless it is to be `detached`.
+pub(super) fn run(args: &TreeArgs, connection: &Connection, detached: bool) -> Outcome {
+    let (source, good) = args.declared()?;
+    if good.declared.owner.task.is_some() {
+        return Err(Failure::cannot(format!(
+            "dtree: {} is a jobspec of Nomad's already\n\nhint: `nomad job run` hands it to the cluster; submit is for a tree in a file of its own\n",
+            source.name()
+        )));
+    }
+    if args.is_selection() {
+        return Err(Failure::cannot(
+            "dtree: a tree is handed over as a whole\n\nhint: `dtree run` takes `--target` and `--exclude`\n",
+        ));
+    }
+    let own = TreeArgs::own(&good, connection)?;
+    let manifest = good.plan.manifest();
+    let Some(tree) = manifest.tree.as_deref() else { return Ok(()) };
+    block_on(async {
+        let client = connection.client().await?;
+        let files = Files::Disk(args.files());
+        let texts = checked(&client, &files, &own, tree).await?;
+        let submitted = runner::wall_clock().unix_millis().to_string();
+        let job = jobspec::carrier(&own, &good.declared.config, &texts, &submitted)
+            .map_err(|why| Failure::cannot(format!("dtree: {why}\n")))?;
+        let found = client.job(&own).await.map_err(|error| refused(&error))?;
+        let over = may_replace(&client, &own, found.as_ref()).await?;
+        client.register(&own, &job, over).await.map_err(|error| refused(&error))?;
+        screen::write(&format!("==> Tree {own} is handed over: job {}, task {}\n", own.job, own.job));
+        if detached {
+            return Ok(());
+        }
+        let stop = CancellationToken::new();
+        let _end = stop.clone().drop_guard();
+        let watch = Watch::new(None, stop);
+        let viewer = connection.viewer(own.clone())?;
+        let shown = watch.subscribe(viewer, [own.clone()].into(), Asks::default());
+        Follower {
+            client,
+            own,
+            submitted,
+            said: 0,
+            rest: Vec::new(),
+            alloc: None,
+            last: String::new(),
+            obstacle: String::new(),
+            is_mute: false,
+        }
+        .follow(shown)
+        .await
+    })
+}
+
+/// The texts of all jobspecs by their paths, once Nomad has nothing against any of them.
+async fn checked<'a>(
+    client: &Client,
+    files: &Files,
+    own: &JobKey,
+    tree: &'a Tree,
+) -> Result<BTreeMap<&'a str, String>, Failure> {
+    match jobspec::prepare(client, files, own, tree).await {
+        Ok(_) => {}
+        Err(jobspec::Error::Problems(problems)) => {
+            return Err(Failure::cannot(format!("{problems}\n\nnothing was handed over\n")));
+        }
+        Err(jobspec::Error::Nomad(error)) => return Err(refused(&error)),
+    }
+    let mut texts = BTreeMap::new();
+    for path in jobspec::paths(tree) {
+        let text = files.read(path).map_err(|why| {
+            Failure::cannot(format!("dtree: jobspec = {path:?} {why}\n\nnothing was handed over\n"))
+        })?;
+        texts.insert(path, text);
+    }
+    Ok(texts)
+}
+
+/// Over which write of the tree's job the new one may go; zero where there is none.
+async fn may_replace(client: &Client, own: &JobKey, found: Option<&Job>) -> Result<RaftIndex, Failure> {
+    let Some(job) = found else { return Ok(RaftIndex(0)) };
+    if !job.meta.contains_key(SUBMITTED) {
+        return Err(Failure::cannot(format!(
+            "dtree: there is a job {own} already, which `dtree submit` has not made: nothing was handed over\n\n\
+             hint: call the tree otherwise, or stop and purge that job: `nomad job stop -purge -namespace {} {}`\n",
+            own.namespace, own.job
+        )));
+    }
+    let allocations = client.allocations(&own.namespace, std::iter::once(&own.job)).await;
+    let allocations = allocations.map_err(|error| refused(&error))?.value;
+    let runs =
+        allocations.iter().find(|(job, allocation)| *job == own.job && !allocation.status.is_terminal());
+    if let Some((_, allocation)) = runs {
+        return Err(Failure::cannot(format!(
+            "dtree: tree {own} is being carried out already, by allocation {}: nothing was handed over\n\n\
+             hint: wait for it with `dtree wait job/{}=finished`, or end it with `nomad job stop -namespace {} {}`\n",
+            allocation.id.short(),
+            own.job,
+            own.namespace,
+            own.job
+        )));
+    }
+    Ok(job.job_modify_index)
+}
+
+/// Follows a tree that was handed over.
+struct Follower {
+    client: Client,
+    own: JobKey,
+    /// What tells this hand-over from others.
+    submitted: String,
+    /// How many bytes of the task's log were told.
+    said: u64,
+    /// What was read of a line that has no end yet.
+    rest: Vec<u8>,
+    alloc: Option<AllocId>,
+    /// The last whole line of it.
+    last: String,
+    /// What was told to be in the way.
+    obstacle: String,
+    /// Whether the log may not be read.
+    is_mute: bool,
+}
+
+impl Follower {
+    async fn follow(mut self, mut shown: Subscription) -> Outcome {
+        let mut interrupts = Interrupts::catch()?;
+        let mut read = time::interval(READ);
+        read.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut failure: Option<(String, Instant)> = None;
+        loop {
+            let stands = failure.as_ref().map(|(_, since)| *since + STANDS);
+            tokio::select! {
+                biased;
+                () = interrupts.next() => return Err(self.left()),
+                Some((_, sight)) = shown.next() => match self.judge(&sight) {
+                    Some(Verdict::Met(_)) => {
+                        self.read().await;
+                        return print(&format!("==> Tree {}: {}\n", self.own, self.last_words("done")));
+                    }
+                    Some(Verdict::Never(why)) => failure = failure.or_else(|| Some((why, Instant::now()))),
+                    Some(Verdict::NotYet(obstacle)) => {
+                        failure = None;
+                        if obstacle.is_blocked && obstacle.text != self.obstacle {
+                            screen::write(&format!("    not placed yet: {}\n", obstacle.text));
+                            self.obstacle = obstacle.text;
+                        }
+                    }
+                    None => {}
+                },
+                () = time::sleep_until(stands.unwrap_or_else(Instant::now)), if stands.is_some() => {
+                    self.read().await;
+                    let why = failure.map(|(why, _)| why).unwrap_or_default();
+                    return Err(Failure {
+                        why: format!(
+                            "==> Tree {}: {}\n\nhint: `dtree submit` goes on where it ended\n",
+                            self.own, self.last_words(&why)
+                        ),
+                        code: FAILED,
+                    });
+                }
+                _ = read.tick() => self.read().await,
+            }
+        }
+    }
+
+    /// How it stands; `None` before this hand-over is seen.
+    fn judge(&mut self, sight: &Sight) -> Option<Verdict> {
+        let job = match sight {
+            Sight::Present(sight) if sight.job.meta.get(SUBMITTED) == Some(&self.submitted) => sight,
+            Sight::Present(sight) if sight.job.is_stopped => {
+                return Some(Verdict::Never("its job was stopped".to_owned()));
+            }
+            Sight::Absent { .. } | Sight::Present(_) | Sight::Unseen(_) => return None,
+        };
+        if job.job.is_stopped {
+            return Some(Verdict::Never("its job was stopped".to_owned()));
+        }
+        self.alloc = newest(job).or_else(|| self.alloc.clone());
+        let subject = Subject::Job {
+            job: self.own.job.clone(),
+            namespace: Some(self.own.namespace.clone()),
+            group: None,
+            meta: BTreeMap::new(),
+            scope: Scope::default(),
+            source: HealthSource::default(),
+        };
+        let wait = Wait { until: Some(Until::Complete), ..Wait::new(subject) };
+        Some(condition::judge(&wait, sight, true))
+    }
+
+    /// Tells what the task has written since.
+    async fn read(&mut self) {
+        let Some(alloc) = self.alloc.clone().filter(|_| !self.is_mute) else { return };
+        let task = self.own.job.as_str();
+        let read =
+            self.client.log_after(&alloc, &self.own.namespace, task, LogStream::Stdout, self.said).await;
+        match read {
+            Ok(written) => {
+                self.said += written.len() as u64;
+                self.rest.extend(written);
+                while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+                    let line: Vec<u8> = self.rest.drain(..=end).collect();
+                    let line = String::from_utf8_lossy(&line);
+                    screen::write(&format!("    {line}"));
+                    line.trim().clone_into(&mut self.last);
+                }
+            }
+            Err(error) if error.is_denied() => {
+                self.is_mute = true;
+                screen::write(
+                    "    what it says is not to be read: this takes `read-logs` in its namespace\n",
+                );
+            }
+            // It is asked again.
+            Err(_) => {}
+        }
+    }
+
+    /// The last that was told of it, or else `why`.
+    fn last_words(&self, why: &str) -> String {
+        if self.last.is_empty() { why.to_owned() } else { self.last.clone() }
+    }
+
+    /// The user does not want to follow it any more.
+    fn left(&self) -> Failure {
+        let JobKey { namespace, job } = &self.own;
+        Failure {
+            why: format!(
+                "==> Left. Tree {} goes on in the cluster\n\nhint: `dtree status {job}` shows how it stands, `nomad job stop -namespace {namespace} {job}` ends it\n",
+                self.own
+            ),
+            code: INTERRUPTED,
+        }
+    }
+}
+
+/// The newest allocation of the job's current version.
+fn newest(sight: &JobSight) -> Option<AllocId> {
+    let current = sight.allocations.values().filter(|it| it.job_version == Some(sight.job.version));
+    current.max_by_key(|allocation| allocation.create_index).map(|allocation| allocation.id.clone())
+}
