@@ -229,7 +229,9 @@ impl Follower {
                     let line: Vec<u8> = self.rest.drain(..=end).collect();
                     let line = String::from_utf8_lossy(&line);
                     screen::write(&format!("    {line}"));
-                    line.trim().clone_into(&mut self.last);
+                    // When it was said stands before it.
+                    let said = line.split_once(' ').filter(|(at, _)| at.parse::<jiff::Timestamp>().is_ok());
+                    said.map_or(&*line, |(_, said)| said).trim().clone_into(&mut self.last);
                 }
             }
             Err(error) if error.is_denied() => {
