@@ -13,6 +13,8 @@ mod story;
 
 mod access;
 mod bad_input;
+mod cli_look;
+mod cli_look_access;
 mod cli_submit;
 mod conditions;
 mod demo_runs;

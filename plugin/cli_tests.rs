@@ -67,6 +67,7 @@ fn said(directory: &Path, words: &[&str], stdin: &str) -> String {
         .env_remove("NOMAD_NAMESPACE")
         .env_remove("NOMAD_REGION")
         .env("NOMAD_ADDR", NOWHERE)
+        .env_remove("CONSUL_HTTP_ADDR")
         .env("COLUMNS", "100")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -242,7 +243,7 @@ fn a_picture_is_one_file_with_all_that_it_needs() {
     assert_snapshot!(dtree(files, &["graph", "--format", "svg", "shop.dtree.hcl"], ""), @r#"
     <svg xmlns="http://www.w3.org/2000/svg" role="img" width="408" height="194" viewBox="0 0 408 194">
     <title>tree &quot;shop&quot;</title>
-    <style>text{font:12px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:#16202c}.said{fill:#77828f}rect{stroke:#5d6b7b;stroke-width:1.2}.job{fill:#e9eff7}.hook{fill:#f8efdc;stroke-dasharray:4 3}.wait{fill:#e2f2e7}.line{fill:none;stroke:#8592a1;stroke-width:1.3}.tip{fill:#8592a1}.circle{stroke:#d0402b}.line.circle{stroke-width:2}.tip.circle{fill:#d0402b;stroke:none}rect.circle{stroke-width:2.2}</style>
+    <style>text{font:12px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:#16202c}.said{fill:#77828f}rect{stroke:#5d6b7b;stroke-width:1.2}.job{fill:#e9eff7}.hook{fill:#f8efdc;stroke-dasharray:4 3}.wait{fill:#e2f2e7}.absent{fill:#eceef0;stroke-dasharray:1.5 3}.line{fill:none;stroke:#8592a1;stroke-width:1.3}.tip{fill:#8592a1}.circle{stroke:#d0402b}.line.circle{stroke-width:2}.tip.circle{fill:#d0402b;stroke:none}rect.circle{stroke-width:2.2}</style>
     <text class="said" x="16" y="26">tree &quot;shop&quot;</text>
     <g transform="translate(16 46)">
     <path class="line" d="M80.0 14.0C102.0 14.0 102.0 14.0 124.0 14.0"/><path class="tip" d="M124.0 14.0l-7.0 3.5v-7.0z"/>
@@ -316,10 +317,21 @@ fn wrong_words_are_told_with_what_may_be_said() {
 
     Commands:
       check        Check manifests, and jobspecs with tasks of dtree, without Nomad
+      run          Carry a tree out from here
+      stop         Stop the jobs of a tree, those first that nothing needs any more
+      submit       Hand a tree and its jobspecs to the cluster, as a job with a task of dtree, and
+                   follow it
       graph        Draw what depends on what
       import       Print what nomad-dtree's dependency.json, or a mapping of ernest, says as a manifest
       policy       Print the least ACL policy for what a file declares, and how to attach it
       man          Print the manual, for `man -l -`
+      wait         Wait until jobs, services, sockets or values are as they should be: exit code 0 met,
+                   1 not in time or never
+      status       Show how a tree stands: exit code 0 it is up, 1 it is not
+      history      Show how the last runs of a tree ended
+      why          Tell what holds an allocation, a tree or a job up
+      doctor       Find out whether all is there that dtree needs: exit code 0 it is, 1 something was
+                   found
       completions  Print completions for a shell
       help         Print this message or the help of the given subcommand(s)
 
@@ -1359,4 +1371,142 @@ fn what_is_chosen_of_a_tree_is_checked_before_anything_is_asked() {
     dtree: a stop takes one target, and what depends on it is never stopped with it: stop that first
     --- exit 2
     ");
+}
+
+#[test]
+fn what_needs_nomad_says_that_there_is_none() {
+    for words in [
+        &["wait", "job/api"][..],
+        &["status", "shop"],
+        &["history", "shop"],
+        &["why", "shop"],
+        &["graph", "--cluster"],
+        &["graph", "shop"],
+        &["doctor"],
+    ] {
+        let said = dtree(&[], words, "");
+        assert_eq!(
+            said,
+            "--- stderr\ndtree: cannot reach Nomad at unix:///nowhere/api.sock: No such file or directory (os error 2)\n\n\
+             hint: check that the agent and its servers are up: `nomad server members`\n--- exit 2",
+            "{words:?}"
+        );
+    }
+    assert_snapshot!(dtree(&[], &["graph", "shop.dtree.hcl"], ""), @"
+    --- stderr
+    dtree: cannot read shop.dtree.hcl: there is no such file
+    --- exit 2
+    ");
+    assert_snapshot!(dtree(&[], &["graph"], ""), @"
+    --- stderr
+    error: the following required arguments were not provided:
+      <SUBJECT>
+
+    Usage: dtree graph --address <URL> <SUBJECT>
+
+    For more information, try '--help'.
+    --- exit 2
+    ");
+    assert_snapshot!(dtree(&[], &["graph", "shop", "--cluster"], ""), @"
+    --- stderr
+    error: the argument '[SUBJECT]' cannot be used with '--cluster'
+
+    Usage: dtree graph --address <URL> <SUBJECT>
+
+    For more information, try '--help'.
+    --- exit 2
+    ");
+    assert_snapshot!(dtree(&[], &["status", "--watch"], ""), @"
+    --- stderr
+    error: the following required arguments were not provided:
+      <TREE>
+
+    Usage: dtree status --watch --address <URL> <TREE>
+
+    For more information, try '--help'.
+    --- exit 2
+    ");
+    assert_snapshot!(dtree(&[], &["doctor", "nothing.hcl"], ""), @"
+    --- stderr
+    dtree: cannot read nothing.hcl: there is no such file
+    --- exit 2
+    ");
+}
+
+#[test]
+fn conditions_that_are_none_are_told_all_of_them() {
+    let words = ["wait", "foo", "job/", "pod/api", "job/api=helthy", "tcp/db", "--timeout", "soon"];
+    assert_snapshot!(dtree(&[], &words, ""), @"
+    --- stderr
+    dtree: `foo` is no condition; write job/ID, job/ID=UNTIL, service/NAME, service/consul:NAME, tcp/HOST:PORT, http/URL, dns/NAME, variable/PATH, variable/PATH#KEY=VALUE, consul/KEY or consul/KEY=VALUE
+    dtree: `job/` does not say what of it; write job/ID, job/ID=UNTIL, service/NAME, service/consul:NAME, tcp/HOST:PORT, http/URL, dns/NAME, variable/PATH, variable/PATH#KEY=VALUE, consul/KEY or consul/KEY=VALUE
+    dtree: `pod/api` is of no kind that is known; write job/ID, job/ID=UNTIL, service/NAME, service/consul:NAME, tcp/HOST:PORT, http/URL, dns/NAME, variable/PATH, variable/PATH#KEY=VALUE, consul/KEY or consul/KEY=VALUE
+    --- exit 2
+    ");
+    let words = ["wait", "job/api=helthy", "job/db", "tcp/db", "--timeout", "soon"];
+    assert_snapshot!(dtree(&[], &words, ""), @r#"
+    --- stderr
+    dtree: "job/api=helthy": until = "helthy" is none of running, healthy, complete, failed, finished, stopped, absent (did you mean "healthy"?)
+    dtree: "job/api=helthy": timeout = "soon" is not a duration; write it like "90s", "5m" or "1h30m"
+    dtree: "tcp/db": tcp = "db" is no `host:port`, with a port from 1 to 65535
+    --- exit 2
+    "#);
+    assert_snapshot!(dtree(&[], &["wait"], ""), @"
+    --- stderr
+    error: the following required arguments were not provided:
+      <CONDITION>...
+
+    Usage: dtree wait --address <URL> <CONDITION>...
+
+    For more information, try '--help'.
+    --- exit 2
+    ");
+}
+
+#[test]
+fn a_socket_is_waited_for_without_nomad() {
+    let open = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = open.local_addr().unwrap().port();
+    let condition = format!("tcp/127.0.0.1:{port}");
+    let said = dtree(&[], &["wait", &condition, "dns/localhost", "--json"], "");
+    assert!(said.contains("\"met\": true") && said.ends_with("--- exit 0"), "{said}");
+    drop(open);
+    let said = dtree(&[], &["wait", &condition, "--timeout", "300ms"], "");
+    let said = said.replace(&port.to_string(), "PORT");
+    assert_snapshot!(said, @"
+    --- stderr
+    ==> tcp/127.0.0.1:PORT: gated: 127.0.0.1:PORT: connection refused
+    ==> tcp/127.0.0.1:PORT: failed: not within 0s: 127.0.0.1:PORT: connection refused
+    ==> tcp/127.0.0.1:PORT: wanted 127.0.0.1:PORT accepting connections, but not within 0s: 127.0.0.1:PORT: connection refused
+    --- exit 1
+    ");
+    let said = dtree(&[], &["wait", &condition, "--timeout", "300ms", "--json"], "");
+    let (document, _) = said.split_once("--- stderr").unwrap();
+    assert_snapshot!(document.replace(&port.to_string(), "PORT"), @r#"
+    {
+      "conditions": [
+        {
+          "condition": "tcp/127.0.0.1:PORT",
+          "detail": "not within 0s: 127.0.0.1:PORT: connection refused",
+          "state": "failed"
+        }
+      ],
+      "interrupted": false,
+      "message": "tcp/127.0.0.1:PORT: wanted 127.0.0.1:PORT accepting connections, but not within 0s: 127.0.0.1:PORT: connection refused",
+      "met": false
+    }
+    "#);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_dtree"))
+        .args(["man"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &[][..]));
 }

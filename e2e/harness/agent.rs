@@ -29,6 +29,8 @@ pub(crate) struct Options {
     pub(crate) restartable: bool,
     /// The inside of `plugin "dtree" { }`; `{http}` is the agent's port, `{token}` a file with the management token.
     pub(crate) plugin: String,
+    /// Without the plugin's binary.
+    pub(crate) lacks_plugin: bool,
     /// More inside of `server { }`.
     pub(crate) server: String,
 }
@@ -82,7 +84,9 @@ impl Agent {
             fs::create_dir_all(home.join(inner))?;
         }
         fs::create_dir_all(dir.join("tmp"))?;
-        fs::copy(dtree, home.join("plugins/dtree"))?;
+        if !options.lacks_plugin {
+            fs::copy(dtree, home.join("plugins/dtree"))?;
+        }
         let config = configuration(name, &home, options, ports, servers);
         fs::write(home.join("agent.hcl"), config)?;
         let dev = !options.restartable && servers.is_empty();

@@ -144,9 +144,11 @@ impl Cluster {
             self.agent_is_up()?;
             let nodes = self.api.get("/v1/nodes").map_err(|error| error.to_string())?;
             let nodes = nodes.as_array().map(Vec::as_slice).unwrap_or_default();
+            let drivers: &[&str] =
+                if self.options.lacks_plugin { &["raw_exec"] } else { &["raw_exec", "dtree"] };
             let is_ready = |node: &&Value| {
                 node["Status"] == "ready"
-                    && ["raw_exec", "dtree"].iter().all(|driver| node["Drivers"][driver]["Detected"] == true)
+                    && drivers.iter().all(|driver| node["Drivers"][driver]["Detected"] == true)
             };
             if nodes.iter().filter(is_ready).count() == n {
                 return Ok(());

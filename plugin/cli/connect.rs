@@ -92,6 +92,11 @@ impl Connection {
         }
     }
 
+    /// The namespace that was given, which may be all of them.
+    pub(super) fn namespace_or_all(&self) -> Namespace {
+        if self.namespace.is_empty() { "default".into() } else { self.namespace.as_str().into() }
+    }
+
     /// A client that has been answered at least once: whoever uses it knows that Nomad is there.
     pub(super) async fn client(&self) -> Result<Client, Failure> {
         let client = self.way()?.client(Asker::User).map_err(|error| refused(&error))?;

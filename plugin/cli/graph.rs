@@ -1,32 +1,74 @@
 //! `dtree graph`: what depends on what.
 
-use std::path::Path;
+use std::path::PathBuf;
 
-use super::{Drawing, Failure, Outcome, file::Source, print};
-use crate::show;
+use super::{
+    Drawing, Failure, Outcome, cluster,
+    connect::{Connection, block_on},
+    file::Source,
+    print,
+    sight::declared,
+    status::unknown,
+};
+use crate::{
+    cluster::{JobKey, Namespace},
+    show::Graph,
+};
 
-/// Draws what a file declares.
-pub(super) fn run(file: &Path, drawing: Drawing) -> Outcome {
-    let source = Source::read(file)?;
+/// What is drawn, and how.
+#[derive(clap::Args)]
+pub(super) struct Options {
+    /// NAME.dtree.hcl, NAME.dtree.json, a Nomad jobspec in HCL, or - for stdin; or the name of a tree in Nomad
+    #[arg(required_unless_present = "cluster")]
+    subject: Option<PathBuf>,
+    /// Draw what all tasks of dtree in the namespace declare, with `--namespace '*'` in all; circles are marked
+    #[arg(long, conflicts_with = "subject")]
+    cluster: bool,
+    /// How it is drawn
+    #[arg(long, value_enum, default_value_t = Drawing::Text)]
+    format: Drawing,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Draws what a file, a tree in Nomad, or a whole cluster declares.
+pub(super) fn run(options: &Options) -> Outcome {
+    let draw = |graph: &Graph| match options.format {
+        Drawing::Text => graph.text(),
+        Drawing::Dot => graph.dot(),
+        Drawing::Mermaid => graph.mermaid(),
+        Drawing::Svg => graph.svg(),
+    };
+    let connection = &options.connection;
+    let Some(subject) = &options.subject else {
+        let namespace = connection.namespace_or_all();
+        let graph = block_on(async { cluster::graph(&connection.client().await?, &namespace).await })?;
+        return print(&draw(&graph));
+    };
+    let name = subject.to_str().filter(|name| *name != "-" && !subject.exists() && is_name(name));
+    if let Some(name) = name {
+        let namespace = connection.namespace()?.unwrap_or_else(|| Namespace::from("default"));
+        let key = JobKey { namespace: namespace.clone(), job: name.into() };
+        let plan = block_on(async { declared(&connection.client().await?, &key).await })?;
+        let plan = plan.ok_or_else(|| unknown(&namespace, name))?;
+        return print(&draw(&Graph::of(&format!("tree {key}"), &plan)));
+    }
+    let source = Source::read(subject)?;
     let good = source.understand()?;
-    if drawing == Drawing::Svg && good.len() > 1 {
+    if options.format == Drawing::Svg && good.len() > 1 {
         return Err(Failure::cannot(format!(
             "dtree: {} declares {} trees and tasks, and a picture shows one: keep one of them in a file of its own\n",
             source.name(),
             good.len()
         )));
     }
-    let text: Vec<String> = good
-        .iter()
-        .map(|good| {
-            let graph = show::Graph::of(&good.declared.name, &good.plan);
-            match drawing {
-                Drawing::Text => graph.text(),
-                Drawing::Dot => graph.dot(),
-                Drawing::Mermaid => graph.mermaid(),
-                Drawing::Svg => graph.svg(),
-            }
-        })
-        .collect();
+    let text: Vec<String> =
+        good.iter().map(|good| draw(&Graph::of(&good.declared.name, &good.plan))).collect();
     print(&text.join("\n"))
+}
+
+/// Whether it is the name of a tree rather than that of a file which is not there.
+fn is_name(text: &str) -> bool {
+    let is_file = [".hcl", ".json", ".nomad"].iter().any(|ending| text.ends_with(ending));
+    !is_file && !text.contains('/')
 }

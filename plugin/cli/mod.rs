@@ -5,15 +5,23 @@
 
 mod check;
 mod chosen;
+mod cluster;
 mod connect;
+mod doctor;
 mod file;
 mod graph;
 mod import;
+mod look;
 mod man;
 mod policy;
 mod run;
 mod screen;
+mod sight;
+mod status;
 mod submit;
+mod table;
+mod wait;
+mod why;
 
 use std::{
     ffi::OsString,
@@ -81,13 +89,7 @@ enum Command {
         connection: connect::Connection,
     },
     /// Draw what depends on what
-    Graph {
-        /// NAME.dtree.hcl, NAME.dtree.json, or a Nomad jobspec in HCL; - reads from stdin
-        file: PathBuf,
-        /// How it is drawn
-        #[arg(long, value_enum, default_value_t = Drawing::Text)]
-        format: Drawing,
-    },
+    Graph(graph::Options),
     /// Print what nomad-dtree's dependency.json, or a mapping of ernest, says as a manifest
     Import {
         /// The file; - reads from stdin
@@ -112,6 +114,16 @@ enum Command {
     },
     /// Print the manual, for `man -l -`
     Man,
+    /// Wait until jobs, services, sockets or values are as they should be: exit code 0 met, 1 not in time or never
+    Wait(wait::Options),
+    /// Show how a tree stands: exit code 0 it is up, 1 it is not
+    Status(status::Options),
+    /// Show how the last runs of a tree ended
+    History(status::Past),
+    /// Tell what holds an allocation, a tree or a job up
+    Why(why::Options),
+    /// Find out whether all is there that dtree needs: exit code 0 it is, 1 something was found
+    Doctor(doctor::Options),
     /// Print completions for a shell
     Completions {
         /// Which
@@ -168,11 +180,16 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             run::run(&tree, &connection, chosen::Aim::Stop { purge })
         }
         Command::Submit { tree, detach, connection } => submit::run(&tree, &connection, detach),
-        Command::Graph { file, format } => graph::run(&file, format),
+        Command::Graph(options) => graph::run(&options),
         Command::Import { file, name, job, jobspecs } => {
             import::run(&file, name.as_deref(), job.as_deref(), jobspecs.as_deref())
         }
         Command::Policy { file, namespace } => policy::run(&file, namespace.as_deref()),
+        Command::Wait(options) => wait::run(&options),
+        Command::Status(options) => status::run(&options),
+        Command::History(options) => status::history(&options),
+        Command::Why(options) => why::run(&options),
+        Command::Doctor(options) => doctor::run(&options),
         Command::Man => man::run(),
         Command::Completions { shell } => {
             let mut text = Vec::new();

@@ -1,6 +1,6 @@
 //! Where a task stands in Nomad.
 
-use super::{AllocId, JobKey};
+use super::{AllocId, JobKey, Namespace};
 
 /// A task of ours, as Nomad names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,4 +13,17 @@ pub struct Place {
     pub alloc: AllocId,
     /// Its own name.
     pub task: String,
+}
+
+impl Place {
+    /// Where somebody looks from who is no task: a user at a command line, in `namespace`.
+    pub fn outside(namespace: Namespace) -> Self {
+        let job = JobKey { namespace, job: "".into() };
+        Self { job, group: String::new(), alloc: "".into(), task: "dtree".to_owned() }
+    }
+
+    /// Whether it is no task that looks.
+    pub fn is_outside(&self) -> bool {
+        self.alloc.as_str().is_empty()
+    }
 }

@@ -26,6 +26,10 @@ pub enum Standing {
 
 /// Judges the gate at `place` by what is seen of its own job. `longest` is the longest time the gate may wait.
 pub fn standing(place: &Place, own: &Sight, longest: Duration) -> Standing {
+    // Nobody is held back by a user who looks.
+    if place.is_outside() {
+        return Standing::Good(None);
+    }
     let (group, lifecycle) = match spec(place, own) {
         Ok((group, task)) => (group, task.lifecycle),
         Err(standing) => return standing,

@@ -396,12 +396,12 @@ impl Gate {
     }
 
     /// Whether some first look is still under way.
-    fn is_looking(&self) -> bool {
+    pub(super) fn is_looking(&self) -> bool {
         let is_asking = |wait: &Wait| {
             let job = wait.subject.job(&self.scene.place);
             job.is_some_and(|job| condition::is_asking(wait, &self.scene.sight_of(&job)))
         };
-        self.scene.is_looking_at(&self.scene.place.job)
+        (!self.scene.place.is_outside() && self.scene.is_looking_at(&self.scene.place.job))
             || self.steps().any(|(_, wait, _)| self.scene.is_looking_for(wait) || is_asking(wait))
     }
 

@@ -115,6 +115,14 @@ impl Engine {
         matches!(self.0, Run::Gate(_))
     }
 
+    /// Whether the first look at anything that a gate waits for is still under way.
+    pub fn is_looking(&self) -> bool {
+        match &self.0 {
+            Run::Gate(gate) => gate.is_looking(),
+            Run::Guard(_) | Run::Tree(_) => false,
+        }
+    }
+
     /// Whether the run is over.
     pub fn has_ended(&self) -> bool {
         match &self.0 {

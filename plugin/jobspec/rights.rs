@@ -14,7 +14,7 @@
 
 use crate::{
     cluster::{JobKey, LONGEST_PATH, Namespace, VARIABLES, path_of, segment_of},
-    manifest::{Hook, Launch, Manifest, OnLoss, Provider, Source, Stored, Subject, Tree, Verb},
+    manifest::{Hook, Launch, Manifest, Moment, OnLoss, Provider, Source, Stored, Subject, Tree, Verb},
     nomad::{Access, Right, Rights},
 };
 
@@ -99,7 +99,9 @@ fn of_tree(
     }
     let name = path_of(&format!("{home}/{}", own.job));
     let mut access = vec![Access::Read, Access::Write];
-    if tree.verb == Verb::Stop && tree.stop.purge {
+    // That the post hooks of a job have run is forgotten with the job.
+    let has_post = tree.hooks.values().any(|hook| hook.moment == Moment::Post);
+    if tree.verb == Verb::Stop && tree.stop.purge && has_post {
         access.push(Access::Destroy);
     }
     rights.allow_variable(home, &format!("{VARIABLES}/{name}/*"), &access);

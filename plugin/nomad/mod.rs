@@ -30,6 +30,7 @@ mod query;
 mod rights;
 mod services;
 mod stream;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -43,6 +44,7 @@ pub use error::Error;
 pub use rights::{Access, Capability, Right, Rights};
 pub use services::{Instance, Offer};
 pub use stream::{Beat, EventStream, Topics, Transaction, Update};
+pub use survey::{Declaration, Driver, DriverSight, Owned, Placed};
 pub use variables::{Cas, Lock, Variable, VariableStub};
 pub use writes::LogStream;
 

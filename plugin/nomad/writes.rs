@@ -235,6 +235,19 @@ impl Client {
         Ok(true)
     }
 
+    /// Whether Nomad lets this token dispatch jobs where `nobodys` would be, which must not be there: nothing is run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_denied`] tells a denial; that there is no such job is an error, too, and no denial.
+    pub async fn prove_dispatch(&self, nobodys: &JobKey) -> Result<(), Error> {
+        let wanted = "dispatch jobs";
+        let body = serde_json::json!({});
+        let answer = self.send(Method::PUT, &path(nobodys, "/dispatch"), Some(&body), wanted).await?;
+        self.allowed(answer, wanted, &nobodys.namespace, Capability::DispatchJob)?;
+        Ok(())
+    }
+
     /// Whether Nomad lets this token submit jobs in `namespace`. Changes nothing: it asks to remove what is not
     /// there. Whether there is such a namespace is not proven.
     ///

@@ -155,7 +155,7 @@ impl Plan {
     /// The jobs to look at for a task at `place`: its own, and those that are waited for.
     pub fn subjects(&self, place: &Place) -> BTreeSet<JobKey> {
         let awaited = self.manifest.waits.values().filter_map(|wait| wait.subject.job(place));
-        awaited.chain([place.job.clone()]).collect()
+        awaited.chain((!place.is_outside()).then(|| place.job.clone())).collect()
     }
 
     /// Those of the awaited jobs whose own checks are asked, beside what Nomad says of their health.
@@ -318,6 +318,11 @@ fn dangling(manifest: &Manifest, problems: &mut Problems) {
             None => problem,
         });
     }
+}
+
+/// The circles among what each name needs: paths in the direction of that, each with its first name again at its end.
+pub fn circles(needs: &BTreeMap<String, Vec<String>>) -> Vec<Vec<String>> {
+    cycles(&graph(needs))
 }
 
 /// One path around each circle, beginning and ending with the same name, in the direction of `depends_on`.

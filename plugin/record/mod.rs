@@ -21,6 +21,7 @@ mod keeper;
 mod ledger;
 mod path;
 mod process;
+mod shown;
 #[cfg(test)]
 mod tests;
 
@@ -30,3 +31,4 @@ pub use keeper::{Candidate, FREE_AFTER, Keeper, Refusal, Remembered, TTL};
 pub use ledger::Note;
 pub use path::of_job as path_of_job;
 pub use process::Process;
+pub use shown::{Hidden, Shown, past_runs, shown};

@@ -163,6 +163,11 @@ impl Running {
         locked(&self.engine).is_gate()
     }
 
+    /// Whether the first look at anything that a gate waits for is still under way.
+    pub fn is_looking(&self) -> bool {
+        locked(&self.engine).is_looking()
+    }
+
     /// How the run stands now.
     pub fn status(&self) -> Status {
         locked(&self.engine).status(self.clock.now())

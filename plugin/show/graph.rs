@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::svg::{self, Look};
-use crate::plan::Plan;
+use crate::plan::{Plan, circles};
 
 /// In a larger graph what follows from others is drawn, too: to find it out takes the square of its size.
 const MOST_REDUCED: usize = 4000;
@@ -14,6 +14,8 @@ pub struct Graph {
     title: String,
     /// In the order of the plan: its name, what it is, what it needs.
     nodes: Vec<Node>,
+    /// Those that depend on each other, each path with its first name again at its end.
+    circles: Vec<Vec<String>>,
 }
 
 #[derive(Clone, Debug)]
@@ -23,11 +25,17 @@ struct Node {
     needs: Vec<String>,
 }
 
+/// What a box stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
+    /// A job.
     Job,
+    /// A hook of a tree.
     Hook,
+    /// Something that is awaited and is no job of the graph.
     Wait,
+    /// A job that is not there.
+    Absent,
 }
 
 impl Graph {
@@ -59,7 +67,40 @@ impl Graph {
                 above.push(all);
             }
         }
-        Self { title: title.to_owned(), nodes }
+        Self { title: title.to_owned(), nodes, circles: Vec::new() }
+    }
+
+    /// A graph of these boxes, and of what each needs: circles are allowed, and marked.
+    pub fn of_edges(
+        title: &str,
+        kinds: BTreeMap<String, Kind>,
+        mut needs: BTreeMap<String, Vec<String>>,
+    ) -> Self {
+        for needs in needs.values_mut() {
+            needs.retain(|needed| kinds.contains_key(needed));
+        }
+        let circles = circles(&needs);
+        // What needs nothing that is left comes next; of a circle, the first by name.
+        let (mut nodes, mut left) = (Vec::new(), kinds);
+        while let Some(first) = left.keys().next().cloned() {
+            let is_free = |name: &&String| {
+                !needs
+                    .get(*name)
+                    .into_iter()
+                    .flatten()
+                    .any(|needed| left.contains_key(needed) && needed != *name)
+            };
+            let name = left.keys().find(is_free).cloned().unwrap_or(first);
+            let kind = left.remove(&name).unwrap_or(Kind::Job);
+            nodes.push(Node { needs: needs.remove(&name).unwrap_or_default(), name, kind });
+        }
+        Self { title: title.to_owned(), nodes, circles }
+    }
+
+    /// Whether an edge, from what is needed to what needs it, is part of a circle.
+    fn is_in_circle(&self, needed: &str, name: &str) -> bool {
+        let is_step = |pair: &[String]| matches!(pair, [first, second] if first == name && second == needed);
+        self.circles.iter().any(|circle| circle.windows(2).any(is_step))
     }
 
     /// For a terminal: what can begin together stands together.
@@ -85,10 +126,14 @@ impl Graph {
                     Kind::Job => "",
                     Kind::Hook => " (hook)",
                     Kind::Wait => " (wait)",
+                    Kind::Absent => " (not there)",
                 };
                 // Writing into a string cannot fail.
                 let _ = writeln!(text, "{number}  {}{what}{after}", node.name);
             }
+        }
+        for circle in &self.circles {
+            let _ = writeln!(text, "circle: {}", circle.join(" → "));
         }
         text
     }
@@ -101,11 +146,13 @@ impl Graph {
                 Kind::Job => "",
                 Kind::Hook => " [style = dashed]",
                 Kind::Wait => " [shape = oval]",
+                Kind::Absent => " [style = dotted]",
             };
             let _ = writeln!(text, "  {}{shape}", quoted(&node.name));
         }
         for (needed, name) in self.edges() {
-            let _ = writeln!(text, "  {} -> {}", quoted(needed), quoted(name));
+            let mark = if self.is_in_circle(needed, name) { " [color = red]" } else { "" };
+            let _ = writeln!(text, "  {} -> {}{mark}", quoted(needed), quoted(name));
         }
         text.push_str("}\n");
         text
@@ -123,11 +170,13 @@ impl Graph {
                 Kind::Job => ("[", "]"),
                 Kind::Hook => ("[/", "/]"),
                 Kind::Wait => ("([", "])"),
+                Kind::Absent => ("[[", "]]"),
             };
             let _ = writeln!(text, "    n{}{open}\"{name}\"{close}", id(&node.name));
         }
         for (needed, name) in self.edges() {
-            let _ = writeln!(text, "    n{} --> n{}", id(needed), id(name));
+            let arrow = if self.is_in_circle(needed, name) { "-- circle -->" } else { "-->" };
+            let _ = writeln!(text, "    n{} {arrow} n{}", id(needed), id(name));
         }
         text
     }
@@ -139,10 +188,15 @@ impl Graph {
         let boxes: Vec<svg::Node<'_>> = self
             .nodes
             .iter()
-            .map(|node| svg::Node { name: &node.name, look: node.kind.look(), is_marked: false })
+            .map(|node| svg::Node {
+                name: &node.name,
+                look: node.kind.look(),
+                is_marked: self.circles.iter().any(|circle| circle.contains(&node.name)),
+            })
             .collect();
         let arrows = self.edges().filter_map(|(needed, name)| {
-            Some((numbers.get(needed).copied()?, numbers.get(name).copied()?, false))
+            let ends = (numbers.get(needed).copied()?, numbers.get(name).copied()?);
+            Some((ends.0, ends.1, self.is_in_circle(needed, name)))
         });
         svg::draw(&self.title, &boxes, &arrows.collect::<Vec<_>>())
     }
@@ -160,6 +214,7 @@ impl Kind {
             Self::Job => Look::Job,
             Self::Hook => Look::Hook,
             Self::Wait => Look::Wait,
+            Self::Absent => Look::Absent,
         }
     }
 }

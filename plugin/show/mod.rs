@@ -7,7 +7,7 @@ mod svg;
 mod table;
 
 pub use self::{
-    graph::Graph,
+    graph::{Graph, Kind},
     table::{Row, fit, table},
 };
 use crate::engine::{NodeStatus, Spoken, Status};

@@ -157,7 +157,7 @@ pub enum Cause {
 
 impl Cause {
     /// In a word.
-    pub(super) fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Self::Created => "created",
             Self::Updated => "updated",

@@ -14,6 +14,7 @@
 //! * All problems of a file are found at once, each with its place; only a text that is no HCL has one.
 //! * What only Nomad can evaluate (`var.x`, a function) is not guessed: it is left out, and named.
 
+mod config;
 mod dependency;
 mod entry;
 mod jobspecs;
@@ -29,6 +30,7 @@ use hcl_edit::{
 };
 use serde::Deserialize as _;
 
+pub use self::config::of_config;
 pub use self::jobspecs::{Jobspecs, identity_of, namespace_of};
 pub use self::places::{Located, Places};
 use self::{entry::Entry, read::Reader};

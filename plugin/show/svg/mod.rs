@@ -25,7 +25,7 @@ const TIP: (f64, f64) = (7.0, 3.5);
 const STYLE: &str = "text{font:12px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:#16202c}\
     .said{fill:#77828f}\
     rect{stroke:#5d6b7b;stroke-width:1.2}\
-    .job{fill:#e9eff7}.hook{fill:#f8efdc;stroke-dasharray:4 3}.wait{fill:#e2f2e7}\
+    .job{fill:#e9eff7}.hook{fill:#f8efdc;stroke-dasharray:4 3}.wait{fill:#e2f2e7}.absent{fill:#eceef0;stroke-dasharray:1.5 3}\
     .line{fill:none;stroke:#8592a1;stroke-width:1.3}.tip{fill:#8592a1}\
     .circle{stroke:#d0402b}.line.circle{stroke-width:2}.tip.circle{fill:#d0402b;stroke:none}rect.circle{stroke-width:2.2}";
 
@@ -43,6 +43,7 @@ pub(super) enum Look {
     Job,
     Hook,
     Wait,
+    Absent,
 }
 
 impl Look {
@@ -51,6 +52,7 @@ impl Look {
             Self::Job => "job",
             Self::Hook => "hook",
             Self::Wait => "wait",
+            Self::Absent => "absent",
         }
     }
 
