@@ -237,7 +237,7 @@ impl TreeArgs {
         let is_job =
             |name: &str| plan.manifest().tree.as_ref().is_some_and(|tree| tree.jobs.contains_key(name));
         let mut kept: BTreeSet<&str> = if self.target.is_empty() {
-            plan.order().iter().map(String::as_str).filter(|name| is_job(name)).collect()
+            plan.order().iter().map(String::as_str).collect()
         } else {
             self.target.iter().map(String::as_str).collect()
         };

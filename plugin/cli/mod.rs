@@ -13,6 +13,7 @@ mod graph;
 mod import;
 mod look;
 mod man;
+mod plan;
 mod policy;
 mod run;
 mod screen;
@@ -60,6 +61,19 @@ enum Command {
         /// NAME.dtree.hcl, NAME.dtree.json, or a Nomad jobspec in HCL; - reads from stdin
         #[arg(required = true)]
         files: Vec<PathBuf>,
+    },
+    /// Show what a run would do, and write nothing
+    Plan {
+        #[command(flatten)]
+        tree: chosen::TreeArgs,
+        /// Only the order, without Nomad
+        #[arg(long)]
+        offline: bool,
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        connection: connect::Connection,
     },
     /// Carry a tree out from here
     Run {
@@ -175,6 +189,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let outcome = match options.command {
         Command::Check { files } => check::run(&files),
+        Command::Plan { tree, offline, json, connection } => plan::run(&tree, &connection, json, offline),
         Command::Run { tree, connection } => run::run(&tree, &connection, chosen::Aim::Run),
         Command::Stop { tree, purge, connection } => {
             run::run(&tree, &connection, chosen::Aim::Stop { purge })

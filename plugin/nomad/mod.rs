@@ -24,6 +24,7 @@ mod endpoint;
 mod error;
 #[cfg(test)]
 pub(crate) mod fake;
+mod forecast;
 mod gates;
 mod lifecycle;
 mod query;
@@ -41,6 +42,7 @@ mod writes;
 pub use client::{Asker, Client, JobStub, Read};
 pub use endpoint::endpoint;
 pub use error::Error;
+pub use forecast::{Change, Forecast};
 pub use rights::{Access, Capability, Right, Rights};
 pub use services::{Instance, Offer};
 pub use stream::{Beat, EventStream, Topics, Transaction, Update};
