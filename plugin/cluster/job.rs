@@ -88,6 +88,8 @@ pub struct Group {
     pub own_checks: u32,
     /// Whether some of them are not, and so are not to be seen.
     pub has_other_checks: bool,
+    /// How often its checks of Nomad's own provider are run, by their names.
+    pub check_intervals: BTreeMap<String, Duration>,
 }
 
 impl Group {

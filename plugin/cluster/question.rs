@@ -47,7 +47,7 @@ pub enum Question {
     },
     /// What is answered to a GET: [`Answer::Http`].
     Http {
-        /// Where: `http://host[:port]/path`.
+        /// Where: `http://host[:port]/path`, or `https://…`.
         url: String,
         /// What is looked for in the answer's body.
         contains: Option<String>,

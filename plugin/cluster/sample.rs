@@ -24,6 +24,7 @@ pub(crate) fn job(id: &str, kind: JobType, count: u32) -> JobSight {
         has_checks: runs_on,
         own_checks: 0,
         has_other_checks: runs_on,
+        check_intervals: [].into(),
     };
     JobSight::new(Job {
         key: JobKey::new("default", id),

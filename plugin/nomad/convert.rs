@@ -99,6 +99,11 @@ fn convert_group(kind: JobType, group: wire::Group) -> Group {
     let judging = |service: &wire::Service| service.checks.iter().filter(|check| is_judged(check)).count();
     let services = group.services.iter().chain(task_services).filter(|_| judged_by_checks);
     let (own, others): (Vec<_>, Vec<_>) = services.partition(|service| service.provider == OWN_PROVIDER);
+    let check_intervals = own
+        .iter()
+        .flat_map(|service| &service.checks)
+        .map(|check| (check.name.clone(), duration(check.interval)))
+        .collect();
     let own_checks: usize = own.into_iter().map(judging).sum();
     let has_other_checks = others.into_iter().any(|service| judging(service) > 0);
 
@@ -140,6 +145,7 @@ fn convert_group(kind: JobType, group: wire::Group) -> Group {
         has_checks: own_checks > 0 || has_other_checks,
         own_checks: u32::try_from(own_checks).unwrap_or(u32::MAX),
         has_other_checks,
+        check_intervals,
     }
 }
 

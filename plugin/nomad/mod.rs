@@ -39,7 +39,7 @@ mod variables;
 mod wire;
 mod writes;
 
-pub use client::{Asker, Client, JobStub, Read};
+pub use client::{Asker, Client, JobStub, Read, TimedCheck};
 pub use endpoint::endpoint;
 pub use error::Error;
 pub use forecast::{Change, Forecast};

@@ -200,6 +200,11 @@ pub(super) struct ServiceCheck {
     pub(super) task_name: String,
     #[serde(default)]
     pub(super) on_update: String,
+    #[serde(default)]
+    pub(super) name: String,
+    /// In nanoseconds.
+    #[serde(default)]
+    pub(super) interval: i64,
 }
 
 /// A member of an allocation list, or the allocation of an event, which has no `JobVersion` but an
@@ -389,6 +394,9 @@ pub(super) struct Check {
     /// Of an HTTP check that was answered.
     #[serde(default)]
     pub(super) status_code: u16,
+    /// In seconds of the Unix epoch.
+    #[serde(default)]
+    pub(super) timestamp: i64,
     #[serde(default)]
     pub(super) output: String,
 }

@@ -102,18 +102,22 @@ impl Pace {
     }
 }
 
-/// A bound that several share: the instant before which none of them asks again.
+/// How many turns may come at once after a pause.
+const BURST: u32 = 10;
+
+/// A bound that several share: the instant until which the turns they took would last, had each lasted its time.
 #[derive(Debug, Default)]
 pub(super) struct Throttle(Mutex<Option<Instant>>);
 
 impl Throttle {
-    /// Takes the next turn, if it has come by `now`: the one after it is `gap` later. Otherwise when it comes.
+    /// Takes the next turn, if it has come by `now`. Otherwise when it comes. Over time there is one each `gap`; a few that
+    /// nobody took may be taken at once.
     pub(super) fn take(&self, now: Instant, gap: Duration) -> Result<(), Instant> {
         let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match *next {
-            Some(at) if at > now => Err(at),
-            Some(_) | None => {
-                *next = Some(now + gap);
+            Some(at) if at > now + gap * (BURST - 1) => Err(at - gap * (BURST - 1)),
+            before => {
+                *next = Some(before.map_or(now, |before| before.max(now)) + gap);
                 Ok(())
             }
         }

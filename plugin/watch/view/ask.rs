@@ -20,10 +20,10 @@ use std::{
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::time::{Instant, timeout};
 
-use super::View;
+use super::{View, phase::Phases};
 use crate::{
     cluster::{AllocId, Allocation, Check, JobId, JobSight, JobVersion, LiveChecks},
-    nomad::{Client, Error},
+    nomad::{Client, Error, TimedCheck},
     watch::{
         pace::{Pace, Throttle},
         subscription::MemberId,
@@ -49,6 +49,8 @@ struct Run {
     round: u64,
     /// Since when its checks pass.
     since: Option<Instant>,
+    /// When its checks have results.
+    phases: Phases,
     /// When to ask next; `None` while that is under way.
     next: Option<Instant>,
 }
@@ -62,7 +64,7 @@ pub(super) struct Answer {
     key: Key,
     round: u64,
     began: Instant,
-    result: Result<Vec<Check>, Silence>,
+    result: Result<Vec<TimedCheck>, Silence>,
 }
 
 /// Why there is no answer.
@@ -151,7 +153,8 @@ impl View {
         }
         for (id, mark) in wanted {
             let round = self.asked.round();
-            self.asked.runs.insert((job.clone(), id), Run { mark, round, since: None, next: Some(now) });
+            let run = Run { mark, round, since: None, phases: Phases::default(), next: Some(now) };
+            self.asked.runs.insert((job.clone(), id), run);
         }
     }
 
@@ -172,6 +175,7 @@ impl View {
                 self.candidates().map(|clients| clients.into_iter().map(|(_, client)| client).collect());
             let Some(run) = self.asked.runs.get_mut(&key) else { return };
             run.next = None;
+            run.phases.asks(now, self.pace.checks.0);
             let (round, limit) = (run.round, self.pace.check_limit);
             let namespace = self.key.namespace().clone();
             self.asked.under_way.push(Box::pin(async move {
@@ -204,28 +208,33 @@ impl View {
         let Some(group) = sight.job.groups.get(&allocation.group) else { return };
         let needed = group.min_healthy_time();
         let (often, seldom) = self.pace.checks;
-        let (said, pause) = match result {
+        let (said, next) = match result {
             Err(Silence { why, is_denied }) => {
-                (LiveChecks::Unknown(why), if is_denied { self.pace.denied } else { seldom })
+                (LiveChecks::Unknown(why), began + if is_denied { self.pace.denied } else { seldom })
             }
-            Ok(checks) => match LiveChecks::of(&checks, group.own_checks) {
-                LiveChecks::Passing { .. } => {
-                    let since = *run.since.get_or_insert(now);
-                    let lasted = began.saturating_duration_since(since);
-                    let pause = match (lasted < needed, allocation.is_healthy) {
-                        (true, _) => often.min((since + needed).saturating_duration_since(began)),
-                        (false, Some(true)) => seldom,
-                        (false, _) => often,
-                    };
-                    (LiveChecks::Passing { lasted }, pause)
+            Ok(timed) => {
+                run.phases.saw(began, now, &timed, &group.check_intervals);
+                let checks: Vec<Check> = timed.into_iter().map(|timed| timed.check).collect();
+                let soon = run.phases.next(now, often);
+                match LiveChecks::of(&checks, group.own_checks) {
+                    LiveChecks::Passing { .. } => {
+                        let since = *run.since.get_or_insert(now);
+                        let lasted = began.saturating_duration_since(since);
+                        let next = match (lasted < needed, allocation.is_healthy) {
+                            (true, _) => soon.min(since + needed),
+                            (false, Some(true)) => began + seldom,
+                            (false, _) => soon,
+                        };
+                        (LiveChecks::Passing { lasted }, next)
+                    }
+                    other => (other, soon),
                 }
-                other => (other, often),
-            },
+            }
         };
         if !matches!(said, LiveChecks::Passing { .. }) {
             run.since = None;
         }
-        run.next = Some((began + pause).max(now));
+        run.next = Some(next.max(now));
         let is_news = match (sight.live.get(&key.1), &said) {
             (Some(LiveChecks::Passing { lasted: before }), LiveChecks::Passing { lasted }) => {
                 decides(*before, needed) != decides(*lasted, needed)
@@ -247,13 +256,13 @@ async fn first_answer(
     clients: Vec<Client>,
     alloc: &AllocId,
     namespace: &crate::cluster::Namespace,
-) -> Result<Vec<Check>, Error> {
+) -> Result<Vec<TimedCheck>, Error> {
     let mut answer = Err(Error::StreamLost {
         address: "the Task API".to_owned(),
         how: "has no living task to read it".to_owned(),
     });
     for client in clients {
-        answer = client.checks(alloc, namespace).await;
+        answer = client.timed_checks(alloc, namespace).await;
         if !matches!(answer, Err(Error::Unreachable { .. })) {
             break;
         }

@@ -20,6 +20,7 @@
 mod ask;
 mod look;
 mod order;
+mod phase;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
