@@ -39,6 +39,13 @@ pub(crate) fn print_rows(cluster: &Cluster) -> Result<(), String> {
             "| its port accepts + `min_healthy_time` to main task started, {words} (Nomad's check every second) | {} |",
             spread(&mut accepted)
         );
+        for kind in ["tcp", "http"] {
+            let mut accepted = by_socket(cluster, kind, has_logs)?;
+            println!(
+                "| {kind}: its port accepts to main task started, {words} | {} |",
+                spread(&mut accepted)
+            );
+        }
     }
     Ok(())
 }
@@ -126,6 +133,39 @@ fn by_checks(cluster: &Cluster, has_logs: bool) -> Result<Live, String> {
         purge(cluster, jobs.keys().chain(jobs.values().map(|(down, _)| down)))?;
     }
     Ok(live)
+}
+
+/// Milliseconds from the instant at which a port accepts that a gate asks by itself.
+fn by_socket(cluster: &Cluster, kind: &str, has_logs: bool) -> Result<Vec<f64>, String> {
+    let mut accepted = Vec::new();
+    for batch in 0..RELEASES / AT_A_TIME {
+        let ports: [u16; AT_A_TIME] = free_ports().map_err(|error| error.to_string())?;
+        let mut jobs = BTreeMap::new();
+        for port in ports {
+            let down = format!("down-{kind}-{has_logs}-{port}");
+            let address = if kind == "tcp" { String::new() } else { "http://".to_owned() };
+            let wait = format!("wait \"it\" {{\n {kind} = \"{address}127.0.0.1:{port}\"\n}}");
+            register(cluster, &job(&down, "0s", "", &gate_with(&wait), has_logs))?;
+            jobs.insert(down, port);
+        }
+        for down in jobs.keys() {
+            wait_for(LIMIT, || match &newest(cluster, down)?["TaskStates"]["gate"]["State"] {
+                Value::String(state) if state == "running" => Ok(()),
+                state => Err(format!("the gate of {down} is {state}")),
+            })?;
+        }
+        thread::sleep(Duration::from_millis(1300 + 70 * u64::try_from(batch).unwrap_or_default()));
+        let mut servers = Vec::new();
+        for (down, port) in &jobs {
+            servers.push((down, Server::start(*port)?));
+            thread::sleep(Duration::from_millis(270));
+        }
+        for (down, server) in &servers {
+            accepted.push(main_started(cluster, down)? - server.accepts);
+        }
+        purge(cluster, jobs.keys())?;
+    }
+    Ok(accepted)
 }
 
 /// Answers 200 to everything, from its start on.
@@ -246,8 +286,12 @@ fn check(id: &str, port: u16) -> String {
 }
 
 fn gate(needs: &str) -> String {
+    gate_with(&format!("wait \"{needs}\" {{}}"))
+}
+
+fn gate_with(waits: &str) -> String {
     prestart(&format!(
-        "driver = \"dtree\"\n      identity {{\n        file = true\n      }}\n      config {{\n        wait \"{needs}\" {{}}\n      }}"
+        "driver = \"dtree\"\n      identity {{\n        file = true\n      }}\n      config {{\n        {waits}\n      }}"
     ))
 }
 

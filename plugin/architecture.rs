@@ -25,6 +25,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
             "show",
             "watch",
             "probe",
+            "http",
             "nomad",
             "consul",
             "jobspec",
@@ -47,6 +48,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
             "condition",
             "plan",
             "engine",
+            "http",
             "watch",
             "probe",
             "nomad",
@@ -57,8 +59,8 @@ const ROOMS: [(&str, &[&str]); 18] = [
     (
         "driver",
         &[
-            "beneath", "cluster", "manifest", "plan", "engine", "show", "watch", "probe", "nomad", "consul",
-            "runner", "goplugin", "pb",
+            "beneath", "cluster", "manifest", "plan", "engine", "show", "http", "watch", "probe", "nomad",
+            "consul", "runner", "goplugin", "pb",
         ],
     ),
     ("goplugin", &["pb"]),

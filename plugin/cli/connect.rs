@@ -5,7 +5,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
-use super::Failure;
+use super::{Failure, tls::NomadTls};
 use crate::{
     cluster::{JobKey, Namespace},
     nomad::{self, Asker, Client, Token},
@@ -57,6 +57,8 @@ pub(super) struct Connection {
         hide_default_value = true
     )]
     region: String,
+    #[command(flatten)]
+    tls: NomadTls,
 }
 
 impl Connection {
@@ -66,7 +68,8 @@ impl Connection {
     ///
     /// When the address is none, or the token could not be sent.
     pub(super) fn way(&self) -> Result<Way, Failure> {
-        let endpoint = nomad::endpoint(&self.address).map_err(|error| refused(&error))?;
+        let endpoint =
+            nomad::endpoint_with(&self.address, &self.tls.trust()?).map_err(|error| refused(&error))?;
         let token = match self.token.trim() {
             "" => None,
             text => Some(Token::new(text).ok_or_else(|| {

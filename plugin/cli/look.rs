@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Failure, connect::Connection};
+use super::{Failure, connect::Connection, tls::with_system};
 use crate::{
     cluster::{Namespace, Place},
     consul::{self, Consul},
@@ -84,7 +84,8 @@ impl Gate {
         let place = Place::outside(namespace);
         let viewer = connection.viewer(place.job.clone())?;
         let stop = CancellationToken::new();
-        let (watch, probe) = (Watch::new(None, stop.clone()), Probe::new(consul, stop.clone()));
+        let (watch, probe) =
+            (Watch::new(None, stop.clone()), Probe::new(consul, with_system(), stop.clone()));
         let asks = asks(&plan, &place);
         let senses = Senses {
             watch: watch.subscribe(viewer.clone(), plan.subjects(&place), asks),

@@ -21,6 +21,7 @@ mod sight;
 mod status;
 mod submit;
 mod table;
+mod tls;
 mod wait;
 mod why;
 

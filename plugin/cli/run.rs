@@ -11,6 +11,7 @@ use super::{
     connect::{Connection, Interrupts, block_on},
     print,
     screen::Screen,
+    tls::with_system,
 };
 use crate::{
     engine::Status,
@@ -50,7 +51,7 @@ async fn carry_out(chosen: Chosen, connection: &Connection, file: &str, aim: Aim
     let Chosen { name, process, place, plan, files } = chosen;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let watch = Watch::new(None, stop.clone());
-    let probe = Probe::new(None, stop.clone());
+    let probe = Probe::new(None, with_system(), stop.clone());
     let (tell, mut lines) = mpsc::unbounded_channel();
     let senses = Senses {
         watch: watch.subscribe(viewer.clone(), plan.subjects(&place), runner::asks(&plan, &place)),

@@ -16,7 +16,7 @@ use tracing::debug;
 use super::{Consul, Endpoint, Error, WAIT, wire};
 use crate::{
     cluster::Instance,
-    http::{Token, encode, open},
+    http::{Token, Trust, encode, open},
 };
 
 /// Consul's port where an address names none.
@@ -28,13 +28,22 @@ const MAX_BODY: usize = 2 << 20;
 /// How much of what Consul says is kept, in characters.
 const MAX_SAID: usize = 200;
 
-/// Reads `http://host:port` or `unix:///path`.
+/// [`endpoint_with`] the system's authorities, and nothing to show to the server.
 ///
 /// # Errors
 ///
 /// What is wrong with it.
 pub fn endpoint(address: &str) -> Result<Endpoint, String> {
-    Endpoint::read(address, DEFAULT_PORT)
+    endpoint_with(address, &Trust::default())
+}
+
+/// Reads `http://host:port`, `unix:///path`, or `https://host:port`, whose server proves who it is as `trust` says.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn endpoint_with(address: &str, trust: &Trust) -> Result<Endpoint, String> {
+    Endpoint::read(address, DEFAULT_PORT, trust)
         .map_err(|why| format!("`{address}` is no address of Consul's API: {why}"))
 }
 
@@ -116,7 +125,8 @@ impl Consul {
     }
 
     async fn exchange(&self, target: &str, wanted: &str) -> Result<Answer, Error> {
-        let unreachable = |why: String| Error::Unreachable { address: self.endpoint.to_string(), why };
+        let unreachable =
+            |why: String| Error::Unreachable { address: self.endpoint.to_string(), why, hint: None };
         let mut request = Request::builder()
             .uri(target)
             .header(HOST, self.endpoint.authority())
@@ -129,8 +139,16 @@ impl Consul {
         }
         let request =
             request.body(Full::<Bytes>::default()).map_err(|error| unreachable(error.to_string()))?;
-        let io = self.endpoint.connect().await.map_err(|error| unreachable(error.to_string()))?;
-        let broken = |error: hyper::Error| unreachable(error.to_string());
+        let lost = |error: &(dyn std::error::Error + 'static)| {
+            let fault = self.endpoint.fault(error);
+            Error::Unreachable {
+                address: self.endpoint.to_string(),
+                why: fault.as_ref().map_or_else(|| error.to_string(), ToString::to_string),
+                hint: fault.map(|fault| fault.hint().to_owned()),
+            }
+        };
+        let io = self.endpoint.connect().await.map_err(|error| lost(&error))?;
+        let broken = |error: hyper::Error| lost(&error);
         let mut opened = open(io, request).await.map_err(broken)?;
         let mut body = Vec::new();
         while let Some(data) = opened.data().await {

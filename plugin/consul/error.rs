@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
+use crate::http::SPEAKS_TLS;
+
 /// A request to Consul that gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -20,6 +22,8 @@ pub enum Error {
         address: String,
         /// The transport's own words.
         why: String,
+        /// What TLS's own trouble asks for.
+        hint: Option<String>,
     },
     /// No answer in time.
     #[error("Consul at {address} did not answer within {} s when asked to {wanted}", after.as_secs())]
@@ -81,7 +85,11 @@ impl Error {
             Self::Denied { right, .. } => Some(format!(
                 "give the token in `consul.token_file` of the plugin's configuration a policy with the rules\n  {right}"
             )),
-            Self::Unreachable { .. } | Self::TimedOut { .. } => {
+            Self::Unreachable { hint: Some(hint), .. } => Some(hint.clone()),
+            Self::Refused { said, .. } if said.contains(SPEAKS_TLS) => {
+                Some("write `https://` in `consul.address` of the plugin's configuration".to_owned())
+            }
+            Self::Unreachable { hint: None, .. } | Self::TimedOut { .. } => {
                 Some("check that Consul is up, and `consul.address` in the plugin's configuration".to_owned())
             }
             Self::TokenFile { .. } => {

@@ -19,10 +19,10 @@ mod wire;
 use std::{path::PathBuf, time::Duration};
 
 pub use self::{
-    client::{Read, endpoint},
+    client::{Read, endpoint, endpoint_with},
     error::Error,
 };
-pub use crate::http::Endpoint;
+pub use crate::http::{Endpoint, Trust};
 
 /// How long Consul holds a request for what comes next, and up to a sixteenth more.
 const WAIT: Duration = Duration::from_secs(25);

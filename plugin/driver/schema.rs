@@ -83,12 +83,16 @@ fn body(body: schema::Body) -> Spec {
 
 /// The body of `plugin "dtree" { config { … } }`, which `settings` reads.
 pub(super) fn plugin_config() -> Spec {
-    let api = || object(["address", "token_file"].map(|name| (name, attr(name, "string", false))));
+    let api = || {
+        let names = ["address", "token_file", "ca_file", "cert_file", "key_file", "tls_server_name"];
+        object(names.map(|name| (name, attr(name, "string", false))))
+    };
     let webhook_hosts = attr("webhook_hosts", "list(string)", false);
     object([
         ("nomad", block("nomad", api())),
         ("consul", block("consul", api())),
         ("webhook_hosts", webhook_hosts),
+        ("ca_file", attr("ca_file", "string", false)),
     ])
 }
 
@@ -331,12 +335,21 @@ mod tests {
     #[test]
     fn the_plugin_takes_the_way_to_nomad() {
         insta::assert_snapshot!(outlined(&plugin_config()), @"
+        ca_file = string
         consul {
           address = string
+          ca_file = string
+          cert_file = string
+          key_file = string
+          tls_server_name = string
           token_file = string
         }
         nomad {
           address = string
+          ca_file = string
+          cert_file = string
+          key_file = string
+          tls_server_name = string
           token_file = string
         }
         webhook_hosts = list(string)

@@ -11,11 +11,12 @@ use serde::Deserialize;
 
 use crate::{
     consul::{self, Consul},
+    http::Trust,
     nomad::{self, Endpoint},
 };
 
 /// The operator's choices.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Settings {
     /// How the plugin itself reaches Nomad, so that tasks may share one view; `None`: each task goes its own way.
     pub(super) nomad: Option<Nomad>,
@@ -23,6 +24,8 @@ pub(super) struct Settings {
     pub(super) consul: Option<Consul>,
     /// The hosts that `webhook` blocks may name.
     pub(super) webhook_hosts: Vec<String>,
+    /// How what `http` waits and webhooks name proves who it is.
+    pub(super) trust: Trust,
 }
 
 /// A way to Nomad's API.
@@ -40,6 +43,7 @@ struct Raw {
     nomad: Option<RawApi>,
     consul: Option<RawApi>,
     webhook_hosts: Option<Vec<String>>,
+    ca_file: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -47,6 +51,17 @@ struct Raw {
 struct RawApi {
     address: Option<String>,
     token_file: Option<String>,
+    ca_file: Option<String>,
+    cert_file: Option<String>,
+    key_file: Option<String>,
+    tls_server_name: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let trust = Trust { with_system: true, ..Trust::default() };
+        Self { nomad: None, consul: None, webhook_hosts: Vec::new(), trust }
+    }
 }
 
 impl Settings {
@@ -61,12 +76,18 @@ impl Settings {
         }
         let raw: Option<Raw> = rmp_serde::from_slice(config)
             .map_err(|error| format!("the plugin's configuration cannot be read: {error}"))?;
-        let Raw { nomad, consul, webhook_hosts } = raw.unwrap_or_default();
+        let Raw { nomad, consul, webhook_hosts, ca_file } = raw.unwrap_or_default();
         let mut problems = Vec::new();
         let nomad = nomad.and_then(|raw| {
-            raw.read("nomad", |address| nomad::endpoint(address).map_err(|e| e.to_string()), &mut problems)
+            let endpoint = |address: &str, trust: &Trust| {
+                nomad::endpoint_with(address, trust).map_err(|e| e.to_string())
+            };
+            raw.read("nomad", endpoint, &mut problems)
         });
-        let consul = consul.and_then(|raw| raw.read("consul", consul::endpoint, &mut problems));
+        let consul = consul.and_then(|raw| raw.read("consul", consul::endpoint_with, &mut problems));
+        if let Some(path) = ca_file.as_ref().filter(|path| !Path::new(path).is_absolute()) {
+            problems.push(format!("ca_file = {path:?} is not an absolute path"));
+        }
         if !problems.is_empty() {
             return Err(problems.join("; "));
         }
@@ -74,6 +95,7 @@ impl Settings {
             nomad: nomad.map(|(endpoint, token_file)| Nomad { endpoint, token_file }),
             consul: consul.map(|(endpoint, token_file)| Consul { endpoint, token_file }),
             webhook_hosts: webhook_hosts.unwrap_or_default(),
+            trust: Trust { ca_file: ca_file.map(PathBuf::from), with_system: true, ..Trust::default() },
         })
     }
 }
@@ -83,20 +105,40 @@ impl RawApi {
     fn read(
         self,
         block: &str,
-        endpoint: impl Fn(&str) -> Result<Endpoint, String>,
+        endpoint: impl Fn(&str, &Trust) -> Result<Endpoint, String>,
         problems: &mut Vec<String>,
     ) -> Option<(Endpoint, Option<PathBuf>)> {
-        let Self { address, token_file } = self;
-        if let Some(path) = token_file.as_ref().filter(|path| !Path::new(path).is_absolute()) {
-            problems.push(format!("{block}.token_file = {path:?} is not an absolute path"));
-        }
-        let Some(address) = address else {
-            if token_file.is_some() {
-                problems.push(format!("{block}.token_file is of no use without {block}.address"));
+        let Self { address, token_file, ca_file, cert_file, key_file, tls_server_name } = self;
+        for (name, file) in [
+            ("token_file", &token_file),
+            ("ca_file", &ca_file),
+            ("cert_file", &cert_file),
+            ("key_file", &key_file),
+        ] {
+            if let Some(path) = file.as_ref().filter(|path| !Path::new(path).is_absolute()) {
+                problems.push(format!("{block}.{name} = {path:?} is not an absolute path"));
             }
-            return None;
+            if file.is_some() && address.is_none() {
+                problems.push(format!("{block}.{name} is of no use without {block}.address"));
+            }
+        }
+        let address = address?;
+        let trust = Trust {
+            ca_file: ca_file.map(PathBuf::from),
+            cert_file: cert_file.map(PathBuf::from),
+            key_file: key_file.map(PathBuf::from),
+            server_name: tls_server_name,
+            ..Trust::default()
         };
-        match endpoint(&address) {
+        problems.extend(trust.problems().into_iter().map(|problem| format!("{block}.{problem}")));
+        match endpoint(&address, &trust) {
+            Ok(Endpoint::Tcp { .. } | Endpoint::Unix(_)) if !trust.is_empty() => {
+                problems.push(format!(
+                    "{block}.ca_file, cert_file, key_file and tls_server_name are of no use with {address:?}: \
+                     write `https://` or leave them out"
+                ));
+                None
+            }
             Ok(endpoint) => Some((endpoint, token_file.map(PathBuf::from))),
             Err(why) => {
                 problems.push(format!("{block}.address: {why}"));
@@ -154,23 +196,44 @@ mod tests {
     }
 
     #[test]
+    fn https_takes_whom_to_trust_and_what_to_show() {
+        let tls = json!({
+            "address": "https://nomad.example", "ca_file": "/etc/ca.pem", "cert_file": "/etc/c.pem",
+            "key_file": "/etc/k.pem", "tls_server_name": "server.global.nomad",
+        });
+        let settings = read(&json!({ "nomad": tls, "ca_file": "/etc/more.pem" })).unwrap();
+        let Endpoint::Tls { host, port, tls } = settings.nomad.unwrap().endpoint else { panic!("no TLS") };
+        assert_eq!((host.as_str(), port), ("nomad.example", 4646));
+        let Trust { ca_file, cert_file, key_file, server_name, with_system, skip_verify, .. } = tls.trust();
+        let files = [ca_file, cert_file, key_file].map(|file| file.as_ref().unwrap().to_str().unwrap());
+        assert_eq!(files, ["/etc/ca.pem", "/etc/c.pem", "/etc/k.pem"]);
+        assert_eq!(server_name.as_deref(), Some("server.global.nomad"));
+        assert!(!with_system && !skip_verify);
+        assert!(settings.trust.with_system && settings.trust.ca_file == Some("/etc/more.pem".into()));
+    }
+
+    #[test]
     fn everything_wrong_is_told_at_once() {
         let wrong = [
             json!({"nomad": {"address": "127.0.0.1:4646", "token_file": "token"}}),
-            json!({"nomad": {"address": "https://nomad:4646"}}),
+            json!({"nomad": {"address": "http://nomad:4646", "ca_file": "/etc/ca.pem"}}),
+            json!({"nomad": {"address": "https://nomad:4646", "cert_file": "/etc/c.pem", "tls_server_name": "a b"}}),
+            json!({"consul": {"key_file": "/etc/k.pem"}, "ca_file": "ca.pem"}),
             json!({"nomad": {"token_file": "/etc/token"}}),
             json!({"nomad": {"adress": "http://nomad:4646"}}),
-            json!({"nomad": {"address": "nomad"}, "consul": {"address": "https://consul:8501", "token_file": "x"}}),
+            json!({"nomad": {"address": "nomad"}, "consul": {"address": "ftp://consul:8501", "token_file": "x"}}),
             json!({"consul": {"token_file": "/etc/token"}}),
             json!([1, 2]),
         ];
         let told: Vec<_> = wrong.iter().map(|config| read(config).unwrap_err()).collect();
         insta::assert_snapshot!(told.join("\n"), @r#"
-        nomad.token_file = "token" is not an absolute path; nomad.address: `127.0.0.1:4646` is no address of Nomad's API: an address begins with `http://` or `unix://`
-        nomad.address: `https://nomad:4646` is no address of Nomad's API: dtree does not speak TLS yet; use `http://` or a socket, `unix:///PATH`
+        nomad.token_file = "token" is not an absolute path; nomad.address: `127.0.0.1:4646` is no address of Nomad's API: an address begins with `http://`, `https://` or `unix://`
+        nomad.ca_file, cert_file, key_file and tls_server_name are of no use with "http://nomad:4646": write `https://` or leave them out
+        nomad.cert_file is of no use without its key: name it by key_file; nomad.tls_server_name = "a b" is no name that a certificate could have
+        consul.key_file is of no use without consul.address; ca_file = "ca.pem" is not an absolute path
         nomad.token_file is of no use without nomad.address
-        the plugin's configuration cannot be read: unknown field `adress`, expected `address` or `token_file`
-        nomad.address: `nomad` is no address of Nomad's API: an address begins with `http://` or `unix://`; consul.token_file = "x" is not an absolute path; consul.address: `https://consul:8501` is no address of Consul's API: dtree does not speak TLS yet; use `http://` or a socket, `unix:///PATH`
+        the plugin's configuration cannot be read: unknown field `adress`, expected one of `address`, `token_file`, `ca_file`, `cert_file`, `key_file`, `tls_server_name`
+        nomad.address: `nomad` is no address of Nomad's API: an address begins with `http://`, `https://` or `unix://`; consul.token_file = "x" is not an absolute path; consul.address: `ftp://consul:8501` is no address of Consul's API: an address begins with `http://`, `https://` or `unix://`
         consul.token_file is of no use without consul.address
         the plugin's configuration cannot be read: invalid type: integer `1`, expected struct RawApi
         "#);

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::settings::{Nomad, Settings};
 use crate::{
     cluster::JobKey,
+    http::Tls,
     probe::Probe,
     runner::Senses,
     watch::{Asks, Credential, Viewer, Watch},
@@ -49,7 +50,8 @@ impl Views {
         let (watch, probe) = made.get_or_insert_with(|| {
             let nomad = settings.nomad.clone();
             let credential = nomad.map(|Nomad { endpoint, token_file }| Credential { endpoint, token_file });
-            let probe = Probe::new(settings.consul.clone(), self.stop.clone());
+            let trust = Tls::new(settings.trust.clone());
+            let probe = Probe::new(settings.consul.clone(), trust, self.stop.clone());
             (Watch::new(credential, self.stop.clone()), probe)
         });
         Senses { watch: watch.subscribe(viewer.clone(), subjects, asks), probe: probe.asking(viewer.clone()) }

@@ -5,18 +5,23 @@
 //! * The connection is driven by whoever waits for its answer, so that nothing runs in the background, and dropping the
 //!   answer ends it.
 //! * Nothing here waits by itself or reads to an end: time and size are bounded by the callers, who know what is sensible.
-//! * A token is never shown.
+//! * A token is never shown, nor is a key.
 
 mod connection;
 mod encode;
 mod endpoint;
 #[cfg(test)]
 pub(crate) mod fake;
+mod tls;
 mod token;
 
 pub use self::{
     connection::{Io, Opened, open},
     encode::encode,
     endpoint::Endpoint,
+    tls::{Names, Tls, TlsFault, Trust},
     token::Token,
 };
+
+/// What a server in Go says in plain HTTP to who does not speak TLS with it.
+pub const SPEAKS_TLS: &str = "Client sent an HTTP request to an HTTPS server";

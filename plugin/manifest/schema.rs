@@ -109,7 +109,7 @@ pub const MANIFEST: Body = Body {
 
 const WEBHOOK: Body = Body {
     attributes: &[
-        text("url", "where JSON is posted: http://HOST[:PORT]/PATH; required"),
+        text("url", "where JSON is posted: http(s)://HOST[:PORT]/PATH; required"),
         attribute("headers", Kind::TextMap, "more headers of the request"),
         attribute("on", Kind::TextList, "success, failure; both if absent"),
         text("timeout", "how long one of five tries may take; 10s if absent"),
@@ -130,7 +130,7 @@ const WAIT: Body = Body {
         text("provider", "nomad or consul: where the service is registered"),
         attribute("tags", Kind::TextList, "what an instance of the service must have to count"),
         text("tcp", "HOST:PORT that must accept connections"),
-        text("http", "http://HOST[:PORT]/PATH that must answer"),
+        text("http", "http(s)://HOST[:PORT]/PATH that must answer"),
         attribute("status", Kind::Number, "the status that it must answer with; any 2xx if absent"),
         text("contains", "what must be in its answer"),
         text("dns", "a name that must resolve"),

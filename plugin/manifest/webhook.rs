@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
-    /// Where: `http://host[:port][/path]`. It may hold a secret, and is never told.
+    /// Where: `http://host[:port][/path]`, or `https://…`. It may hold a secret, and is never told.
     pub url: String,
     /// The host and port in it, as the user wrote them.
     pub host: String,
@@ -38,13 +38,8 @@ impl Webhook {
     ///
     /// What is wrong with it, without repeating it: what may follow "url" in a sentence.
     pub fn host_of(url: &str) -> Result<&str, &'static str> {
-        if url.starts_with("https://") {
-            return Err(
-                "begins with `https://`, which dtree does not speak yet; use `http://`, or a proxy on the client",
-            );
-        }
-        let Some(rest) = url.strip_prefix("http://") else {
-            return Err("is no address: it begins with `http://`");
+        let Some(rest) = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")) else {
+            return Err("is no address: it begins with `http://` or `https://`");
         };
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
         if host.contains('@') {

@@ -8,7 +8,10 @@ use std::{error::Error as _, fmt::Write as _, io, path::PathBuf, time::Duration}
 use serde::de::Error as _;
 
 use super::{Asker, rights::Capability};
-use crate::cluster::{JobKey, Namespace, RaftIndex};
+use crate::{
+    cluster::{JobKey, Namespace, RaftIndex},
+    http::{SPEAKS_TLS, TlsFault},
+};
 
 /// A request to Nomad's HTTP API that gave no usable answer.
 #[derive(Debug, thiserror::Error)]
@@ -119,6 +122,11 @@ pub enum Error {
         /// The limit in bytes.
         limit: usize,
     },
+}
+
+/// What TLS has to do with it.
+fn fault(source: &io::Error) -> Option<&TlsFault> {
+    source.get_ref()?.downcast_ref()
 }
 
 /// What precedes the words of a server that an agent has passed a request on to, once for each passing on.
@@ -319,6 +327,12 @@ impl Error {
                 "check the token that the plugin's configuration names: it is missing, wrong or expired"
                     .to_owned(),
             ),
+            Self::Unreachable { source, .. } if fault(source).is_some() => {
+                fault(source).map(|fault| fault.hint().to_owned()).filter(|hint| !hint.is_empty())
+            }
+            Self::Refused { said, .. } if said.contains(SPEAKS_TLS) => {
+                Some("it speaks TLS: write `https://` in the address".to_owned())
+            }
             Self::Unreachable { .. } | Self::TimedOut { .. } => {
                 Some("check that the agent and its servers are up: `nomad server members`".to_owned())
             }

@@ -40,7 +40,7 @@ mod wire;
 mod writes;
 
 pub use client::{Asker, Client, JobStub, Read, TimedCheck};
-pub use endpoint::endpoint;
+pub use endpoint::{endpoint, endpoint_with};
 pub use error::Error;
 pub use forecast::{Change, Forecast};
 pub use rights::{Access, Capability, Right, Rights};
@@ -50,4 +50,4 @@ pub use survey::{Declaration, Driver, DriverSight, Owned, Placed};
 pub use variables::{Cas, Lock, Variable, VariableStub};
 pub use writes::LogStream;
 
-pub use crate::http::{Endpoint, Token};
+pub use crate::http::{Endpoint, Token, Trust};

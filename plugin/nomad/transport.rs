@@ -70,7 +70,7 @@ impl Question<'_> {
         let secret = match (self.token, self.endpoint) {
             (Some(token), _) => Some(token.secret()),
             (None, Endpoint::Unix(_)) => Some(PLACEHOLDER),
-            (None, Endpoint::Tcp { .. }) => None,
+            (None, Endpoint::Tcp { .. } | Endpoint::Tls { .. }) => None,
         };
         let mut request = Request::builder()
             .method(self.method.clone())
@@ -107,7 +107,8 @@ impl Question<'_> {
     }
 
     fn broken(&self, error: hyper::Error) -> Error {
-        self.unreachable(io::Error::other(error))
+        let fault = self.endpoint.fault(&error);
+        self.unreachable(fault.map_or_else(|| io::Error::other(error), io::Error::other))
     }
 
     fn timed_out(&self) -> Error {

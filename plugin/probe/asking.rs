@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     cluster::{Question, Told},
+    http::Tls,
     watch::Viewer,
 };
 
@@ -57,6 +58,11 @@ impl Asking {
     /// Nothing is lost when the returned future is dropped.
     pub async fn next(&mut self) -> Option<(Question, Arc<Told>)> {
         self.probe.stop.run_until_cancelled(self.member.mailbox.take()).await
+    }
+
+    /// How those who are spoken to over https prove who they are.
+    pub fn trust(&self) -> &Tls {
+        &self.probe.trust
     }
 
     /// Has everything asked anew now.

@@ -40,7 +40,7 @@ use tracing::warn;
 
 pub use self::asking::Asking;
 use self::table::Table;
-use crate::{consul::Consul, watch::Viewer};
+use crate::{consul::Consul, http::Tls, watch::Viewer};
 
 /// How long the end may take.
 const CLOSE: Duration = Duration::from_secs(5);
@@ -54,20 +54,29 @@ pub struct Probe {
 #[derive(Debug)]
 struct Inner {
     consul: Option<Consul>,
+    /// How those who are asked over https prove who they are.
+    trust: Tls,
+    turns: peers::Turns,
     table: Table,
     stop: CancellationToken,
     tracker: TaskTracker,
 }
 
 impl Probe {
-    /// Asks Consul by way of `consul`, if there is one. Ends with `stop`.
+    /// Asks Consul by way of `consul`, if there is one, and trusts in `trust` what is asked over https. Ends with `stop`.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "whoever has a probe has given it a token to end it with"
     )]
-    pub fn new(consul: Option<Consul>, stop: CancellationToken) -> Self {
-        let inner =
-            Inner { consul, table: Table::default(), stop: stop.child_token(), tracker: TaskTracker::new() };
+    pub fn new(consul: Option<Consul>, trust: Tls, stop: CancellationToken) -> Self {
+        let inner = Inner {
+            consul,
+            trust,
+            turns: peers::Turns::default(),
+            table: Table::default(),
+            stop: stop.child_token(),
+            tracker: TaskTracker::new(),
+        };
         Self { inner: Arc::new(inner) }
     }
 

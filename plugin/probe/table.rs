@@ -11,10 +11,12 @@ use std::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{Inner, mailbox::Mailbox};
+use super::{Inner, mailbox::Mailbox, peers::Turns};
 use crate::{
     cluster::{Answer, Blindness, Namespace, Question, Told, Unseen},
-    consul, nomad,
+    consul,
+    http::Tls,
+    nomad,
     nomad::Client,
     watch::Viewer,
 };
@@ -220,6 +222,16 @@ impl Line {
 
     pub(super) fn question(&self) -> &Question {
         &self.key.question
+    }
+
+    /// The turns that all who look at the network share.
+    pub(super) fn turns(&self) -> &Turns {
+        &self.probe.turns
+    }
+
+    /// How a peer proves who it is.
+    pub(super) fn trust(&self) -> &Tls {
+        &self.probe.trust
     }
 
     /// Tells everybody who asks, if it is anything new.

@@ -434,8 +434,9 @@ impl<O: Outlook> Run<O> {
             for (name, webhook) in errand.webhooks().filter(|(_, webhook)| webhook.wants(notice.is_good)) {
                 let (name, webhook, body) = (name.clone(), webhook.clone(), body.clone());
                 let (notices, stop) = (Arc::clone(&self.notices), self.stop.clone());
+                let trust = self.outlook.trust();
                 self.tasks.spawn(async move {
-                    let told = webhook::send(&name, &webhook, &body);
+                    let told = webhook::send(&name, &webhook, &trust, &body);
                     let told = stop.run_until_cancelled_owned(told).await;
                     notices.log(
                         &told.unwrap_or_else(|| format!("webhook {name}: dtree stopped before it was told")),

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     cluster::{JobKey, Place, Question, Sight, Told},
+    http::Tls,
     plan::Plan,
     probe::Asking,
     watch::{Asks, Subscription},
@@ -31,6 +32,11 @@ pub trait Outlook: Send + 'static {
 
     /// Asks for everything to be read anew.
     fn look_again(&self);
+
+    /// How those who are told over https prove who they are.
+    fn trust(&self) -> Tls {
+        Tls::default()
+    }
 }
 
 /// The shared view, and whoever answers questions.
@@ -57,6 +63,10 @@ impl Outlook for Senses {
 
     fn ask(&self, questions: BTreeSet<Question>) {
         self.probe.ask(questions);
+    }
+
+    fn trust(&self) -> Tls {
+        self.probe.trust().clone()
     }
 
     fn look_again(&self) {

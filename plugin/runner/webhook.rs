@@ -12,14 +12,14 @@ use backon::{ExponentialBuilder, Retryable as _};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Method, Request, StatusCode, Uri, header};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::{engine::Notice, manifest::Webhook};
+use crate::{
+    engine::Notice,
+    http::{Endpoint, Tls, open},
+    manifest::Webhook,
+};
 
 /// How often it is tried again.
 const RETRIES: usize = 4;
@@ -53,10 +53,10 @@ pub(super) fn body(notice: &Notice) -> Bytes {
 }
 
 /// Tells `webhook`, trying again for about half a minute. What came of it, for the log.
-pub(super) async fn send(name: &str, webhook: &Webhook, body: &Bytes) -> String {
+pub(super) async fn send(name: &str, webhook: &Webhook, trust: &Tls, body: &Bytes) -> String {
     let retries =
         ExponentialBuilder::new().with_min_delay(FIRST_PAUSE).with_factor(2.0).with_max_times(RETRIES);
-    let told = (|| post(webhook, body.clone()))
+    let told = (|| post(webhook, trust, body.clone()))
         .retry(retries)
         .sleep(tokio::time::sleep)
         .when(|refused: &Refused| refused.may_try_again);
@@ -66,13 +66,25 @@ pub(super) async fn send(name: &str, webhook: &Webhook, body: &Bytes) -> String 
     }
 }
 
-async fn post(webhook: &Webhook, body: Bytes) -> Result<(), Refused> {
+async fn post(webhook: &Webhook, trust: &Tls, body: Bytes) -> Result<(), Refused> {
     let lasting = |why: String| Refused { why, may_try_again: false };
     let passing = |why: String| Refused { why, may_try_again: true };
-    let uri: Uri = webhook.url.parse().map_err(|_| lasting("its url is none".to_owned()))?;
+    let none = || lasting("its url is none".to_owned());
+    let uri: Uri = webhook.url.parse().map_err(|_| none())?;
+    let authority = uri.authority().ok_or_else(none)?;
+    let (is_tls, default_port) = match uri.scheme_str() {
+        Some("https") => (true, 443),
+        _ => (false, 80),
+    };
+    let host = authority.host().trim_matches(['[', ']']).to_owned();
+    let port = authority.port_u16().unwrap_or(default_port);
+    let endpoint =
+        if is_tls { Endpoint::Tls { host, port, tls: trust.clone() } } else { Endpoint::Tcp { host, port } };
     let mut request = Request::builder()
         .method(Method::POST)
-        .uri(uri)
+        .uri(uri.path_and_query().map_or("/", |target| target.as_str()))
+        .header(header::HOST, authority.as_str())
+        .header(header::CONNECTION, "close")
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::USER_AGENT, concat!("dtree/", env!("CARGO_PKG_VERSION")));
     for (name, value) in &webhook.headers {
@@ -80,14 +92,19 @@ async fn post(webhook: &Webhook, body: Bytes) -> Result<(), Refused> {
     }
     let request =
         request.body(Full::new(body)).map_err(|_| lasting("its headers cannot be sent".to_owned()))?;
-    let client = Client::builder(TokioExecutor::new()).build::<_, Full<Bytes>>(HttpConnector::new());
-    let answer = timeout(webhook.timeout, client.request(request))
+    let lost = |error: &(dyn std::error::Error + 'static)| match (endpoint.fault(error), error.source()) {
+        (Some(fault), _) => passing(fault.told()),
+        (None, Some(source)) => passing(format!("{error}: {source}")),
+        (None, None) => passing(error.to_string()),
+    };
+    let asking = async {
+        let io = endpoint.connect().await.map_err(|error| lost(&error))?;
+        open(io, request).await.map_err(|error| lost(&error))
+    };
+    let answer = timeout(webhook.timeout, asking)
         .await
-        .map_err(|_elapsed| passing("it did not answer in time".to_owned()))?
-        .map_err(|error| {
-            let source = std::error::Error::source(&error);
-            passing(source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}")))
-        })?;
+        .map_err(|_elapsed| passing("it did not answer in time".to_owned()))??
+        .response;
     match answer.status() {
         status if status.is_success() => Ok(()),
         status @ (StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) => {

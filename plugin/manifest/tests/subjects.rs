@@ -195,7 +195,7 @@ fn every_value_has_a_range() {
         "a2": {"service": "", "provider": "etcd", "at_least": "0"},
         "b1": {"tcp": "db", "interval": "10ms"}, "b2": {"tcp": ":80"}, "b3": {"tcp": "db:0", "interval": "2m"},
         "b4": {"tcp": "http://db:80"}, "b5": {"tcp": "[db]:80"}, "b6": {"tcp": "db:99999"}, "b7": {"tcp": ""},
-        "c1": {"http": "https://db/", "status": 99}, "c2": {"http": "db", "status": 600, "contains": ""},
+        "c1": {"http": "ftp://db/", "status": 99}, "c2": {"http": "db", "status": 600, "contains": ""},
         "c3": {"http": "http://u:p@db/", "status": "ok"}, "c4": {"http": "http:///x", "contains": "x".repeat(4097)},
         "c5": {"http": "http://db:0/"}, "c6": {"http": "http://db:x/"},
         "d1": {"dns": ""}, "d2": {"dns": "a b"}, "d3": {"dns": "a..b"}, "d4": {"dns": "a".repeat(64)},
@@ -220,9 +220,9 @@ fn every_value_has_a_range() {
     wait "b5": tcp = "[db]:80" is no `host:port`, with a port from 1 to 65535
     wait "b6": tcp = "db:99999" is no `host:port`, with a port from 1 to 65535
     wait "b7": tcp = "" is no `host:port`, with a port from 1 to 65535
-    wait "c1": http = "https://db/" begins with `https://`, which dtree does not speak yet; use `http://`, or a proxy on the client
+    wait "c1": http = "ftp://db/" is no address: it begins with `http://` or `https://`
     wait "c1": status = 99 is no whole number from 100 to 599
-    wait "c2": http = "db" is no address: it begins with `http://`
+    wait "c2": http = "db" is no address: it begins with `http://` or `https://`
     wait "c2": status = 600 is no whole number from 100 to 599
     wait "c2": contains is empty
     wait "c3": http = "http://u:p@db/" has a user in it, which dtree does not send

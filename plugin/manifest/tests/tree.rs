@@ -278,7 +278,7 @@ fn a_webhook_is_read_and_its_address_never_told() {
     assert!(!format!("{chat:?}").contains("s3cret"), "{chat:?}");
     let bad = [
         json!({}),
-        json!({"url": "https://chat/s3cret"}),
+        json!({"url": "ftp://chat/s3cret"}),
         json!({"url": "chat/s3cret", "on": [], "timeout": "2m"}),
         json!({"url": "http:///s3cret", "on": ["faliure"]}),
         json!({"url": "http://me:s3cret@chat/", "headers": {"a b": "x", "x": "s3cret\n"}}),
@@ -287,9 +287,9 @@ fn a_webhook_is_read_and_its_address_never_told() {
     assert!(!told.concat().contains("s3cret"), "{told:?}");
     assert_snapshot!(told.join("\n"), @r#"
     webhook "chat": has no url (write `url = "http://HOST/PATH"`)
-    webhook "chat": url begins with `https://`, which dtree does not speak yet; use `http://`, or a proxy on the client
+    webhook "chat": url is no address: it begins with `http://` or `https://`
     3 problems:
-    webhook "chat": url is no address: it begins with `http://`
+    webhook "chat": url is no address: it begins with `http://` or `https://`
     webhook "chat": on is empty, so it would never be sent
     webhook "chat": timeout is more than 1m for one try
     2 problems:

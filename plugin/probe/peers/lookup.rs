@@ -4,9 +4,10 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
+    time::Duration,
 };
 
-use tokio::net::lookup_host;
+use tokio::{net::lookup_host, time::Instant};
 
 type Pending = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
@@ -16,19 +17,26 @@ pub(super) struct Lookup {
     host: String,
     port: u16,
     pending: Option<Pending>,
+    /// What was found last, and when.
+    found: Option<(Instant, Vec<SocketAddr>)>,
 }
 
 impl Lookup {
     /// `host` may also be an address; an IPv6 address also in brackets.
     pub(super) fn new(host: &str, port: u16) -> Self {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        Self { host: bare.to_owned(), port, pending: None }
+        Self { host: bare.to_owned(), port, pending: None, found: None }
     }
 
-    /// Its addresses: one at least.
-    pub(super) async fn addresses(&mut self) -> Result<Vec<SocketAddr>, String> {
+    /// Its addresses: one at least. What was found less than `kept` ago is still good.
+    pub(super) async fn addresses(&mut self, kept: Duration) -> Result<Vec<SocketAddr>, String> {
         if let Ok(address) = self.host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, self.port)]);
+        }
+        if let Some((at, found)) = &self.found
+            && at.elapsed() < kept
+        {
+            return Ok(found.clone());
         }
         let (host, port) = (self.host.clone(), self.port);
         let pending = self.pending.get_or_insert_with(|| {
@@ -38,7 +46,10 @@ impl Lookup {
         self.pending = None;
         match found {
             Ok(found) if found.is_empty() => Err(format!("`{}` has no addresses", self.host)),
-            Ok(found) => Ok(found),
+            Ok(found) => {
+                self.found = Some((Instant::now(), found.clone()));
+                Ok(found)
+            }
             Err(error) => Err(format!("cannot resolve `{}`: {}", self.host, words(&error))),
         }
     }

@@ -15,7 +15,7 @@ fn key(equals: Option<&str>) -> Question {
 
 fn probe_of(peer: &Peer) -> Probe {
     let endpoint = endpoint(&format!("http://{}", peer.address())).unwrap();
-    Probe::new(Some(Consul { endpoint, token_file: None }), CancellationToken::new())
+    Probe::new(Some(Consul { endpoint, token_file: None }), Tls::default(), CancellationToken::new())
 }
 
 #[tokio::test]

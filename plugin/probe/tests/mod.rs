@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{
     cluster::{Answer, JobKey, Question, Told},
+    http::Tls,
     nomad::Token,
     watch::Way,
 };
@@ -30,7 +31,7 @@ fn viewer(socket: &Path, token: Option<&str>) -> Viewer {
 }
 
 fn probe() -> Probe {
-    Probe::new(None, CancellationToken::new())
+    Probe::new(None, Tls::default(), CancellationToken::new())
 }
 
 /// Somebody who asks `question` and nothing else.

@@ -12,6 +12,7 @@ use super::*;
 use crate::{
     cluster::{Answer, Check, JobKey, Question, Sight, TaskPhase, sample},
     engine,
+    http::Tls,
     manifest::Manifest,
     nomad::{
         self,
@@ -101,7 +102,7 @@ fn viewer(fake: &FakeNomad, place: &Place) -> Viewer {
 
 /// What is seen in `watch`, and answers to what is asked.
 fn senses(watch: &Watch, viewer: Viewer, subjects: BTreeSet<JobKey>, asks: Asks) -> Senses {
-    let probe = Probe::new(None, CancellationToken::new());
+    let probe = Probe::new(None, Tls::default(), CancellationToken::new());
     Senses { watch: watch.subscribe(viewer.clone(), subjects, asks), probe: probe.asking(viewer) }
 }
 
