@@ -18,18 +18,18 @@ const HOSTILE: &str = r#"$${node.class} %%{ if x } {{ env \"HOME\" }} [[ ]] <<dt
 const ARRIVED: &str = r#"${node.class} %{ if x } {{ env "HOME" }} [[ ]] <<dtree-0<< "quoted""#;
 
 /// A tree in a file of its own, with jobspecs beside it.
-struct Written {
+pub(crate) struct Written {
     dir: tempfile::TempDir,
     id: String,
     body: String,
 }
 
 impl Written {
-    fn new(id: &str) -> Self {
+    pub(crate) fn new(id: &str) -> Self {
         Self { dir: tempfile::tempdir().expect("there is room"), id: id.to_owned(), body: String::new() }
     }
 
-    fn job(mut self, job: &Job, inside: &str) -> Self {
+    pub(crate) fn job(mut self, job: &Job, inside: &str) -> Self {
         let path = format!("{}.nomad.hcl", job.id);
         fs::write(self.dir.path().join(&path), job.hcl()).expect("there is room");
         let _infallible =
@@ -46,8 +46,13 @@ impl Written {
     /// Hands it over; the process, whose talk is piped.
     fn submit(&self, story: &Story) -> Child {
         story.knows_tree(&self.id);
+        self.command(story, &["submit"])
+    }
+
+    /// A command about it, with these words.
+    pub(crate) fn command(&self, story: &Story, words: &[&str]) -> Child {
         Command::new(env!("CARGO_BIN_EXE_dtree"))
-            .arg("submit")
+            .args(words)
             .arg(self.file())
             .env("NOMAD_ADDR", story.cluster().api().url())
             .env_remove("NOMAD_TOKEN")
@@ -65,7 +70,8 @@ impl Written {
     }
 }
 
-fn ended(child: Child) -> (i32, String) {
+/// What it came to: the exit code, and all that is said.
+pub(crate) fn ended(child: Child) -> (i32, String) {
     let output = child.wait_with_output().expect("it ends");
     let said = [output.stdout, output.stderr].concat();
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned())

@@ -1,0 +1,131 @@
+//! A tree that is carried out from a shell.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::cli_submit::{Written, ended};
+use crate::harness::{Options, seconds, wait_for};
+use crate::story::{Job, SOON, Shared, Story};
+
+static CLUSTER: Shared = Shared::new(Options::default);
+
+/// Two jobs, of which the second needs the first.
+fn pair(story: &Story, name: &str, first: &Job, second: &Job) -> Written {
+    let [one, other] = [first, second].map(|job| job.id.clone());
+    story.knows([&one, &other].map(|id| (id.clone(), "default".to_owned())));
+    Written::new(&story.id(name)).job(first, "").job(second, &format!("depends_on = [\"{one}\"]"))
+}
+
+fn signal(child: &std::process::Child, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+}
+
+#[test]
+fn a_tree_is_planned_run_run_again_and_stopped() {
+    let story = CLUSTER.story();
+    let (db, web) = (story.id("db"), story.id("web"));
+    let tree = pair(&story, "run", &Job::service(&db), &Job::service(&web));
+
+    let (code, said) = ended(tree.command(&story, &["plan"]));
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("2 to create"), "{said}");
+    story.were_never_registered(&[&db, &web]);
+
+    let (code, said) = ended(tree.command(&story, &["run"]));
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains(&format!("created {db}, {web}")), "{said}");
+    let before = [&db, &web].map(|id| story.stamp(id));
+    let (code, said) = ended(tree.command(&story, &["run"]));
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("2 unchanged"), "{said}");
+    assert_eq!([&db, &web].map(|id| story.stamp(id)), before);
+
+    // What was not chosen is awaited, and not touched.
+    let (code, said) = ended(tree.command(&story, &["stop", "--target", &web]));
+    assert_eq!(code, 0, "{said}");
+    story.has_stopped(&web);
+    let (code, said) = ended(tree.command(&story, &["run", "--target", &web]));
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(story.stamp(&db), before[0]);
+
+    let (code, said) = ended(tree.command(&story, &["stop", "--purge"]));
+    assert_eq!(code, 0, "{said}");
+    for id in [&db, &web] {
+        assert!(story.job(id).is_err(), "{id} is still there: {said}");
+    }
+}
+
+#[test]
+fn a_second_run_is_refused_and_what_a_killed_one_began_is_gone_on_with() {
+    let story = CLUSTER.story();
+    let (seed, web) = (story.id("seed"), story.id("web"));
+    let flag = story.flag("seed");
+    let tree = pair(&story, "led", &Job::batch(&seed).script_after(&flag, "exit 0"), &Job::service(&web));
+
+    let mut first = tree.command(&story, &["run"]);
+    story.main(&seed).runs(SOON);
+    let (code, said) = ended(tree.command(&story, &["run"]));
+    assert_eq!(code, 2, "{said}");
+    let pid = first.id();
+    assert!(said.contains(&format!("(process {pid})")) && said.contains("is still there"), "{said}");
+
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let next = tree.command(&story, &["run"]);
+    flag.raise();
+    let (code, said) = ended(next);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("has ended; waits until its lock is free"), "{said}");
+    assert_eq!(story.versions(&seed).len(), 1, "{said}");
+    assert_eq!(story.allocations(&seed).unwrap().len(), 1, "{said}");
+    story.main(&web).runs(seconds(0));
+}
+
+#[test]
+fn an_interrupt_ends_what_is_under_way_and_a_second_leaves_it() {
+    let story = CLUSTER.story();
+    let (seed, web) = (story.id("seed"), story.id("web"));
+    let flag = story.flag("seed");
+    let tree = pair(&story, "cut", &Job::batch(&seed).script_after(&flag, "exit 0"), &Job::service(&web));
+
+    // Twice, or once more than that.
+    let mut left = tree.command(&story, &["run"]);
+    story.main(&seed).runs(SOON);
+    let is_over = || match left.try_wait().unwrap() {
+        Some(_) => Ok(()),
+        None => {
+            signal(&left, Signal::SIGINT);
+            Err("it has not ended".to_owned())
+        }
+    };
+    wait_for(SOON, is_over).unwrap();
+    let (code, said) = ended(left);
+    assert_eq!(code, 130, "{said}");
+    assert!(said.contains(&format!("still under way: {seed}")), "{said}");
+    story.main(&seed).runs(seconds(0));
+
+    // Once: it goes on with that, and begins nothing more.
+    let drained = tree.command(&story, &["run"]);
+    let path = format!("/v1/var/dtree%2Fdefault%2F{}%2F~lock", story.id("cut"));
+    story.within(seconds(40), "the run to lead the tree", || {
+        let lock = story.cluster().api().get(&path).map_err(|error| error.to_string())?;
+        match lock["Items"]["pid"].as_str() {
+            Some(pid) if pid == drained.id().to_string() && !lock["Lock"].is_null() => Ok(()),
+            pid => Err(format!("{pid:?}")),
+        }
+    });
+    story.within(SOON, "the run to have begun", || {
+        let head = story.get(&format!("/v1/var/dtree%2Fdefault%2F{}%2F~run", story.id("cut")));
+        if head["Items"]["epoch"] == "2" { Ok(()) } else { Err(head["Items"].to_string()) }
+    });
+    signal(&drained, Signal::SIGINT);
+    flag.raise();
+    let (code, said) = ended(drained);
+    assert_eq!(code, 130, "{said}");
+    story.were_never_registered(&[&web]);
+
+    let (code, said) = ended(tree.command(&story, &["run"]));
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(story.allocations(&seed).unwrap().len(), 1, "{said}");
+    story.main(&web).runs(seconds(0));
+}
