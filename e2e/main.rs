@@ -26,6 +26,7 @@ mod order;
 mod outside;
 mod recovery;
 mod tasks;
+mod tls;
 mod tree_access;
 mod tree_afterwards;
 mod tree_bad_input;

@@ -33,6 +33,8 @@ pub(crate) struct Options {
     pub(crate) lacks_plugin: bool,
     /// More inside of `server { }`.
     pub(crate) server: String,
+    /// More blocks beside these.
+    pub(crate) blocks: String,
 }
 
 /// The agent's three ports, on loopback.
@@ -289,6 +291,9 @@ plugin "raw_exec" {{
 plugin "dtree" {{
   {plugin}
 }}
-"#
+
+{}
+"#,
+        options.blocks
     )
 }
