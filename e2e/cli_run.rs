@@ -3,11 +3,14 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use serde_json::json;
+
 use crate::cli_submit::{Written, ended};
 use crate::harness::{Options, seconds, wait_for};
 use crate::story::{Job, SOON, Shared, Story};
 
 static CLUSTER: Shared = Shared::new(Options::default);
+static GUARDED: Shared = Shared::new(|| Options { acl: true, ..Options::default() });
 
 /// Two jobs, of which the second needs the first.
 fn pair(story: &Story, name: &str, first: &Job, second: &Job) -> Written {
@@ -128,4 +131,28 @@ fn an_interrupt_ends_what_is_under_way_and_a_second_leaves_it() {
     assert_eq!(code, 0, "{said}");
     assert_eq!(story.allocations(&seed).unwrap().len(), 1, "{said}");
     story.main(&web).runs(seconds(0));
+}
+
+#[test]
+fn a_token_that_may_not_is_told_the_right_that_is_missing() {
+    let story = GUARDED.story();
+    let (db, web) = (story.id("db"), story.id("web"));
+    let tree = pair(&story, "denied", &Job::service(&db), &Job::service(&web));
+    let (code, said) = ended(tree.command(&story, &["run"]));
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("set NOMAD_TOKEN"), "{said}");
+
+    let reader = story.id("reader");
+    let rules = "namespace \"default\" { policy = \"read\" }";
+    story.post(&format!("/v1/acl/policy/{reader}"), &json!({ "Name": reader, "Rules": rules }));
+    let token = json!({ "Name": reader, "Type": "client", "Policies": [reader] });
+    let token = story.post("/v1/acl/token", &token);
+    let secret = token["SecretID"].as_str().unwrap();
+    for command in ["plan", "run"] {
+        let (code, said) = ended(tree.command(&story, &[command, "--token", secret]));
+        assert_eq!(code, 2, "{said}");
+        assert!(said.contains("your token") && said.contains("submit-job"), "{said}");
+        assert!(!said.contains(secret), "{said}");
+    }
+    story.were_never_registered(&[&db, &web]);
 }
