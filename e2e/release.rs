@@ -243,7 +243,8 @@ fn register(cluster: &Cluster, hcl: &str) -> Result<(), String> {
 fn newest(cluster: &Cluster, job: &str) -> Result<Value, String> {
     let path = format!("/v1/job/{job}/allocations");
     let mut all = cluster.api().get(&path).map_err(|error| error.to_string())?;
-    Ok(all[0].take())
+    // Just after a job was registered there is none yet.
+    Ok(all.get_mut(0).map_or(Value::Null, Value::take))
 }
 
 fn main_started(cluster: &Cluster, job: &str) -> Result<f64, String> {
