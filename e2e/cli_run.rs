@@ -20,7 +20,8 @@ fn pair(story: &Story, name: &str, first: &Job, second: &Job) -> Written {
 }
 
 fn signal(child: &std::process::Child, signal: Signal) {
-    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+    let pid = i32::try_from(child.id()).expect("a process ID");
+    kill(Pid::from_raw(pid), signal).expect("it runs");
 }
 
 #[test]
@@ -94,12 +95,12 @@ fn an_interrupt_ends_what_is_under_way_and_a_second_leaves_it() {
     // Twice, or once more than that.
     let mut left = tree.command(&story, &["run"]);
     story.main(&seed).runs(SOON);
-    let is_over = || match left.try_wait().unwrap() {
-        Some(_) => Ok(()),
-        None => {
-            signal(&left, Signal::SIGINT);
-            Err("it has not ended".to_owned())
+    let is_over = || {
+        if left.try_wait().unwrap().is_some() {
+            return Ok(());
         }
+        signal(&left, Signal::SIGINT);
+        Err("it has not ended".to_owned())
     };
     wait_for(SOON, is_over).unwrap();
     let (code, said) = ended(left);
