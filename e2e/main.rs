@@ -15,6 +15,7 @@ mod access;
 mod bad_input;
 mod cli_look;
 mod cli_look_access;
+mod cli_older;
 mod cli_run;
 mod cli_submit;
 mod conditions;

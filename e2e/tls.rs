@@ -156,4 +156,24 @@ fn a_tree_and_a_gate_in_a_nomad_that_wants_certificates() {
     // The gate of web opens by what the plugin sees over TLS.
     let (is_done, said) = dtree(&dir, &["run", "shop.dtree.hcl"], &known);
     assert!(is_done && said.contains("web"), "{said}\n{}", agent.log());
+
+    // The older tool's command line names the same files in its own way.
+    fs::write(dir.join("dependency.json"), r#"{"dependencies":{"cache":{"wait_cond":1}}}"#)
+        .expect("it is written");
+    fs::write(dir.join("cache.nomad"), job("cache", "")).expect("it is written");
+    let text = |name: &str| known[name].as_str();
+    let older = [
+        ["run", "--job", "cache"].as_slice(),
+        &["--nomad-addr", text("NOMAD_ADDR"), "--fs-depfile-path", "dependency.json", "--fs-jobs-path", "."],
+        &["--root-ca-file", text("NOMAD_CACERT")],
+    ]
+    .concat();
+    let (is_done, said) = dtree(&dir, &older, &BTreeMap::new());
+    assert!(
+        !is_done && said.contains("wants to see a certificate") && said.contains("--cert-file"),
+        "{said}"
+    );
+    let own = ["--cert-file", text("NOMAD_CLIENT_CERT"), "--key-file", text("NOMAD_CLIENT_KEY")];
+    let (is_done, said) = dtree(&dir, &[older.as_slice(), &own].concat(), &BTreeMap::new());
+    assert!(is_done && said.contains("cache"), "{said}\n{}", agent.log());
 }

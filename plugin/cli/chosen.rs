@@ -78,6 +78,25 @@ pub(super) enum Aim {
 }
 
 impl TreeArgs {
+    /// The tree in `file`, whose jobspecs are in `jobspecs`: all of it, or one job, perhaps with all that it depends on.
+    pub(super) fn of(
+        file: PathBuf,
+        jobspecs: PathBuf,
+        target: Option<String>,
+        with_dependencies: bool,
+    ) -> Self {
+        Self {
+            file,
+            tree: None,
+            jobspecs: Some(jobspecs),
+            follow_links: true,
+            with_dependencies: with_dependencies && target.is_some(),
+            target: target.into_iter().collect(),
+            with_dependents: false,
+            exclude: Vec::new(),
+        }
+    }
+
     /// The directory in which its jobspecs are.
     pub(super) fn directory(&self) -> PathBuf {
         let beside = || match self.file.parent() {

@@ -5,7 +5,10 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
-use super::{Failure, tls::NomadTls};
+use super::{
+    Failure,
+    tls::{Files, NomadTls},
+};
 use crate::{
     cluster::{JobKey, Namespace},
     nomad::{self, Asker, Client, Token},
@@ -62,6 +65,16 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// The same to another address.
+    pub(super) fn at(&self, address: &str) -> Self {
+        Self { address: address.to_owned(), ..self.clone() }
+    }
+
+    /// The same with these files for TLS.
+    pub(super) fn with_files(&self, files: Files) -> Self {
+        Self { tls: self.tls.with(files), ..self.clone() }
+    }
+
     /// The way to Nomad. Asks nothing yet.
     ///
     /// # Errors

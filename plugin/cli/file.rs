@@ -51,6 +51,12 @@ impl Source {
         if bytes.len() as u64 > MAX_FILE {
             return Err(cannot(format!("it is longer than {} MiB", MAX_FILE >> 20)));
         }
+        Self::of(name, bytes)
+    }
+
+    /// What is in `bytes`, which came from `name`.
+    pub(super) fn of(name: String, bytes: Vec<u8>) -> Result<Self, Failure> {
+        let cannot = |why: String| Failure::cannot(format!("dtree: cannot read {name}: {why}\n"));
         let text = String::from_utf8(bytes).map_err(|error| {
             let line =
                 error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|b| **b == b'\n');
@@ -77,6 +83,20 @@ impl Source {
             }
         }
         if bad.is_empty() { Ok(good) } else { Err(self.tell(&bad)) }
+    }
+
+    /// The jobs that a dependency file names, also as hooks, as far as it can be read: nothing is checked.
+    pub(super) fn names_of_jobs(&self) -> std::collections::BTreeSet<String> {
+        let file: serde_json::Value = serde_json::from_str(&self.text).unwrap_or_default();
+        let units = file.get("dependencies").and_then(serde_json::Value::as_object);
+        let hook = |unit: &serde_json::Value| {
+            unit.pointer("/post/job").and_then(serde_json::Value::as_str).map(str::to_owned)
+        };
+        units
+            .into_iter()
+            .flatten()
+            .flat_map(|(name, unit)| hook(unit).into_iter().chain([name.clone()]))
+            .collect()
     }
 
     /// The manifest that an older tool's file comes to.

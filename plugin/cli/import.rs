@@ -18,11 +18,11 @@ const MAX_JOBSPECS: usize = 10_000;
 pub(super) fn run(file: &Path, name: Option<&str>, job: Option<&str>, jobspecs: Option<&Path>) -> Outcome {
     let source = Source::read(file)?;
     let jobspecs = jobspecs.map(directory).transpose()?;
-    print(&source.import(Import { tree: name, target: job, jobspecs: jobspecs.as_ref() })?)
+    print(&source.import(Import { tree: name, target: job, jobspecs: jobspecs.as_ref(), adopt: false })?)
 }
 
 /// The jobspecs of a directory.
-fn directory(path: &Path) -> Result<Jobspecs, Failure> {
+pub(super) fn directory(path: &Path) -> Result<Jobspecs, Failure> {
     let cannot = |path: &Path, error: &io::Error| {
         let why = match error.kind() {
             io::ErrorKind::NotFound => "there is no such directory".to_owned(),

@@ -13,6 +13,7 @@ mod graph;
 mod import;
 mod look;
 mod man;
+mod older;
 mod plan;
 mod policy;
 mod run;
@@ -180,13 +181,21 @@ impl Failure {
 
 /// Carries out what `words`, the program's name first, ask for.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let words: Vec<OsString> = words.into_iter().collect();
+    let wrong = |error: &clap::Error| {
+        // Nobody may be listening any more.
+        error.print().ok();
+        ExitCode::from(if error.use_stderr() { CANNOT } else { 0 })
+    };
+    if let Some(words) = words.get(1..).and_then(older::recognised) {
+        return match older::run(words) {
+            Ok(outcome) => ended(outcome),
+            Err(error) => wrong(&error),
+        };
+    }
     let options = match Options::try_parse_from(words) {
         Ok(options) => options,
-        Err(error) => {
-            // Nobody may be listening any more.
-            error.print().ok();
-            return ExitCode::from(if error.use_stderr() { CANNOT } else { 0 });
-        }
+        Err(error) => return wrong(&error),
     };
     let outcome = match options.command {
         Command::Check { files } => check::run(&files),
@@ -213,6 +222,11 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             print(&String::from_utf8_lossy(&text))
         }
     };
+    ended(outcome)
+}
+
+/// The exit code, and why it is one that is not zero.
+fn ended(outcome: Outcome) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { why, code }) => {

@@ -44,7 +44,8 @@ impl Notices for Lines {
     }
 }
 
-async fn carry_out(chosen: Chosen, connection: &Connection, file: &str, aim: Aim) -> Outcome {
+/// Carries a tree out. `file` is what a user gives to go on with it.
+pub(super) async fn carry_out(chosen: Chosen, connection: &Connection, file: &str, aim: Aim) -> Outcome {
     connection.client().await?;
     let mut interrupts = Interrupts::catch()?;
     let viewer = chosen.viewer(connection)?;

@@ -1,7 +1,9 @@
 //! Whom the command line trusts and what it shows, by the options and variables of Nomad's and Consul's own commands.
 
+use std::path::PathBuf;
+
 use super::Failure;
-use crate::http::{Tls, Trust};
+use crate::http::{Names, Tls, Trust};
 
 /// What the options say about TLS with Nomad.
 #[derive(clap::Args, Clone, Debug)]
@@ -64,6 +66,19 @@ pub(super) struct NomadTls {
     /// Take any certificate of Nomad's: `true`
     #[arg(long, env = "NOMAD_SKIP_VERIFY", hide_env_values = true, value_name = "BOOL", help_heading = "Nomad", default_value = "", hide_default_value = true, num_args = 0..=1, default_missing_value = "true")]
     tls_skip_verify: String,
+    #[arg(skip)]
+    files: Option<Files>,
+}
+
+/// The files as the older tool's options name them. Where one is named it counts before Nomad's variables.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Files {
+    /// The certificates of authorities.
+    pub(super) ca: Option<PathBuf>,
+    /// The certificate to show.
+    pub(super) cert: Option<PathBuf>,
+    /// Its key.
+    pub(super) key: Option<PathBuf>,
 }
 
 impl NomadTls {
@@ -82,7 +97,22 @@ impl NomadTls {
             "NOMAD_SKIP_VERIFY" => Some(self.tls_skip_verify.clone()),
             _ => None,
         };
-        Trust::from_nomads_variables(value).map_err(|why| Failure::cannot(format!("dtree: {why}\n")))
+        let wrong = |why| Failure::cannot(format!("dtree: {why}\n"));
+        let trust = Trust::from_nomads_variables(value).map_err(wrong)?;
+        let Some(Files { ca, cert, key }) = self.files.clone() else { return Ok(trust) };
+        let trust = Trust {
+            ca_file: ca.or(trust.ca_file),
+            cert_file: cert.or(trust.cert_file),
+            key_file: key.or(trust.key_file),
+            names: Names::FLAGS,
+            ..trust
+        };
+        trust.checked().map_err(wrong)
+    }
+
+    /// The same with these files.
+    pub(super) fn with(&self, files: Files) -> Self {
+        Self { files: Some(files), ..self.clone() }
     }
 }
 

@@ -45,6 +45,7 @@ pub(super) fn import(
     tree: &str,
     target: Option<&str>,
     jobspecs: Option<&Jobspecs>,
+    adopt: bool,
 ) -> Result<String, Vec<Located>> {
     let units = read(expression, text)?;
     let chosen = chosen(&units, target)?;
@@ -63,6 +64,9 @@ pub(super) fn import(
         if !unit.needs.is_empty() {
             let needs: Vec<String> = unit.needs.iter().map(|(needed, _)| quoted(needed)).collect();
             let _ = writeln!(hcl, "    depends_on = [{}]", needs.join(", "));
+        }
+        if adopt {
+            hcl.push_str("    adopt = true\n");
         }
         if let Some(hook) = &unit.hook {
             // Labels are one name space now.

@@ -131,6 +131,8 @@ pub struct Import<'a> {
     pub target: Option<&'a str>,
     /// The jobspecs of its jobs, where they are known.
     pub jobspecs: Option<&'a Jobspecs>,
+    /// Whether jobs are taken over that no tree has submitted. Only of a `dependency.json`.
+    pub adopt: bool,
 }
 
 /// What the file of an older tool says as a manifest in HCL, with a comment for each thing that has no equivalent. It is
@@ -143,10 +145,10 @@ pub fn import(text: &str, import: Import<'_>) -> Result<String, Vec<Located>> {
     let document: serde_json::Value =
         serde_json::from_str(text).map_err(|error| vec![no_json(&error, text)])?;
     let expression = parse_expr(text.trim()).map_err(|error| vec![unread(&error, text)])?;
-    let Import { tree, target, jobspecs } = import;
+    let Import { tree, target, jobspecs, adopt } = import;
     let has = |key: &str| document.get(key).is_some();
     if has("dependencies") {
-        return dependency::import(&expression, text, tree.unwrap_or("imported"), target, jobspecs);
+        return dependency::import(&expression, text, tree.unwrap_or("imported"), target, jobspecs, adopt);
     }
     if has("edges") || has("changes") {
         return mapping::import(&expression, text, document, tree, target, jobspecs);
