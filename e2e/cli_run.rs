@@ -135,6 +135,23 @@ fn an_interrupt_ends_what_is_under_way_and_a_second_leaves_it() {
 }
 
 #[test]
+fn a_nomad_that_goes_away_in_the_middle_is_waited_for() {
+    let story = Story::alone(Options { restartable: true, ..Options::default() });
+    let (seed, web) = (story.id("seed"), story.id("web"));
+    let flag = story.flag("seed");
+    let tree = pair(&story, "away", &Job::batch(&seed).script_after(&flag, "exit 0"), &Job::service(&web));
+    let run = tree.command(&story, &["run"]);
+    story.main(&seed).runs(SOON);
+    story.kill_agent();
+    flag.raise();
+    let (code, said) = ended(run);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(story.versions(&seed).len(), 1, "{said}");
+    assert_eq!(story.allocations(&seed).unwrap().len(), 1, "{said}");
+    story.main(&web).runs(seconds(0));
+}
+
+#[test]
 fn a_token_that_may_not_is_told_the_right_that_is_missing() {
     let story = GUARDED.story();
     let (db, web) = (story.id("db"), story.id("web"));
