@@ -3,9 +3,12 @@
 use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::Range;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -53,15 +56,24 @@ impl Ports {
     }
 }
 
-/// Distinct ports that nobody listens on at this moment.
+/// Where ports are looked for: below those that the system gives to outgoing connections, any of which could take one before
+/// an agent listens, and below those that Nomad gives to tasks.
+const PORTS: Range<u16> = 10_000..20_000;
+
+/// Distinct ports that nobody listens on at this moment, and that this process has not given out before.
 pub(crate) fn free_ports<const N: usize>() -> io::Result<[u16; N]> {
-    // All are held until the last is found, so that they differ.
-    let mut held = Vec::with_capacity(N);
+    static NEXT: OnceLock<AtomicU32> = OnceLock::new();
+    // Processes at the same time look in different places.
+    let next = NEXT.get_or_init(|| AtomicU32::new(std::process::id().wrapping_mul(997)));
     let mut ports = [0; N];
     for port in &mut ports {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        *port = listener.local_addr()?.port();
-        held.push(listener);
+        let mut candidates = PORTS.map(|_| {
+            let n = next.fetch_add(1, Ordering::SeqCst) % u32::from(PORTS.end - PORTS.start);
+            PORTS.start + u16::try_from(n).expect("it is less than their number")
+        });
+        *port = candidates
+            .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+            .ok_or_else(|| io::Error::other("loopback has no free port"))?;
     }
     Ok(ports)
 }
