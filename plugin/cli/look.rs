@@ -10,7 +10,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{Failure, connect::Connection, tls::with_system};
 use crate::{
     cluster::{Namespace, Place},
-    consul::{self, Consul},
+    consul::{self, Consul, Endpoint},
     engine::{Status, deadlines},
     manifest::{Manifest, OnTimeout, Problems, Subject, Wait},
     plan::Plan,
@@ -51,16 +51,15 @@ pub(super) struct ConsulOptions {
 impl ConsulOptions {
     /// The way to Consul.
     pub(super) fn way(&self) -> Result<Consul, Failure> {
-        // Consul's own tools take an address without a scheme.
-        let address = if self.consul_address.contains("://") {
-            self.consul_address.clone()
-        } else {
-            format!("http://{}", self.consul_address)
-        };
-        let endpoint =
-            consul::endpoint(&address).map_err(|why| Failure::cannot(format!("dtree: {why}\n")))?;
+        let endpoint = consul_at(&self.consul_address)?;
         Ok(Consul { endpoint, token_file: self.consul_token_file.clone() })
     }
+}
+
+/// Where Consul listens, by an address that may have no scheme, as Consul's own tools take it.
+pub(super) fn consul_at(address: &str) -> Result<Endpoint, Failure> {
+    let address = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+    consul::endpoint(&address).map_err(|why| Failure::cannot(format!("dtree: {why}\n")))
 }
 
 /// A gate under way.

@@ -18,11 +18,12 @@ use super::{
     connect::{Connection, block_on},
     file::Source,
     import::directory,
+    look::consul_at,
     run::carry_out,
     tls::Files,
 };
 use crate::{
-    consul::{self, Consul, Endpoint},
+    consul::Consul,
     manifest::text::{Import, Jobspecs},
 };
 
@@ -182,9 +183,6 @@ impl Options {
 
     /// The dependency file, and the directory of the jobs.
     fn in_files(&self) -> Result<(Source, PathBuf), Failure> {
-        let missing = |what: &str, option: &str, variable: &str| {
-            Failure::cannot(format!("dtree: it is not said {what}: give `{option}`, or set {variable}\n"))
-        };
         let file = self.fs_depfile_path.as_deref().filter(|path| path.as_os_str() != "");
         let file = file
             .ok_or_else(|| missing("where the dependency file is", "--fs-depfile-path", "FS_DEP_FILEPATH"))?;
@@ -195,9 +193,6 @@ impl Options {
 
     /// The same from Consul's store: the jobs are written into a directory beneath `home`.
     fn in_consul(&self, home: &Path) -> Result<(Source, PathBuf), Failure> {
-        let missing = |what: &str, option: &str, variable: &str| {
-            Failure::cannot(format!("dtree: it is not said {what}: give `{option}`, or set {variable}\n"))
-        };
         let key = self.consul_depfile_path.as_deref().filter(|key| !key.is_empty());
         let key = key.ok_or_else(|| {
             missing("which key has the dependency file", "--consul-depfile-path", "CONSUL_DEP_FILEPATH")
@@ -205,7 +200,7 @@ impl Options {
         let prefix = self.consul_jobs_path.as_deref().filter(|key| !key.is_empty());
         let prefix = prefix
             .ok_or_else(|| missing("which keys have the jobs", "--consul-jobs-path", "CONSUL_JOBS_PATH"))?;
-        let consul = Consul { endpoint: self.consul()?, token_file: None };
+        let consul = Consul { endpoint: consul_at(&self.consul_addr)?, token_file: None };
         let jobs = home.join("jobs");
         fs::create_dir(&jobs).map_err(|error| unwritten(&jobs, &error))?;
         let source = block_on(async {
@@ -228,12 +223,11 @@ impl Options {
         })?;
         Ok((source, jobs))
     }
+}
 
-    fn consul(&self) -> Result<Endpoint, Failure> {
-        let address = &self.consul_addr;
-        let address = if address.contains("://") { address.clone() } else { format!("http://{address}") };
-        consul::endpoint(&address).map_err(|why| Failure::cannot(format!("dtree: {why}\n")))
-    }
+/// That an option without which nothing can be done was not given.
+fn missing(what: &str, option: &str, variable: &str) -> Failure {
+    Failure::cannot(format!("dtree: it is not said {what}: give `{option}`, or set {variable}\n"))
 }
 
 async fn value(consul: &Consul, key: &str) -> Result<Option<Vec<u8>>, Failure> {

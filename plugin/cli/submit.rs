@@ -15,7 +15,7 @@ use crate::{
     cluster::{AllocId, Job, JobKey, JobSight, RaftIndex, Sight},
     condition::{self, Verdict},
     jobspec::{self, Files, SUBMITTED},
-    manifest::{HealthSource, Scope, Subject, Tree, Until, Wait},
+    manifest::{Subject, Tree, Until, Wait},
     nomad::{Client, LogStream},
     runner,
     watch::{Asks, Subscription, Watch},
@@ -203,14 +203,7 @@ impl Follower {
             return Some(Verdict::Never("its job was stopped".to_owned()));
         }
         self.alloc = newest(job).or_else(|| self.alloc.clone());
-        let subject = Subject::Job {
-            job: self.own.job.clone(),
-            namespace: Some(self.own.namespace.clone()),
-            group: None,
-            meta: BTreeMap::new(),
-            scope: Scope::default(),
-            source: HealthSource::default(),
-        };
+        let subject = Subject::of_job(&self.own, None);
         let wait = Wait { until: Some(Until::Complete), ..Wait::new(subject) };
         Some(condition::judge(&wait, sight, true))
     }
