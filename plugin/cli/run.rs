@@ -82,14 +82,14 @@ pub(super) async fn carry_out(chosen: Chosen, connection: &Connection, file: &st
             }
             Some(line) = lines.recv() => told(&line, &running, &mut screen),
             ended = running.ended() => ending = Some(ended),
-            _ = redraw.tick() => screen.draw(&running.status()),
+            _ = redraw.tick() => screen.draw(|| running.status()),
         }
     }
     while let Ok(line) = lines.try_recv() {
         told(&line, &running, &mut screen);
     }
+    screen.draw(|| running.status());
     let status = running.status();
-    screen.draw(&status);
     if ending.is_some() {
         // Addresses that are told how it ended.
         tasks.close();
@@ -105,7 +105,7 @@ pub(super) async fn carry_out(chosen: Chosen, connection: &Connection, file: &st
 
 /// Something has happened. The last of it is said when all is over.
 fn told(line: &str, running: &Running, screen: &mut Screen) {
-    if running.status().ending.as_deref() != Some(line) {
+    if running.said_at_end().as_deref() != Some(line) {
         screen.line(line);
     }
 }

@@ -45,12 +45,13 @@ impl Screen {
     }
 
     /// Draws the table anew, where there is one.
-    pub(super) fn draw(&mut self, status: &Status) {
+    pub(super) fn draw(&mut self, status: impl FnOnce() -> Status) {
         if !self.is_terminal {
             return;
         }
+        let status = status();
         let (width, height) = size();
-        let mut rows = show::table(status, width, height.saturating_sub(2));
+        let mut rows = show::table(&status, width, height.saturating_sub(2));
         let notes = status.notes.iter().map(|note| Row {
             before: show::fit(&format!("note: {note}"), width.saturating_sub(1)),
             state: "",

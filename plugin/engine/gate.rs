@@ -204,8 +204,8 @@ impl Gate {
             .min()
     }
 
-    pub(super) fn has_ended(&self) -> bool {
-        self.ending.is_some()
+    pub(super) fn said_at_end(&self) -> Option<&str> {
+        self.ending.as_deref()
     }
 
     /// The waits that a user can approve now.

@@ -123,16 +123,21 @@ impl Engine {
         }
     }
 
-    /// Whether the run is over.
-    pub fn has_ended(&self) -> bool {
+    /// What the run said at its end, if it is over.
+    pub fn said_at_end(&self) -> Option<&str> {
         match &self.0 {
-            Run::Gate(gate) => gate.has_ended(),
-            Run::Guard(guard) => guard.has_ended(),
-            Run::Tree(tree) => tree.has_ended(),
+            Run::Gate(gate) => gate.said_at_end(),
+            Run::Guard(guard) => guard.said_at_end(),
+            Run::Tree(tree) => tree.said_at_end(),
         }
     }
 
-    /// How the run stands at `now`.
+    /// Whether the run is over.
+    pub fn has_ended(&self) -> bool {
+        self.said_at_end().is_some()
+    }
+
+    /// How the run stands at `now`. It takes a look at each node.
     pub fn status(&self, now: Time) -> Status {
         match &self.0 {
             Run::Gate(gate) => gate.status(now),

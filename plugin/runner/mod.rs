@@ -168,7 +168,12 @@ impl Running {
         locked(&self.engine).is_looking()
     }
 
-    /// How the run stands now.
+    /// What the run said at its end, if it is over.
+    pub fn said_at_end(&self) -> Option<String> {
+        locked(&self.engine).said_at_end().map(str::to_owned)
+    }
+
+    /// How the run stands now. It takes a look at each node: not for something that happens often.
     pub fn status(&self) -> Status {
         locked(&self.engine).status(self.clock.now())
     }

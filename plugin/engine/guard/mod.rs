@@ -183,8 +183,8 @@ impl Guard {
         losses.chain(steady).chain(self.prove_at).chain(introduction).min()
     }
 
-    pub(super) fn has_ended(&self) -> bool {
-        self.ending.is_some()
+    pub(super) fn said_at_end(&self) -> Option<&str> {
+        self.ending.as_deref()
     }
 
     /// How the run stands at `now`.

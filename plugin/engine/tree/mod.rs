@@ -290,8 +290,8 @@ impl Tree {
         counted.filter_map(|step| Some((step.name.as_str(), step.next_timeout()?)))
     }
 
-    pub(super) fn has_ended(&self) -> bool {
-        self.ending.is_some()
+    pub(super) fn said_at_end(&self) -> Option<&str> {
+        self.ending.as_deref()
     }
 
     pub(super) fn approvals(&self) -> Vec<String> {
