@@ -30,7 +30,7 @@ stories: cargo
 	@e2e/nomad/find >/dev/null
 	@e2e/consul/find >/dev/null
 	cargo build --bins --examples
-	cargo test --test e2e -- --test-threads=$(STORIES) $(STORY)
+	e2e/stories $(STORIES) $(STORY)
 
 figures: cargo
 	@e2e/nomad/find >/dev/null

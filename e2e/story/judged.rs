@@ -83,10 +83,20 @@ impl Story {
     }
 }
 
+impl Story {
+    /// What the oracle has to say of a story that failed: nothing when it cannot judge any more.
+    fn judged_after_a_failure(&self) -> Vec<String> {
+        let judged = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.judgement()));
+        let mut findings = judged.unwrap_or_default();
+        findings.retain(|finding| !finding.contains("cannot be read"));
+        findings
+    }
+}
+
 impl Drop for Story {
     fn drop(&mut self) {
         let failed = std::thread::panicking();
-        let findings = if failed { Vec::new() } else { self.judgement() };
+        let findings = if failed { self.judged_after_a_failure() } else { self.judgement() };
         let report = if findings.is_empty() { String::new() } else { self.report() };
         let mut jobs = self.jobs();
         jobs.extend(self.of_trees());
@@ -95,6 +105,12 @@ impl Drop for Story {
             let path = format!("/v1/job/{id}?namespace={namespace}&purge=true");
             let _not_there = self.cluster.api().delete(&path);
         }
-        assert!(findings.is_empty(), "the oracle says:\n  {}\n{report}", findings.join("\n  "));
+        let words = format!("the oracle says:\n  {}\n{report}", findings.join("\n  "));
+        if failed && !findings.is_empty() {
+            // A second panic would end the whole process; the words decide that there is no second try (`e2e/stories`).
+            eprintln!("{words}");
+            return;
+        }
+        assert!(findings.is_empty(), "{words}");
     }
 }
