@@ -188,7 +188,7 @@ pub enum Act {
         /// The write that it was last seen with; `None`: there was none.
         over: Option<RaftIndex>,
     },
-    /// Read the end of a failed task's output: [`Report::Tail`].
+    /// Read the end of a task's output: [`Report::Tail`].
     Tail {
         /// Its job's namespace and ID.
         key: JobKey,
@@ -196,6 +196,8 @@ pub enum Act {
         alloc: AllocId,
         /// Its name.
         task: String,
+        /// Whether it has failed: then what it said last is worth waiting for.
+        has_failed: bool,
     },
 }
 

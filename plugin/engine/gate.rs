@@ -181,7 +181,7 @@ impl Gate {
         self.nodes.get(name).filter(|node| node.truth() == Truth::Lost)?;
         let (alloc, task) = condition::culprit(&self.scene.sight_of(&key))?;
         let until = (now + LAST_WORDS).min(self.last_deadline);
-        (now < until).then_some((until, Act::Tail { key, alloc, task }))
+        (now < until).then_some((until, Act::Tail { key, alloc, task, has_failed: true }))
     }
 
     /// When [`Event::Tick`] is due if nothing else happens before.

@@ -14,24 +14,20 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use super::{fill::Filled, lease::Lease};
+use super::{fill::Filled, lease::Lease, tail::Output};
 use crate::{
-    cluster::{AllocId, JobKey, Marks, Namespace, RaftIndex, TreeName},
+    cluster::{JobKey, Marks, Namespace, RaftIndex, TreeName},
     condition::{self, Attested, Claim},
     engine::{Act, HookOutcome, Kept, Report, Submission, Trouble},
     jobspec::{self, Files, Prepared, Spec},
     manifest::Tree,
-    nomad::{self, Cas, Client, LogStream, Variable},
+    nomad::{self, Cas, Client, Variable},
     plan,
     watch::Viewer,
 };
 
-/// How much of a failed task's output is read, in bytes.
-const TAIL: u64 = 4 << 10;
 /// How many acts are under way at a time. More make Nomad no faster, but a burst of writes makes it drop event streams.
 const AT_A_TIME: usize = 8;
-/// How many lines of it are told.
-const TAIL_LINES: usize = 20;
 
 /// A tree's way to Nomad and to its jobspecs.
 #[derive(Debug)]
@@ -107,7 +103,11 @@ impl Hands {
     /// Does `act` for step `name`.
     pub(super) async fn perform(&self, name: &str, act: Act) -> Result<Report, Trouble> {
         // The semaphore is never closed; without a place it would only be faster.
-        let _place = self.places.acquire().await.ok();
+        let _place = match act {
+            // It has one for each reading, and none between them.
+            Act::Tail { .. } => None,
+            _ => self.places.acquire().await.ok(),
+        };
         match self.act(name, act).await {
             Ok(Report::Tail(text)) => Ok(Report::Tail(self.filled.hide(text))),
             Ok(report) => Ok(report),
@@ -164,8 +164,10 @@ impl Hands {
                     Err(error) => Err(write_trouble(&error)),
                 }
             }
-            Act::Tail { key, alloc, task } => {
-                tail(&client, &key.namespace, &alloc, &task).await.map(Report::Tail)
+            Act::Tail { key, alloc, task, has_failed } => {
+                let output =
+                    Output { client: &client, namespace: &key.namespace, alloc: &alloc, task: &task };
+                output.end(has_failed, Some(&self.places)).await.map(Report::Tail)
             }
         }
     }
@@ -369,26 +371,6 @@ pub(super) fn lost(name: &str) -> Trouble {
         why: format!("dtree has lost the jobspec of {name}; this is a mistake in dtree"),
         is_transient: false,
     }
-}
-
-/// The end of what a task has written.
-pub(super) async fn tail(
-    client: &Client,
-    namespace: &Namespace,
-    alloc: &AllocId,
-    task: &str,
-) -> Result<String, Trouble> {
-    let mut text = String::new();
-    for stream in [LogStream::Stdout, LogStream::Stderr] {
-        let tail = client.log_tail(alloc, namespace, task, stream, TAIL).await;
-        text.push_str(&tail.map_err(|error| read_trouble(&error))?);
-        if !text.is_empty() && !text.ends_with('\n') {
-            text.push('\n');
-        }
-    }
-    let lines: Vec<&str> = text.lines().collect();
-    let last = lines.get(lines.len().saturating_sub(TAIL_LINES)..).unwrap_or_default();
-    Ok(last.join("\n"))
 }
 
 /// A question that was not answered.

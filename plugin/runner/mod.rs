@@ -24,6 +24,7 @@ mod memory;
 mod outlook;
 mod patrol;
 mod stops;
+mod tail;
 mod webhook;
 
 use std::{
@@ -367,8 +368,8 @@ impl<O: Outlook> Run<O> {
                 Action::Watch(jobs) if !matches!(self.equipment, Some(Equipment::Errand(_))) => {
                     self.outlook.also(jobs);
                 }
-                Action::Act(name, Act::Tail { key, alloc, task }) if self.equipment.is_none() => {
-                    self.read_last_words(name, key.namespace, alloc, task);
+                Action::Act(name, Act::Tail { key, alloc, task, has_failed }) if self.equipment.is_none() => {
+                    self.read_last_words(name, key.namespace, alloc, task, has_failed);
                 }
                 Action::Lead
                 | Action::Remember(_)
@@ -388,7 +389,14 @@ impl<O: Outlook> Run<O> {
     }
 
     /// Reads, with the task's own rights, what the task of another job wrote last. Whoever asked does not wait for long.
-    fn read_last_words(&mut self, name: String, namespace: Namespace, alloc: AllocId, task: String) {
+    fn read_last_words(
+        &mut self,
+        name: String,
+        namespace: Namespace,
+        alloc: AllocId,
+        task: String,
+        has_failed: bool,
+    ) {
         let Some(viewer) = self.viewer.take() else { return };
         let (tell, told) = oneshot::channel();
         self.done = Some(told);
@@ -396,7 +404,9 @@ impl<O: Outlook> Run<O> {
         self.tasks.spawn(async move {
             let read = async {
                 let client = viewer.client().map_err(|error| acts::read_trouble(&error))?;
-                acts::tail(&client, &namespace, &alloc, &task).await.map(Report::Tail)
+                let output =
+                    tail::Output { client: &client, namespace: &namespace, alloc: &alloc, task: &task };
+                output.end(has_failed, None).await.map(Report::Tail)
             };
             if let Some(Ok(read)) = stop.run_until_cancelled(timeout(READ_LIMIT, read)).await {
                 // The run may have ended meanwhile.

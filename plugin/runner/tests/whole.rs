@@ -181,3 +181,24 @@ async fn a_failure_is_told_with_what_the_failed_task_wrote_last_or_why_not() {
         assert!(notebook.0.lock().unwrap().iter().any(|line| line.contains(words)));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn last_words_that_nomad_has_not_written_down_yet_are_waited_for() {
+    let stage = Stage::new();
+    let mut db = fake::job("default", "db");
+    db["Type"] = "batch".into();
+    stage.fake.transact(|write| write.register(db));
+    let (running, _) = stage.gate();
+    still_waits(&running).await;
+    stage.fake.log("a1", "t", "stderr", "connecting\n");
+    let mut failed = fake::allocation("default", "db", "a1", 0, "failed");
+    failed["TaskStates"]["t"] = json!({ "State": "dead", "Failed": true, "Events": null });
+    stage.fake.transact(|write| write.allocation(failed));
+    let is_asked = |request: &fake::Seen| request.path.starts_with("/v1/client/fs/logs/");
+    while !stage.fake.take_requests().iter().any(is_asked) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    stage.fake.log("a1", "t", "stderr", "connecting\npsql: no route to host\n");
+    let Ending::Failed { message } = running.ended().await else { panic!("{:?}", running.status()) };
+    assert!(message.contains("; its last words: connecting / psql: no route"), "{message}");
+}

@@ -268,7 +268,8 @@ impl OnceStep {
             *output = Output::Read;
             return None;
         }
-        let act = Act::Tail { key: key.clone(), alloc: alloc.clone(), task: task.clone() };
+        let has_failed = matches!(record.state, State::Failed { .. });
+        let act = Act::Tail { key: key.clone(), alloc: alloc.clone(), task: task.clone(), has_failed };
         out.actions.extend(self.acting.begin(now, &self.label, || act));
         let on = match &record.state {
             State::Failed { why, .. } => format!("has failed: {why}"),

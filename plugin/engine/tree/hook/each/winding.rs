@@ -34,7 +34,9 @@ impl EachStep {
         let is_last = attempt.before >= self.hook.retries;
         let purge = self.hook.retain == Retain::None && is_last && !self.may_come_late;
         let act = match output {
-            Output::Of(alloc, task) => Act::Tail { key, alloc: alloc.clone(), task: task.clone() },
+            Output::Of(alloc, task) => {
+                Act::Tail { key, alloc: alloc.clone(), task: task.clone(), has_failed: true }
+            }
             Output::Read => Act::Retire { key, purge },
         };
         out.actions.extend(self.acting.begin(now, name, || act));
@@ -90,7 +92,12 @@ impl EachStep {
                 out.log(format!("{name}: its output cannot be read: {trouble}"));
                 self.output = Output::Read;
             } else {
-                let act = || Act::Tail { key: key.clone(), alloc: alloc.clone(), task: task.clone() };
+                let act = || Act::Tail {
+                    key: key.clone(),
+                    alloc: alloc.clone(),
+                    task: task.clone(),
+                    has_failed: false,
+                };
                 out.actions.extend(self.acting.begin(now, name, act));
             }
         }
