@@ -50,10 +50,12 @@ fn a_shell_waits_for_jobs_of_every_type() {
     let flag = story.flag("seed");
     let job = |id: &str| format!("job/{id}");
     // Nothing is there: not in time, and what is awaited is said.
-    let (code, _, said) = dtree(&story, None, &["wait", &job(&api), "--timeout", "1s"], "");
-    assert_eq!(code, 1, "{said}");
-    assert!(said.contains("no job has this ID yet"), "{said}");
-    prints(&story, &["wait", &format!("{}=absent", job(&api)), "--timeout", "5s"], 0);
+    story.within(SOON, "dtree wait to say what is missing", || {
+        let (code, _, said) = dtree(&story, None, &["wait", &job(&api), "--timeout", "1s"], "");
+        assert_eq!(code, 1, "{said}");
+        if said.contains("no job has this ID yet") { Ok(()) } else { Err(said) }
+    });
+    prints(&story, &["wait", &format!("{}=absent", job(&api)), "--timeout", "60s"], 0);
 
     story.run(&Job::service(&api));
     story.run(&Job::batch(&seed).script_after(&flag, "exit 0"));
@@ -68,19 +70,19 @@ fn a_shell_waits_for_jobs_of_every_type() {
 
     // A batch job is awaited until it has completed, and not before.
     prints(&story, &["wait", &job(&seed), "--timeout", "2s"], 1);
-    prints(&story, &["wait", &format!("{}=running", job(&seed)), "--timeout", "20s"], 0);
+    prints(&story, &["wait", &format!("{}=running", job(&seed)), "--timeout", "60s"], 0);
     flag.raise();
-    prints(&story, &["wait", &job(&seed), "--timeout", "30s"], 0);
+    prints(&story, &["wait", &job(&seed), "--timeout", "60s"], 0);
 
     // One that failed is never complete: that is said at once, and it can be waited for.
     story.run(&Job::batch(&bad).script("exit 3"));
     prints(&story, &["wait", &format!("{}=failed", job(&bad)), "--timeout", "60s"], 0);
-    let document = prints(&story, &["wait", &job(&bad), "--timeout", "40s", "--json"], 1);
+    let document = prints(&story, &["wait", &job(&bad), "--timeout", "120s", "--json"], 1);
     let document: Value = serde_json::from_str(&document).expect("it is JSON");
     assert_eq!((&document["met"], &document["conditions"][0]["state"]), (&false.into(), &"failed".into()));
 
     story.stop(&api);
-    prints(&story, &["wait", &format!("{}=stopped", job(&api)), "--timeout", "30s"], 0);
+    prints(&story, &["wait", &format!("{}=stopped", job(&api)), "--timeout", "60s"], 0);
 }
 
 #[test]
@@ -97,9 +99,9 @@ fn a_shell_waits_for_services_and_variables() {
     prints(&story, &["wait", &condition, "--timeout", "1s"], 1);
     story.cli(&["var", "put", &path, "v=1"]);
     prints(&story, &["wait", &condition, "--timeout", "1s"], 1);
-    prints(&story, &["wait", &format!("variable/{path}"), "--timeout", "10s"], 0);
+    prints(&story, &["wait", &format!("variable/{path}"), "--timeout", "60s"], 0);
     story.cli(&["var", "put", "-force", &path, "v=2"]);
-    prints(&story, &["wait", &condition, "--timeout", "10s"], 0);
+    prints(&story, &["wait", &condition, "--timeout", "60s"], 0);
 }
 
 #[test]
@@ -142,8 +144,11 @@ fn a_tree_is_shown_from_its_begin_to_its_end_and_after_it() {
 
     flag.raise();
     story.tree(&id).succeeds(SOON);
-    let text = prints(&story, &["status", &id], 0);
-    assert!(text.contains("ended well") && text.contains("1 of 1 healthy"), "{text}");
+    story.within(SOON, "the run's end to be shown", || {
+        let (code, out, err) = dtree(&story, None, &["status", &id], "");
+        let is_so = code == 0 && out.contains("ended well") && out.contains("1 of 1 healthy");
+        if is_so { Ok(()) } else { Err(format!("{code}: {out}{err}")) }
+    });
     let runs: Value = serde_json::from_str(&prints(&story, &["history", &id, "--json"], 0)).expect("JSON");
     assert_eq!((runs.as_array().map(Vec::len), &runs[0]["good"]), (Some(1), &true.into()));
     assert!(prints(&story, &["status"], 0).contains(&format!("default/{id}")));

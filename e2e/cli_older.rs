@@ -33,9 +33,12 @@ impl Shop {
         let script =
             tally.script("setup $(date +%s%N)", &format!("sleep 1; {}", tally.script("set up", "exit 0")));
         let jobs = vec![
-            (db.clone(), Job::service(&db).script(&server("db")).check(switch.port()).hcl()),
+            (
+                db.clone(),
+                Job::service(&db).script(&server("db")).kill_timeout("30s").check(switch.port()).hcl(),
+            ),
             (setup.clone(), Job::batch(&setup).script(&script).hcl()),
-            (api.clone(), Job::service(&api).script(&server("api")).hcl()),
+            (api.clone(), Job::service(&api).script(&server("api")).kill_timeout("30s").hcl()),
         ];
         let file = format!(
             r#"{{"dependencies":{{"{api}":{{"wait_cond":7,"pre":{{"job":"{db}"}}}},"{db}":{{"wait_cond":5,"post":{{"job":"{setup}","wait_cond":3}}}}}}}}"#
@@ -59,7 +62,7 @@ impl Shop {
             run.join().expect("it says what it should");
         });
         story.main(&self.api).runs(SOON);
-        self.has_done(&["db", "setup", "set up", "api"]);
+        self.has_done(story, &["db", "setup", "set up", "api"]);
         // No wait is so many seconds long: it is as long as db takes to be well.
         let text = self.tally.text();
         let began = text.lines().find_map(|line| line.strip_prefix("setup ")).expect("it has begun");
@@ -67,11 +70,13 @@ impl Shop {
         assert!(began.parse::<i128>().expect("a time") > passed, "the hook has not waited for its job");
     }
 
-    /// What has begun and ended, in its order.
-    fn has_done(&self, wanted: &[&str]) {
-        let text = self.tally.text();
-        let lines = text.lines().map(|line| if line.starts_with("setup ") { "setup" } else { line });
-        assert_eq!(lines.collect::<Vec<_>>(), wanted);
+    /// What has begun and ended, in its order. A task that runs writes that down a moment later.
+    fn has_done(&self, story: &Story, wanted: &[&str]) {
+        story.within(SOON, &format!("{wanted:?} to be all that has happened"), || {
+            let text = self.tally.text();
+            let lines = text.lines().map(|line| if line.starts_with("setup ") { "setup" } else { line });
+            if lines.eq(wanted.iter().copied()) { Ok(()) } else { Err(text) }
+        });
     }
 }
 
@@ -118,11 +123,11 @@ fn its_files_are_carried_out_in_order_and_stopped_in_the_other() {
     run(&["stop", "--job", api]);
     story.has_stopped(api);
     let mut done = vec!["db", "setup", "set up", "api", "api ends"];
-    shop.has_done(&done);
+    shop.has_done(&story, &done);
     run(&["run", "--job", api]);
     run(&["stop", "--job", api, "--deep", "-purge"]);
     done.extend(["api", "api ends", "db ends"]);
-    shop.has_done(&done);
+    shop.has_done(&story, &done);
     for id in [db, api] {
         assert!(story.versions(id).is_empty(), "{id} is still there");
     }

@@ -111,7 +111,7 @@ fn an_interrupt_ends_what_is_under_way_and_a_second_leaves_it() {
     // Once: it goes on with that, and begins nothing more.
     let drained = tree.command(&story, &["run"]);
     let path = format!("/v1/var/dtree%2Fdefault%2F{}%2F~lock", story.id("cut"));
-    story.within(seconds(40), "the run to lead the tree", || {
+    story.within(seconds(90), "the run to lead the tree", || {
         let lock = story.cluster().api().get(&path).map_err(|error| error.to_string())?;
         match lock["Items"]["pid"].as_str() {
             Some(pid) if pid == drained.id().to_string() && !lock["Lock"].is_null() => Ok(()),

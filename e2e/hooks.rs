@@ -13,6 +13,9 @@ static GUARDED: Shared = Shared::new(|| Options { acl: true, ..Options::default(
 
 const IDENTITY: &str = "identity {\n        file = true\n      }";
 
+// Nomad writes down what a task says a moment later, and of what goes well only what is there at its end is told. So who is
+// to be quoted sleeps before it ends.
+
 /// A task of this moment.
 fn at(moment: &str) -> String {
     format!("lifecycle {{\n        hook = \"{moment}\"\n      }}\n\n      {IDENTITY}")
@@ -45,7 +48,7 @@ fn stop_allocation(story: &Story, id: &str) {
 
 /// Waits until so many main tasks of a job run.
 fn n_run(story: &Story, id: &str, n: usize) {
-    story.within(seconds(60), &format!("{n} main tasks of {id}"), || {
+    story.within(seconds(120), &format!("{n} main tasks of {id}"), || {
         let all = story.allocations(id)?;
         let is_up = |allocation: &&Value| {
             allocation["DesiredStatus"] == "run" && allocation["TaskStates"]["main"]["State"] == "running"
@@ -96,7 +99,7 @@ fn a_hook_task_runs_a_jobspec_and_what_fails_is_told_with_its_last_words() {
         story.run(&Job::service(&job).gate_with(&place, &config));
         job
     };
-    let seeded = run("seed", "echo it is seeded");
+    let seeded = run("seed", "echo it is seeded; sleep 1");
     story.main(&seeded).runs(SOON);
     assert!(story.gate(&seeded).logs().contains("| it is seeded"), "{}", story.gate(&seeded).logs());
     let bad = run("bad", "echo the disk is full >&2; exit 3");
@@ -107,10 +110,10 @@ fn a_hook_task_runs_a_jobspec_and_what_fails_is_told_with_its_last_words() {
 
     let hang = story.id("hang");
     story.run(&Job::batch(&hang).parameterized("release").script("echo it is stuck; exec sleep 1000"));
-    story.run(&Job::service(&web).gate(&dispatch(&hang, "once = \"v7\"\n timeout = \"3s\"")));
+    story.run(&Job::service(&web).gate(&dispatch(&hang, "once = \"v7\"\n timeout = \"8s\"")));
     story.gate(&web).fails(SOON);
     let message = story.gate(&web).says(SOON, "failed after");
-    assert!(message.contains("not within 3s") && message.contains("nomad var purge"), "{message}");
+    assert!(message.contains("not within 8s") && message.contains("nomad var purge"), "{message}");
     for child in children(&story, &hang) {
         story.has_stopped(&child);
     }
@@ -204,7 +207,7 @@ fn rights_are_looked_at_before_anything_is_launched() {
         let policy = json!({ "Name": job, "Rules": rules, "JobACL": attached });
         story.post(&format!("/v1/acl/policy/{job}"), &policy);
     };
-    story.run(&Job::batch(&migrate).parameterized("release").script("echo migrated"));
+    story.run(&Job::batch(&migrate).parameterized("release").script("echo migrated; sleep 1"));
     let once = dispatch(&migrate, "once = \"v7\"");
     let (without, _) =
         policy().split_once("variables {").map(|(a, b)| (a.to_owned() + "}", b.to_owned())).expect("it has");
@@ -239,16 +242,20 @@ fn a_record_that_is_wrong_is_told_and_launches_nothing() {
 #[test]
 fn the_example_runs_as_it_is_and_once_for_each_release() {
     let story = Story::alone(Options::default());
-    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("jobspecs");
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("jobspecs/hook.nomad.hcl");
+    let text = std::fs::read_to_string(file).expect("the example is there");
+    let quoted = text.replace("echo the tables are there", "echo the tables are there; sleep 1");
+    assert_ne!(text, quoted);
+    std::fs::write(story.cluster().dir().join("hook.nomad.hcl"), quoted).expect("it is the story's own");
     let run = |release: &str| {
         let release = format!("-var=release={release}");
-        let output = story.cluster().cli_in(&dir, &["job", "run", "-detach", &release, "hook.nomad.hcl"]);
+        let output = story.cluster().cli(&["job", "run", "-detach", &release, "hook.nomad.hcl"]);
         let output = output.expect("the Nomad that runs the agent runs as a command too");
         assert!(output.status.success(), "{output:?}");
     };
     let ran = || story.get("/v1/jobs?prefix=migrate-once-").as_array().map_or(0, Vec::len);
     run("v1");
-    story.within(seconds(60), "three of web", || {
+    story.within(seconds(120), "three of web", || {
         let all = story.allocations("web-migrated")?;
         let n = all.iter().filter(|allocation| allocation["TaskStates"]["web"]["State"] == "running").count();
         if n == 3 { Ok(()) } else { Err(format!("{n}")) }
@@ -263,7 +270,7 @@ fn the_example_runs_as_it_is_and_once_for_each_release() {
     });
     assert!(told.count() >= 1, "{}", story.task("web-migrated", "migrate").logs());
     run("v2");
-    story.within(seconds(60), "the next release to be migrated", || {
+    story.within(seconds(120), "the next release to be migrated", || {
         if ran() == 2 { Ok(()) } else { Err(format!("{}", ran())) }
     });
 }

@@ -44,7 +44,7 @@ fn opening_by_hand_needs_a_reason_and_is_recorded() {
     assert_eq!(code, 0, "{said}");
     story.gate(&web).succeeds(SOON);
     story.main(&web).runs(SOON);
-    story.gate(&web).says(SOON, "the ghost is a myth");
+    story.gate(&web).logs_at_its_end("the ghost is a myth");
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn a_stopped_gate_ends_at_once_and_opens_nothing() {
     let story = CLUSTER.story();
     let (_, web) = waiting_for_a_ghost(&story);
     story.stop(&web);
-    story.within(seconds(10), "the allocation to be over", || {
+    story.within(SOON, "the allocation to be over", || {
         let newest = story.allocations(&web)?.into_iter().next().ok_or("none")?;
         let status = newest["ClientStatus"].as_str().unwrap_or_default().to_owned();
         if ["complete", "failed"].contains(&status.as_str()) { Ok(()) } else { Err(status) }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::Options;
+use crate::harness::{Options, wait_for};
 use crate::story::{Hook, Job, Node, SOON, Shared, Story, Tally, Tree};
 
 /// Who is told by `webhook` blocks.
@@ -107,7 +107,9 @@ fn an_address_is_told_how_a_run_ended_and_only_one_that_the_operator_named() {
 
 /// The body of the next request that arrives.
 fn heard() -> Value {
-    let (mut socket, _) = CHAT.accept().expect("somebody calls");
+    CHAT.set_nonblocking(true).expect("it is a socket");
+    let (mut socket, _) = wait_for(SOON, || CHAT.accept()).expect("somebody calls");
+    socket.set_nonblocking(false).expect("it is a socket");
     socket.set_read_timeout(Some(Duration::from_secs(20))).expect("it is a socket");
     let mut request = Vec::new();
     let mut buffer = [0; 4096];

@@ -277,7 +277,7 @@ fn jobspecs_arrive_through_artifacts() {
         .node(Node::of_file(&db, "local/db.nomad.hcl").registering(&db, "default"))
         .node(Node::of_file(&id, "local/prickly.nomad.hcl").registering(&id, "default").after(&[&db]));
     story.run_tree(&tree);
-    story.tree(&tree.id).succeeds(seconds(60));
+    story.tree(&tree.id).succeeds(seconds(120));
     assert_eq!(task_of(&story.job(&id).expect("it is registered")), wanted);
     story.main(&db).runs(SOON);
 }

@@ -46,11 +46,11 @@ fn a_failing_hook_fails_the_tree_with_its_exit_code_and_last_words() {
 #[test]
 fn a_hook_that_hangs_is_stopped_at_its_time_limit() {
     let story = CLUSTER.story();
-    let Cast { tree, web, hook, .. } = cast(&story, "echo it is stuck; exec sleep 1000", "timeout = \"3s\"");
+    let Cast { tree, web, hook, .. } = cast(&story, "echo it is stuck; exec sleep 1000", "timeout = \"8s\"");
     story.run_tree(&tree);
     story.tree(&tree.id).fails(SOON);
     let message = story.tree(&tree.id).says(SOON, "failed after");
-    assert!(message.contains("3s") && message.contains("it is stuck"), "{message}");
+    assert!(message.contains("8s") && message.contains("it is stuck"), "{message}");
     story.were_never_registered(&[&web]);
     let jobs = story.hook_job_ids(&tree.id, &hook, 1);
     story.has_stopped(&jobs[0]);

@@ -79,6 +79,6 @@ fn with_a_full_disk_under_its_journal_a_tree_begins_nothing_and_says_so() {
     assert!(begun < many.len(), "all were begun");
 
     disk.make_room();
-    story.tree(&tree.id).succeeds(seconds(120));
+    story.tree(&tree.id).succeeds(seconds(240));
     assert!(many.iter().all(|id| story.versions(id).len() == 1));
 }

@@ -1,12 +1,14 @@
 //! One leads a tree: a second run is refused, and another client goes on where the first one ended.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::harness::{Options, seconds};
 use crate::story::{Hook, Job, Midway, Node, Places, SOON, Story, Tree};
 
-/// When another may have the lock of one who is gone, at the latest, and a little more.
-const FREE: std::time::Duration = seconds(24);
+/// When another may have the lock of one who is gone, at the latest, 21 s, and what a busy machine takes.
+const FREE: Duration = seconds(60);
 
 /// Keeps a job on one client.
 fn on(client: &str) -> String {
@@ -18,7 +20,7 @@ fn on(client: &str) -> String {
 /// A cluster of two clients, of which jobs are placed on `b` only until `a` is made eligible: there is the server. A
 /// client that says nothing is given up soon.
 fn with_two_clients() -> Story {
-    let soon = "heartbeat_grace   = \"1s\"\n  min_heartbeat_ttl = \"2s\"";
+    let soon = "heartbeat_grace   = \"3s\"\n  min_heartbeat_ttl = \"2s\"";
     let story = Story::alone(Options { server: soon.to_owned(), ..Options::default() });
     story.cluster().join_client().unwrap_or_else(|why| panic!("there is no second client: {why}"));
     story
@@ -93,7 +95,8 @@ fn a_second_run_of_a_tree_is_refused_at_once_and_the_first_ends_well() {
     ] {
         assert!(message.contains(&words), "{words:?} is not in {message}");
     }
-    assert!(story.tree(&tree).lasted() < seconds(5), "{:?}", story.tree(&tree).lasted());
+    // It does not wait for the lock to be free.
+    assert!(story.tree(&tree).lasted() < seconds(15), "{:?}", story.tree(&tree).lasted());
     assert_eq!(story.record(&tree).expect("it is there"), before, "the second has touched it");
     assert_eq!(story.tree(&tree).allocation(), second);
     ends_well_among_others(&story, &midway, &before.run);
@@ -144,7 +147,7 @@ fn a_tree_that_is_placed_anew_goes_on_as_the_same_run_on_another_client() {
     story.cli(&["alloc", "stop", "-detach", &first]);
     let second = moves_to_a(&story, &tree.id, &first);
     // It was stopped, so its lock was let go.
-    let after = story.records(seconds(10), &tree.id, |record| record.holder == second);
+    let after = story.records(seconds(15), &tree.id, |record| record.holder == second);
     assert_eq!((&after.run, after.epoch), (&before.run, before.epoch + 1));
     flag.of(0).raise();
     story.tree(&tree.id).succeeds(SOON);
@@ -173,14 +176,24 @@ fn when_a_client_dies_another_goes_on_after_its_lock_and_says_meanwhile_what_it_
     let (first, before) = (story.tree(&tree).allocation(), story.record(&tree).expect("it has begun"));
     story.second_agent(crate::harness::Agent::kill);
     story.second_agent(|agent| agent.kill_plugin());
+    let died = Instant::now();
     let second = moves_to_a(&story, &tree, &first);
-    story.within(SOON, "the next one to say whom it waits for", || match story.tree(&tree).exec(&["why"]) {
-        (0, said) if said.contains("waits until its lock is free, 21s at most") => Ok(said),
-        (code, said) => Err(format!("{code}: {said}")),
+    // Whoever comes so late that the lock is free has nothing to say. It is held for ten seconds after it was renewed, and longer.
+    let led = story.within(FREE, "the next one to say whom it waits for, or to lead", || {
+        let record = story.record(&tree)?;
+        if record.holder == second {
+            return Ok(Some(died.elapsed()));
+        }
+        assert_eq!(record, before, "it was touched while it was locked");
+        match story.tree(&tree).exec(&["why"]) {
+            (0, said) if said.contains("waits until its lock is free, 21s at most") => {
+                assert!(said.contains(&format!("allocation {} of job {tree}", &first[..8])), "{said}");
+                Ok(None)
+            }
+            (code, said) => Err(format!("{code}: {said}")),
+        }
     });
-    let (_, said) = story.tree(&tree).exec(&["why"]);
-    assert!(said.contains(&format!("allocation {} of job {tree}", &first[..8])), "{said}");
-    assert_eq!(story.record(&tree).expect("it is there"), before, "it was touched while it was locked");
+    assert!(led.is_none_or(|after| after > seconds(6)), "it led after {led:?}, without a word");
     is_led_by(&story, &tree, &second, &before.run);
     midway.ends_well(&story);
     story.had_one_run(&tree, &before.run);
@@ -193,7 +206,7 @@ fn a_process_that_stood_still_for_longer_than_its_lock_leads_again_if_nobody_els
     let tree = midway.tree.id.clone();
     let before = story.record(&tree).expect("it has begun");
     story.agent(|agent| agent.freeze_plugin(true));
-    story.within(seconds(40), "its lock to be free", || {
+    story.within(seconds(90), "its lock to be free", || {
         match &story.get(&format!("/v1/var/dtree/default/{tree}/~lock"))["Lock"] {
             lock if lock.is_null() => Ok(()),
             lock => Err(lock.to_string()),

@@ -221,6 +221,6 @@ fn a_tree_that_may_read_variables_and_not_write_them_runs_and_says_what_is_lost_
     assert!(story.items(&tree.id, "~run").is_err() && story.items(&tree.id, "~lock").is_err());
     // Another run finds what has run by its job, which has stayed.
     story.run_tree(&tree.clone().run("2"));
-    story.tree(&tree.id).succeeds(seconds(60));
+    story.tree(&tree.id).succeeds(seconds(120));
     assert_eq!(tally.lines(), [seed]);
 }

@@ -201,7 +201,7 @@ fn a_variable_that_a_hook_writes_is_waited_for() {
     story.were_never_registered(&[&api]);
 
     keep(&story, &later, "n", "41");
-    story.tree(&tree.id).succeeds(seconds(60));
+    story.tree(&tree.id).succeeds(seconds(120));
     assert_eq!(story.job(&api).expect("it is there")["Meta"]["release"], "42");
 }
 

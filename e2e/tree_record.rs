@@ -24,6 +24,7 @@ fn the_record_of_a_killed_tree_stands_in_variables_and_its_end_in_the_history() 
     let after = items(&story, &tree, "~run");
     assert_eq!((&after["run"], &after["holder"]), (&before["run"], &before["holder"]));
     midway.ends_well(&story);
+    story.had_one_run(&tree, before["run"].as_str().expect("a run has a name"));
     let runs = items(&story, &tree, "~history")["runs"].clone();
     let runs: Value = serde_json::from_str(runs.as_str().expect("it has ended")).expect("a list");
     assert_eq!((&runs[0]["run"], &runs[0]["good"]), (&before["run"], &Value::Bool(true)));

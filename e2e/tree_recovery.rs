@@ -79,7 +79,7 @@ fn a_tree_whose_plugin_is_killed_at_ten_random_moments_does_nothing_twice() {
             story.kill_plugin();
             kills += 1;
         }
-        story.tree(&tree.id).succeeds(seconds(90));
+        story.tree(&tree.id).succeeds(seconds(240));
     }
     assert_eq!(tally.lines(), once_each(n, release));
 }
@@ -129,12 +129,14 @@ fn a_hooks_time_limit_keeps_its_instant_when_the_plugin_is_killed() {
     story.within(SOON, "some of the time to be over", || {
         story.main(&hooks[0]).state()?;
         let age = story.main(&hooks[0]).age();
-        if age > seconds(6) { Ok(()) } else { Err(format!("{age:?}")) }
+        if age > seconds(9) { Ok(()) } else { Err(format!("{age:?}")) }
     });
+    let struck = jiff::Timestamp::now();
     story.kill_plugin();
     story.tree(&tree.id).fails(SOON);
     story.tree(&tree.id).says(SOON, "15s");
-    assert!(story.tree(&tree.id).lasted() < seconds(19), "{:?}", story.tree(&tree.id).lasted());
+    let ended = story.tree(&tree.id).ended();
+    assert!(ended < struck + seconds(15), "its time began anew: struck at {struck}, it ended at {ended}");
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn up(story: &Story, tree: &Tree) {
 fn down(story: &Story, tree: &Tree, stop: &str, run: &str) -> String {
     story.run_tree(&tree.clone().stopped(stop).run(run));
     story.tree(&tree.id).succeeds(SOON);
-    story.tree(&tree.id).says(SOON, "done after")
+    story.tree(&tree.id).logs_at_its_end("done after")
 }
 
 /// The same for a stop that fails.
@@ -207,7 +207,7 @@ fn hooks_around_a_stop_run_once_although_the_plugin_is_killed() {
     story.kill_plugin();
     assert_ne!(story.job(&db).expect("it is registered")["Stop"], true, "not before that hook");
     after.1.raise();
-    story.tree(&tree.id).succeeds(seconds(60));
+    story.tree(&tree.id).succeeds(seconds(120));
     story.has_stopped(&db);
     let mut expected = vec![before.0.clone(), after.0.clone()];
     expected.sort();

@@ -19,8 +19,8 @@ use super::binaries::Binaries;
 
 /// Nomad fingerprints clouds and other daemons at start, with time limits; none of them is here.
 const DENIED_FINGERPRINTS: &str = "env_aws,env_gce,env_azure,env_digitalocean,consul,vault,cni";
-/// A graceful stop takes an agent about a second.
-const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// A graceful stop takes an agent about a second; on a busy machine longer.
+const STOP_PATIENCE: Duration = Duration::from_mins(1);
 
 /// What an agent is like.
 #[derive(Debug, Clone, Default)]

@@ -19,7 +19,7 @@ use super::http::Api;
 use super::sweep::Remains;
 
 /// An agent is ready in about five seconds; a cold or busy machine takes longer.
-const START_PATIENCE: Duration = Duration::from_secs(90);
+const START_PATIENCE: Duration = Duration::from_mins(3);
 /// Between two looks at something that is awaited.
 const PAUSE: Duration = Duration::from_millis(50);
 

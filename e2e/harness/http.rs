@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// Nomad answers in milliseconds; on a machine that compiles at the same time it may take seconds.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// No answer, or one that says no.
 #[derive(Debug, thiserror::Error)]

@@ -17,7 +17,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// Killed processes are gone, and their mounts free, in a few milliseconds; a busy machine may need longer.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// `/sys/fs/cgroup/nomad.slice/share.slice/NAME.scope`, or `/sys/fs/cgroup/cpu/nomad/NAME`.
 const CGROUP_DEPTH: usize = 3;
 /// Between two looks.

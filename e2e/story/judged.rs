@@ -55,7 +55,7 @@ impl Story {
         let excused = self.excused.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let judged: Vec<_> = self.jobs().into_iter().filter(|(id, _)| !excused.contains_key(id)).collect();
         // What Nomad's client finds of an allocation's health reaches the records a moment later.
-        let gates = wait_for(seconds(8), || {
+        let gates = wait_for(seconds(20), || {
             let found = match oracle::Record::read(self.cluster.api(), &judged) {
                 Ok(mut record) => {
                     record.outside = self.outside.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -70,7 +70,7 @@ impl Story {
         let trees = self.trees.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for (id, namespace) in trees.iter().filter(|(id, _)| !excused.contains_key(id)) {
             // What a tree has stopped takes a moment to end.
-            let judged = wait_for(seconds(10), || {
+            let judged = wait_for(seconds(30), || {
                 let found = match oracle::trees::Record::read(self.cluster.api(), namespace, id) {
                     Ok(record) => oracle::trees::judge(&record, since),
                     Err(why) => vec![format!("the record of {id} cannot be read: {why}")],

@@ -44,6 +44,8 @@ impl Midway {
         story.run_tree(&tree);
         let hooks = story.hook_job_ids(&tree.id, &setup, 1);
         story.main(&hooks[0]).runs(SOON);
+        // That it was launched is written down a moment later.
+        story.records(SOON, &tree.id, |record| record.word(&setup) == "running");
         let before = story.stamp(&db);
         Self { tree, db, web, setup, flag, tally, hooks, before }
     }
@@ -58,7 +60,7 @@ impl Midway {
     /// The same when the flag is up.
     pub(crate) fn ends_well_after_its_flag(&self, story: &Story) {
         let Self { tree, db, web, setup, tally, hooks, before, .. } = self;
-        story.tree(&tree.id).succeeds(seconds(60));
+        story.tree(&tree.id).succeeds(seconds(120));
         story.main(web).runs(SOON);
         assert_eq!(story.stamp(db), *before);
         assert_eq!(story.hook_job_ids(&tree.id, setup, 1), *hooks);

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{SOON, Story};
 
-/// Nomad notes a task's start down a little after the driver has started it.
-const CLOCKS: Duration = Duration::from_millis(500);
+/// Nomad notes a task's start down a little after the driver has started it; on a busy machine later.
+const CLOCKS: Duration = Duration::from_millis(1500);
 
 /// A task of the newest allocation of a job.
 #[derive(Debug)]
@@ -79,6 +79,17 @@ impl Task<'_> {
         })
     }
 
+    /// Waits for these words in the log of a task that ends well; gives the whole line. Not for the task event with them: that
+    /// travels beside the answer that ends the task, and when it comes too late Nomad drops it.
+    #[track_caller]
+    pub(crate) fn logs_at_its_end(&self, words: &str) -> String {
+        let what = format!("the log of {} of {} to say {words:?}", self.name, self.job);
+        self.story.within(SOON, &what, || {
+            let log = self.logs();
+            log.lines().find(|line| line.contains(words)).map(str::to_owned).ok_or(log)
+        })
+    }
+
     /// Types and messages of its task events, oldest first.
     pub(crate) fn events(&self) -> Result<Vec<(String, String)>, String> {
         let state = self.state()?;
@@ -87,10 +98,10 @@ impl Task<'_> {
         Ok(events.map(|event| (text(&event["Type"]), text(&event["DisplayMessage"]))).collect())
     }
 
-    /// Whether it waits: it runs, and has neither ended nor been started again.
+    /// Whether it waits: it runs, and has neither ended nor been started again. Whether it has begun, is waited for.
     #[track_caller]
     pub(crate) fn still_waits(&self) {
-        let state = self.state().unwrap_or_else(|seen| panic!("{} of {}: {seen}", self.name, self.job));
+        let state = self.becomes(SOON, "begun", |state| !state["StartedAt"].is_null());
         assert_eq!(state["State"], "running", "{} of {}\n{}", self.name, self.job, self.story.report());
     }
 
@@ -102,11 +113,11 @@ impl Task<'_> {
         assert!(state["StartedAt"].is_null(), "{} of {}\n{}", self.name, self.job, self.story.report());
     }
 
-    /// That it has run for so long, but not for much longer.
+    /// That it has run for so long, but not for so much longer that it cannot have been for that.
     #[track_caller]
-    pub(crate) fn has_lasted(&self, at_least: Duration, much: Duration) {
+    pub(crate) fn has_lasted(&self, at_least: Duration) {
         let lasted = self.lasted();
-        let range = at_least..at_least + much;
+        let range = at_least..at_least + SOON;
         assert!(range.contains(&(lasted + CLOCKS)), "it ran for {lasted:?}\n{}", self.story.report());
     }
 
