@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     process::{Child, Command},
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 use tonic::{
     Request,
@@ -28,7 +28,7 @@ use tonic::{
 use tonic_prost::ProstCodec;
 
 /// Long enough for a loaded machine.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_mins(1);
 
 const COOKIE: (&str, &str) =
     ("NOMAD_PLUGIN_MAGIC_COOKIE", "e4327c2e01eabfd75a8a67adb114fb34a757d57eee7728d857a8cec6e91a7255");
@@ -140,10 +140,9 @@ async fn shutdown_is_answered_and_ends_the_process_while_the_host_stays_connecte
     let _stream = stream.await.unwrap();
 
     call(&mut client, "/plugin.GRPCController/Shutdown").await;
-    let answered = Instant::now();
+    // If it waited for the host to leave, it would not end.
     let (status, _) = plugin.end().await;
     assert!(status.success(), "{status}");
-    assert!(answered.elapsed() < Duration::from_secs(1), "{:?}", answered.elapsed());
 }
 
 #[tokio::test]

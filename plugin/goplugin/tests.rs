@@ -22,7 +22,7 @@ use super::{
 };
 
 /// Long enough for a loaded machine.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_mins(1);
 
 async fn connect(path: &Path) -> Channel {
     Endpoint::try_from(format!("unix://{}", path.display())).unwrap().connect().await.unwrap()
@@ -63,7 +63,7 @@ async fn shutdown_is_answered_and_then_the_process_ends_in_time_though_streams_s
     })
     .await;
     assert_eq!(ended.unwrap(), Ended::Shutdown);
-    assert!(answered.elapsed() < Duration::from_millis(500), "{:?}", answered.elapsed());
+    assert!(answered.elapsed() < Duration::from_secs(10), "{:?}", answered.elapsed());
 }
 
 #[tokio::test]
@@ -87,7 +87,8 @@ async fn the_streams_say_nothing_until_the_host_is_done() {
 #[tokio::test]
 async fn a_plugin_whose_host_has_left_ends_by_itself() {
     let stop = CancellationToken::new();
-    let period = Duration::from_millis(300);
+    // A busy machine needs some of it to connect.
+    let period = Duration::from_secs(2);
     let (ended, left) = serve_while(period, &stop, async |path| {
         let channel = connect(path).await;
         GrpcStdioClient::new(channel).stream_stdio(()).await.unwrap();

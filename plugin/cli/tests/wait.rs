@@ -42,28 +42,28 @@ fn a_socket_is_waited_for_without_nomad() {
     let said = dtree(&[], &["wait", &condition, "dns/localhost", "--json"], "");
     assert!(said.contains("\"met\": true") && said.ends_with("--- exit 0"), "{said}");
     drop(open);
-    let said = dtree(&[], &["wait", &condition, "--timeout", "300ms"], "");
+    let said = dtree(&[], &["wait", &condition, "--timeout", "2s"], "");
     let said = said.replace(&port.to_string(), "PORT");
     assert_snapshot!(said, @"
     --- stderr
     ==> tcp/127.0.0.1:PORT: gated: 127.0.0.1:PORT: connection refused
-    ==> tcp/127.0.0.1:PORT: failed: not within 0s: 127.0.0.1:PORT: connection refused
-    ==> tcp/127.0.0.1:PORT: wanted 127.0.0.1:PORT accepting connections, but not within 0s: 127.0.0.1:PORT: connection refused
+    ==> tcp/127.0.0.1:PORT: failed: not within 2s: 127.0.0.1:PORT: connection refused
+    ==> tcp/127.0.0.1:PORT: wanted 127.0.0.1:PORT accepting connections, but not within 2s: 127.0.0.1:PORT: connection refused
     --- exit 1
     ");
-    let said = dtree(&[], &["wait", &condition, "--timeout", "300ms", "--json"], "");
+    let said = dtree(&[], &["wait", &condition, "--timeout", "2s", "--json"], "");
     let (document, _) = said.split_once("--- stderr").unwrap();
     assert_snapshot!(document.replace(&port.to_string(), "PORT"), @r#"
     {
       "conditions": [
         {
           "condition": "tcp/127.0.0.1:PORT",
-          "detail": "not within 0s: 127.0.0.1:PORT: connection refused",
+          "detail": "not within 2s: 127.0.0.1:PORT: connection refused",
           "state": "failed"
         }
       ],
       "interrupted": false,
-      "message": "tcp/127.0.0.1:PORT: wanted 127.0.0.1:PORT accepting connections, but not within 0s: 127.0.0.1:PORT: connection refused",
+      "message": "tcp/127.0.0.1:PORT: wanted 127.0.0.1:PORT accepting connections, but not within 2s: 127.0.0.1:PORT: connection refused",
       "met": false
     }
     "#);

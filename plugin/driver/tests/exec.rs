@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::host::{Host, SOON};
@@ -113,8 +116,13 @@ async fn a_session_takes_input_for_a_while_after_its_exit() {
     let mut answers = answers.into_inner();
     while !answers.message().await.unwrap().unwrap().exited {}
 
+    let exited = Instant::now();
     let early = timeout(Duration::from_millis(100), answers.message()).await;
-    assert!(early.is_err(), "{early:?}");
+    if early.is_ok() {
+        // A machine that stood still for all of that time shows nothing.
+        assert!(exited.elapsed() >= Duration::from_millis(400), "{early:?}");
+        return;
+    }
     input.send(ExecTaskStreamingRequest::default()).await.unwrap();
     let end = timeout(SOON, answers.message()).await.expect("the session ends though nobody hangs up");
     assert_eq!(end.unwrap(), None);

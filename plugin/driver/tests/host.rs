@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Long enough for a loaded machine.
-pub(super) const SOON: Duration = Duration::from_secs(20);
+pub(super) const SOON: Duration = Duration::from_mins(1);
 
 /// A plugin on its socket, and someone who talks to it. The plugin ends with it.
 pub(super) struct Host {

@@ -201,7 +201,7 @@ async fn both_sides_prove_who_they_are_and_what_is_wrong_is_said() {
         ("no key in the key's file", no_key, mutual),
         ("plain HTTP", ca.clone(), plain),
     ] {
-        let answer = timeout(Duration::from_secs(10), get(trust, "localhost", port)).await;
+        let answer = timeout(Duration::from_mins(1), get(trust, "localhost", port)).await;
         words.push(format!("{what}: {}", answer.expect("an end").unwrap_err()));
     }
     let words = words.join("\n").replace(&directory.path().display().to_string(), "DIR");

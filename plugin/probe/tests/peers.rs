@@ -121,7 +121,7 @@ async fn garbage_silence_and_megabytes_are_words_in_the_answer() {
         else {
             panic!("{name}: an answer")
         };
-        assert!(began.elapsed() < Duration::from_secs(4), "{name}");
+        assert!(began.elapsed() < Duration::from_secs(20), "{name}");
         words.push(format!("{name}: {why}"));
     }
     let url = format!("https://{}/", garbage.address());
