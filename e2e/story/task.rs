@@ -167,7 +167,9 @@ impl Task<'_> {
 
     /// `nomad alloc logs`.
     pub(crate) fn logs(&self) -> String {
-        outcome(&self.story.cli(&["alloc", "logs", "-task", self.name, &self.allocation()])).1
+        let (namespace, allocation) = (self.story.namespace(&self.job), self.allocation());
+        let args = ["alloc", "logs", "-namespace", &namespace, "-task", self.name, &allocation];
+        outcome(&self.story.cli(&args)).1
     }
 
     /// `nomad alloc signal`.
