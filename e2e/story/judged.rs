@@ -1,6 +1,7 @@
 //! What is known of a story when it fails, and what the oracles say at its end.
 
 use std::fmt::Write;
+use std::io::Write as _;
 use std::sync::PoisonError;
 
 use super::Story;
@@ -108,7 +109,7 @@ impl Drop for Story {
         let words = format!("the oracle says:\n  {}\n{report}", findings.join("\n  "));
         if failed && !findings.is_empty() {
             // A second panic would end the whole process; the words decide that there is no second try (`e2e/stories`).
-            eprintln!("{words}");
+            let _unsaid = writeln!(std::io::stderr(), "{words}");
             return;
         }
         assert!(findings.is_empty(), "{words}");
