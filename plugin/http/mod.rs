@@ -1,9 +1,9 @@
-//! One connection, one request: what every client of an HTTP API here is made of.
+//! One connection, one request at a time: what every client of an HTTP API here is made of.
 //!
 //! # Invariants
 //!
 //! * The connection is driven by whoever waits for its answer, so that nothing runs in the background, and dropping the
-//!   answer ends it.
+//!   answer ends it. One that is kept for the next request ([`Spares`]) lives no longer than whoever keeps it.
 //! * Nothing here waits by itself or reads to an end: time and size are bounded by the callers, who know what is sensible.
 //! * A token is never shown, nor is a key.
 
@@ -16,7 +16,7 @@ mod tls;
 mod token;
 
 pub use self::{
-    connection::{Io, Opened, open},
+    connection::{Io, Opened, Spares, Stale, open},
     encode::encode,
     endpoint::Endpoint,
     tls::{Names, Tls, TlsFault, Trust},

@@ -1,6 +1,6 @@
 //! What dtree asks Nomad, one method a question.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hyper::{HeaderMap, Method, StatusCode};
@@ -18,6 +18,7 @@ use super::{
 use crate::cluster::{
     AllocId, Allocation, Check, Deployment, Evaluation, Job, JobId, JobKey, Namespace, RaftIndex,
 };
+use crate::http::Spares;
 
 /// A greater index than any of Nomad's: a stream that is opened there begins with the newest events.
 /// Nomad refuses what does not fit into 63 bits.
@@ -30,11 +31,12 @@ const MAX_SAID: usize = 300;
 /// What Nomad says of every token when it has no ACLs.
 const NO_ACLS: &str = "acls-disabled";
 
-/// Asks Nomad's HTTP API, with one connection for each request.
+/// Asks Nomad's HTTP API, with one connection for each request, unless it is told to keep them.
 #[derive(Clone, Debug)]
 pub struct Client {
     endpoint: Endpoint,
     token: Option<Token>,
+    spares: Option<Arc<Spares>>,
     asker: Option<Asker>,
     region: Option<String>,
 }
@@ -89,13 +91,21 @@ impl Client {
     ///
     /// Without a token a Unix socket is shown a placeholder, which the Task API takes where Nomad has no ACLs.
     pub fn new(endpoint: Endpoint, token: Option<Token>) -> Self {
-        Self { endpoint, token, asker: None, region: None }
+        Self { endpoint, token, spares: None, asker: None, region: None }
     }
 
     /// The same client, asking in someone's name.
     #[must_use]
     pub fn in_the_name_of(mut self, asker: Asker) -> Self {
         self.asker = Some(asker);
+        self
+    }
+
+    /// The same client, with connections that are kept for the next request as long as anybody has the `spares`, which
+    /// are those of one endpoint.
+    #[must_use]
+    pub fn with_spares(mut self, spares: Arc<Spares>) -> Self {
+        self.spares = Some(spares);
         self
     }
 
@@ -286,7 +296,16 @@ impl Client {
             }
             None => Cow::Borrowed(target),
         };
-        Question { endpoint, token, method: Method::GET, target, body: Bytes::new(), wanted, limit: TIMEOUT }
+        Question {
+            endpoint,
+            token,
+            spares: self.spares.as_deref(),
+            method: Method::GET,
+            target,
+            body: Bytes::new(),
+            wanted,
+            limit: TIMEOUT,
+        }
     }
 
     /// Sends `body` as JSON, or nothing where there is none.

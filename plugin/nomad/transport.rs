@@ -1,6 +1,6 @@
 //! One request to Nomad, bounded in time and size.
 
-use std::{borrow::Cow, io, time::Duration};
+use std::{borrow::Cow, io, mem, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -11,7 +11,7 @@ use hyper::{
 use tokio::time::timeout;
 
 use super::{Endpoint, Error, Token, chunks::Chunks};
-use crate::http::{self, Opened};
+use crate::http::{self, Opened, Spares};
 
 /// How long a request may take. Nomad was seen to hold requests for 9 s while its servers elected a leader.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,6 +26,8 @@ const PLACEHOLDER: &str = "none";
 pub(super) struct Question<'a> {
     pub(super) endpoint: &'a Endpoint,
     pub(super) token: Option<&'a Token>,
+    /// Connections to the endpoint to begin with, and where this one's goes.
+    pub(super) spares: Option<&'a Spares>,
     pub(super) method: Method,
     /// Path and query, already encoded.
     pub(super) target: Cow<'a, str>,
@@ -62,6 +64,16 @@ impl Question<'_> {
 
     async fn connect(&self) -> Result<Opened, Error> {
         let request = self.request()?;
+        if let Some(spares) = self.spares
+            && let Some(opened) = spares.open(&request).await
+        {
+            match opened {
+                Ok(opened) => return Ok(opened),
+                // Whoever restarts ends its connections. What changes nothing may be asked twice.
+                Err(stale) if stale.is_unsent || self.method == Method::GET => {}
+                Err(stale) => return Err(self.broken(stale.error)),
+            }
+        }
         let io = self.endpoint.connect().await.map_err(|error| self.unreachable(error))?;
         http::open(io, request).await.map_err(|error| self.broken(error))
     }
@@ -98,8 +110,13 @@ impl Question<'_> {
             }
             body.push(data);
         }
-        let (head, _incoming) = opened.response.into_parts();
-        Ok(Answer { head: Response::from_parts(head, ()), body })
+        let mut head = Response::new(());
+        *head.status_mut() = opened.response.status();
+        *head.headers_mut() = mem::take(opened.response.headers_mut());
+        if let Some(spares) = self.spares {
+            spares.keep(opened).await;
+        }
+        Ok(Answer { head, body })
     }
 
     fn unreachable(&self, source: io::Error) -> Error {

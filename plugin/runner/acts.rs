@@ -9,7 +9,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
 };
 
 use tokio::sync::Semaphore;
@@ -19,6 +19,7 @@ use crate::{
     cluster::{JobKey, Marks, Namespace, RaftIndex, TreeName},
     condition::{self, Attested, Claim},
     engine::{Act, HookOutcome, Kept, Report, Submission, Trouble},
+    http::Spares,
     jobspec::{self, Files, Prepared, Spec},
     manifest::Tree,
     nomad::{self, Cas, Client, Variable},
@@ -40,6 +41,8 @@ pub(super) struct Hands {
     /// What is submitted, once it is prepared.
     prepared: OnceLock<Prepared>,
     places: Semaphore,
+    /// The connections of the acts that are under way, which go with the last of them.
+    spares: Mutex<Weak<Spares>>,
     /// And where that takes values from others, when these are filled in.
     pub(super) filled: Filled,
 }
@@ -52,8 +55,26 @@ impl Hands {
         files: Files,
         lease: Arc<Lease>,
     ) -> Self {
-        let (prepared, places) = (OnceLock::new(), Semaphore::new(AT_A_TIME));
-        Self { viewer, tree, blocks, files, lease, prepared, places, filled: Filled::default() }
+        Self {
+            viewer,
+            tree,
+            blocks,
+            files,
+            lease,
+            prepared: OnceLock::new(),
+            places: Semaphore::new(AT_A_TIME),
+            spares: Mutex::default(),
+            filled: Filled::default(),
+        }
+    }
+
+    /// A client with the task's own token as it is now. The acts that are under way share its connections.
+    fn client(&self) -> Result<Client, Trouble> {
+        let client = self.viewer.client().map_err(|error| read_trouble(&error))?;
+        let mut shared = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
+        let spares = shared.upgrade().unwrap_or_default();
+        *shared = Arc::downgrade(&spares);
+        Ok(client.with_spares(spares))
     }
 
     /// Takes what is prepared. Only once: a run submits what it began with.
@@ -63,7 +84,7 @@ impl Hands {
 
     /// Reads, parses and checks all jobspecs.
     pub(super) async fn prepare(&self) -> Result<Prepared, Trouble> {
-        let client = self.viewer.client().map_err(|error| read_trouble(&error))?;
+        let client = self.client()?;
         let Some(blocks) = &self.blocks else { return Ok(Prepared::new()) };
         let prepared = jobspec::prepare(&client, &self.files, &self.viewer.job, blocks).await;
         let prepared = prepared.map_err(|error| match error {
@@ -116,7 +137,7 @@ impl Hands {
     }
 
     async fn act(&self, name: &str, act: Act) -> Result<Report, Trouble> {
-        let client = self.viewer.client().map_err(|error| read_trouble(&error))?;
+        let client = self.client()?;
         match act {
             Act::Recall { .. }
             | Act::Fill { .. }

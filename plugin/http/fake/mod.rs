@@ -2,7 +2,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio::{
@@ -15,6 +18,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) enum Reply {
     /// These bytes, and its end.
     Bytes(Vec<u8>),
+    /// These bytes, and then whatever is asked next on the same connection.
+    Stays(Vec<u8>),
     /// These bytes, and then nothing for ever.
     Stalls(Vec<u8>),
     /// This head, and then more and more.
@@ -31,10 +36,21 @@ impl Reply {
     }
 }
 
+impl Reply {
+    /// The same, and the connection stays for the next request.
+    pub(crate) fn stays(self) -> Self {
+        match self {
+            Self::Bytes(bytes) => Self::Stays(bytes),
+            other => other,
+        }
+    }
+}
+
 /// The peer. Everything ends when it is dropped.
 pub(crate) struct Peer {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<String>>>,
+    connections: Arc<AtomicUsize>,
     stop: CancellationToken,
 }
 
@@ -53,13 +69,16 @@ impl Peer {
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
         let (requests, answer) = (Arc::new(Mutex::new(Vec::new())), Arc::new(answer));
         let (tracker, seen, ends) = (TaskTracker::new(), Arc::clone(&requests), stop.clone());
-        let connections = tracker.clone();
+        let serving = tracker.clone();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let accepted = Arc::clone(&connections);
         tracker.spawn(async move {
             let accept = async {
                 loop {
                     let (stream, _peer) = listener.accept().await.unwrap();
+                    accepted.fetch_add(1, Ordering::Relaxed);
                     let (seen, answer, ends) = (Arc::clone(&seen), Arc::clone(&answer), ends.clone());
-                    connections.spawn(async move {
+                    serving.spawn(async move {
                         let served = serve(stream, &seen, &*answer);
                         ends.run_until_cancelled(served).await
                     });
@@ -67,7 +86,7 @@ impl Peer {
             };
             ends.run_until_cancelled(accept).await
         });
-        Self { address, requests, stop }
+        Self { address, requests, connections, stop }
     }
 
     /// `host:port`.
@@ -75,7 +94,12 @@ impl Peer {
         self.address.to_string()
     }
 
-    /// How many there were.
+    /// How many have connected.
+    pub(crate) fn n_connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// How many requests there were.
     pub(crate) fn n_requests(&self) -> usize {
         self.requests.lock().unwrap().len()
     }
@@ -93,29 +117,37 @@ impl Drop for Peer {
 }
 
 async fn serve(mut stream: TcpStream, seen: &Mutex<Vec<String>>, answer: &(impl Fn(&str) -> Reply + Sync)) {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        match stream.read_u8().await {
-            Ok(byte) => head.push(byte),
-            Err(_ended) => break,
+    let mut is_first = true;
+    loop {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            match stream.read_u8().await {
+                Ok(byte) => head.push(byte),
+                Err(_ended) => break,
+            }
         }
-    }
-    let head = String::from_utf8(head).unwrap();
-    seen.lock().unwrap().push(head.clone());
-    if head.is_empty() {
-        return;
-    }
-    // The other side may have had enough.
-    match answer(&head) {
-        Reply::Bytes(bytes) => drop(stream.write_all(&bytes).await),
-        Reply::Stalls(bytes) => {
-            drop(stream.write_all(&bytes).await);
-            std::future::pending::<()>().await;
+        if head.is_empty() && !is_first {
+            return;
         }
-        Reply::Flood(head) => {
-            drop(stream.write_all(&head).await);
-            let more = vec![b'x'; 64 << 10];
-            while stream.write_all(&more).await.is_ok() {}
+        is_first = false;
+        let head = String::from_utf8(head).unwrap();
+        seen.lock().unwrap().push(head.clone());
+        if head.is_empty() {
+            return;
+        }
+        // The other side may have had enough.
+        match answer(&head) {
+            Reply::Bytes(bytes) => return drop(stream.write_all(&bytes).await),
+            Reply::Stays(bytes) => drop(stream.write_all(&bytes).await),
+            Reply::Stalls(bytes) => {
+                drop(stream.write_all(&bytes).await);
+                std::future::pending::<()>().await;
+            }
+            Reply::Flood(head) => {
+                drop(stream.write_all(&head).await);
+                let more = vec![b'x'; 64 << 10];
+                while stream.write_all(&more).await.is_ok() {}
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The client against a fake Nomad, and against JSON that a real one sent.
 
+mod spares;
 mod variables;
 mod writes;
 
