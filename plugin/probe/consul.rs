@@ -19,7 +19,7 @@ pub(super) async fn service(line: &Line, way: Option<&Consul>, name: &str) -> In
         match follower.next().await {
             Ok(instances) => line.tell(Answer::Instances(instances)),
             Err(outcome) => line.tell(outcome),
-        }
+        };
     }
 }
 
@@ -39,7 +39,7 @@ pub(super) async fn key(line: &Line, way: Option<&Consul>, key: &str, equals: Op
         match follower.next().await {
             Ok(value) => line.tell(Answer::Value(value)),
             Err(outcome) => line.tell(outcome),
-        }
+        };
     }
 }
 

@@ -234,21 +234,22 @@ impl Line {
         &self.probe.trust
     }
 
-    /// Tells everybody who asks, if it is anything new.
-    pub(super) fn tell(&self, outcome: impl Into<Outcome>) {
+    /// Tells everybody who asks, if it is anything new; whether it was.
+    pub(super) fn tell(&self, outcome: impl Into<Outcome>) -> bool {
         let outcome = outcome.into();
         let mut state = self.probe.table.state();
         let Some(source) = state.sources.get_mut(&*self.key).filter(|source| source.number == self.number)
         else {
-            return;
+            return false;
         };
         if source.last.as_ref().is_some_and(|last| last.is_same(&outcome)) {
-            return;
+            return false;
         }
         for member in source.members.values() {
             member.mailbox.put(self.key.question.clone(), outcome.told_to(&member.viewer));
         }
         source.last = Some(outcome);
+        true
     }
 
     fn members(&self) -> Vec<Arc<Member>> {

@@ -28,7 +28,7 @@ pub(super) async fn own_checks(line: &Line, alloc: &AllocId) -> Infallible {
         match line.nomad(async |client| client.checks(alloc, namespace).await).await {
             Ok(checks) => line.tell(Answer::Checks(checks)),
             Err(error) => line.tell(error),
-        }
+        };
     }
 }
 
@@ -49,7 +49,7 @@ pub(super) async fn variable(
         match follower.next().await {
             Ok(value) => line.tell(Answer::Value(value)),
             Err(outcome) => line.tell(outcome),
-        }
+        };
     }
 }
 

@@ -1,6 +1,7 @@
 //! What anybody may ask over the client's network, again and again: whether something accepts connections, what it answers
 //! to a GET, what a name resolves to.
 
+mod crowd;
 mod get;
 mod looks;
 mod lookup;
@@ -72,8 +73,9 @@ pub(super) async fn tcp(line: &Line, address: &str, every: u64) -> Infallible {
                 Err(_elapsed) => Err(late(TCP_LIMIT).into()),
             },
         };
-        looks.looked(accepts.as_ref().is_err_and(|unconnected| unconnected.is_refused));
-        line.tell(Answer::Accepts(accepts.map_err(|Unconnected { why, .. }| why)));
+        let is_refused = accepts.as_ref().is_err_and(|unconnected| unconnected.is_refused);
+        let is_news = line.tell(Answer::Accepts(accepts.map_err(|Unconnected { why, .. }| why)));
+        looks.looked(is_refused, is_news);
     }
 }
 
@@ -88,8 +90,9 @@ pub(super) async fn http(line: &Line, url: &str, contains: Option<&str>, every: 
             Ok(get) => get.answer().await,
             Err(why) => Err(why.clone().into()),
         };
-        looks.looked(answer.as_ref().is_err_and(|unconnected| unconnected.is_refused));
-        line.tell(Answer::Http(answer.map_err(|Unconnected { why, .. }| why)));
+        let is_refused = answer.as_ref().is_err_and(|unconnected| unconnected.is_refused);
+        let is_news = line.tell(Answer::Http(answer.map_err(|Unconnected { why, .. }| why)));
+        looks.looked(is_refused, is_news);
     }
 }
 
@@ -102,7 +105,6 @@ pub(super) async fn dns(line: &Line, name: &str, every: u64) -> Infallible {
         let found = timeout(DNS_LIMIT, lookup.addresses(Duration::ZERO))
             .await
             .unwrap_or_else(|_elapsed| Err(late(DNS_LIMIT)));
-        looks.looked(false);
         let found = found.map(|addresses| {
             let mut found: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
             // Servers shuffle them.
@@ -111,6 +113,7 @@ pub(super) async fn dns(line: &Line, name: &str, every: u64) -> Infallible {
             found.truncate(MAX_ADDRESSES);
             found
         });
-        line.tell(Answer::Addresses(found));
+        let is_news = line.tell(Answer::Addresses(found));
+        looks.looked(false, is_news);
     }
 }
