@@ -92,7 +92,8 @@ impl Gate {
         };
         let tasks = TaskTracker::new();
         let deadlines = deadlines(&plan, wall_clock());
-        let order = Order { plan, place, deadlines, equipment: None, viewer: Some(Box::new(viewer)) };
+        let viewer = Some(Box::new(viewer));
+        let order = Order { plan, place, deadlines, equipment: None, viewer, approvals: None };
         let running = runner::start(order, senses, notices, &tasks, stop.clone());
         Ok(Self { running, tasks, stop, watch, probe })
     }

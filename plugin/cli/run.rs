@@ -65,6 +65,7 @@ pub(super) async fn carry_out(chosen: Chosen, connection: &Connection, file: &st
         deadlines: BTreeMap::new(),
         equipment: Some(Equipment::Errand(Box::new(errand))),
         viewer: None,
+        approvals: None,
     };
     let running = runner::start(order, senses, Arc::new(Lines(tell)), &tasks, stop.clone());
     let mut screen = Screen::new();

@@ -25,7 +25,7 @@ use crate::{
     engine::{Time, deadlines},
     manifest::{Manifest, Problem, Problems},
     plan::Plan,
-    runner::{self, Equipment, Errand, Order, Patrol},
+    runner::{self, Approvals, Equipment, Errand, Order, Patrol},
     watch::Viewer,
 };
 
@@ -150,7 +150,13 @@ impl Tasks {
         };
         let senses = self.views.senses(&viewer, plan.subjects(&place), runner::asks(&plan, &place));
         let viewer = equipment.is_none().then(|| Box::new(viewer));
-        let order = Order { plan, place, deadlines, equipment, viewer };
+        let approvals = match &equipment {
+            None => {
+                Approvals::open(&plan, Path::new(&config.alloc_dir), &config.name, &deadlines, is_recovery)
+            }
+            Some(_) => None,
+        };
+        let order = Order { plan, place, deadlines, equipment, viewer, approvals: approvals.map(Box::new) };
         let running = runner::start(order, senses, Arc::new(notices), &self.tracker, self.stop.clone());
         let task = Task::new(id.clone(), config.name.clone(), running);
         tasks.insert(id, task);

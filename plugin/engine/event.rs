@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Deed, Doomed, Entry, HookOutcome, Keepsake, Time};
+use super::{Approved, Deed, Doomed, Entry, HookOutcome, Keepsake, Time};
 use crate::{
     cluster::{
         AllocId, JobKey, JobVersion, Marks, Question, RaftIndex, RunId, Sight, Told, TreeName, VersionRecord,
@@ -87,6 +87,8 @@ pub enum Action {
     Ask(BTreeSet<Question>),
     /// Write down what a guard must not forget, in the place of what stands there, before anything that follows is done.
     Keep(Keepsake),
+    /// Write down what users have approved for a gate, in the place of what stands there, before anything that follows is done.
+    KeepApprovals(BTreeMap<String, Approved>),
     /// Do this to the own allocation, and report it as [`Event::Acted`].
     Do(String, Deed),
     /// Do this for a step, and report it as [`Event::Acted`]. A step has at most one act under way.

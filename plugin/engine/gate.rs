@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Act, Action, Event, NodeState, NodeStatus, Outcome, Report, Status, Time, Trouble,
+    Act, Action, Approved, Event, NodeState, NodeStatus, Outcome, Report, Status, Time, Trouble,
     announce::Announcer,
     circle::Circles,
     node::{Evidence, Node},
@@ -78,6 +78,13 @@ impl Gate {
         }
     }
 
+    /// Users have approved this before, for the same run.
+    pub(super) fn recall(&mut self, approved: BTreeMap<String, Approved>) {
+        for (name, Approved { by }) in approved {
+            self.scene.approve(name, by);
+        }
+    }
+
     /// Takes an event in, at `now`, and says what is to be done about it.
     pub(super) fn step(&mut self, now: Time, event: Event) -> Vec<Action> {
         if self.ending.is_some() {
@@ -113,7 +120,10 @@ impl Gate {
             }
             Event::Seen(job, sight) => self.scene.see(job, sight),
             Event::Told(question, told) => self.scene.hear(question, told),
-            Event::Approved { name, by } if self.is_approval(&name) => self.scene.approve(name, by),
+            Event::Approved { name, by } if self.is_approval(&name) => {
+                self.scene.approve(name, by);
+                actions.push(Action::KeepApprovals(self.scene.approved()));
+            }
             Event::Started => actions.extend(self.ask()),
             // A gate does nothing, and so nothing comes of it.
             Event::Approved { .. }

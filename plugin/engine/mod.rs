@@ -71,6 +71,15 @@ impl Engine {
         Self(Run::Gate(Box::new(Gate::new(plan, place, deadlines, now))))
     }
 
+    /// The same gate, for which users have approved this before.
+    #[must_use]
+    pub fn with_approvals(mut self, approved: BTreeMap<String, Approved>) -> Self {
+        if let Run::Gate(gate) = &mut self.0 {
+            gate.recall(approved);
+        }
+        self
+    }
+
     /// A guard that begins, or goes on, at `now` with what it remembers. The error says why that cannot be had: then it
     /// only reports.
     pub fn guard(plan: Plan, place: Place, memory: Result<Keepsake, String>, now: Time) -> Self {

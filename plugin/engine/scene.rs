@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use super::Approved;
 use crate::{
     cluster::{
         Answer, Blindness, CheckStatus, ClientId, JobKey, Namespace, Place, Question, Sight, Told, Unseen,
@@ -58,6 +59,12 @@ impl Scene {
     /// Whether a wait was approved, and by whom if that was said.
     pub(super) fn approval(&self, name: &str) -> Option<&Option<String>> {
         self.approvals.get(name)
+    }
+
+    /// All that was approved.
+    pub(super) fn approved(&self) -> BTreeMap<String, Approved> {
+        let word = |(name, by): (&String, &Option<String>)| (name.clone(), Approved { by: by.clone() });
+        self.approvals.iter().map(word).collect()
     }
 
     /// Forgets everything: nobody looks any more, and others may share it.

@@ -14,11 +14,13 @@
 //! * When the whole process stops, a run stops looking and has no ending: the next process goes on with it.
 
 mod acts;
+mod approvals;
 mod clock;
 mod commands;
 mod errand;
 mod fill;
 mod journal;
+mod keep;
 mod lease;
 mod memory;
 mod outlook;
@@ -40,16 +42,17 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info, info_span, warn};
 
-use self::{
-    clock::Clock,
-    commands::{Command, Commands},
-};
 pub use self::{
+    approvals::Approvals,
     clock::wall_clock,
     errand::Errand,
     journal::Error as MemoryError,
     outlook::{Outlook, Seen, Senses, asks},
     patrol::Patrol,
+};
+use self::{
+    clock::Clock,
+    commands::{Command, Commands},
 };
 use crate::{
     cluster::{AllocId, Namespace, Place},
@@ -74,6 +77,8 @@ pub struct Order {
     pub equipment: Option<Equipment>,
     /// A gate's way to Nomad: for the last words of what failed.
     pub viewer: Option<Box<Viewer>>,
+    /// What was approved, for a gate that waits for approvals.
+    pub approvals: Option<Box<Approvals>>,
 }
 
 /// What a run needs beyond looking and telling.
@@ -212,10 +217,18 @@ pub fn start(
     stop: CancellationToken,
 ) -> Running {
     let clock = Clock::start();
-    let Order { plan, place, deadlines, mut equipment, viewer } = order;
+    let Order { plan, place, deadlines, mut equipment, viewer, mut approvals } = order;
     let span = info_span!("task", alloc_id = %place.alloc, task = %place.task);
     let engine = match &mut equipment {
-        None => Engine::gate(plan, place, &deadlines, clock.now()),
+        None => {
+            let approved = approvals.as_mut().map_or_else(|| Ok(BTreeMap::new()), |it| it.past());
+            let approved = approved.unwrap_or_else(|why| {
+                warn!(why, "approvals of a former process are not known");
+                notices.log(&why);
+                BTreeMap::new()
+            });
+            Engine::gate(plan, place, &deadlines, clock.now()).with_approvals(approved)
+        }
         Some(Equipment::Errand(errand)) => Engine::tree(plan, place, errand.tree().clone(), clock.now()),
         Some(Equipment::Patrol(patrol)) => Engine::guard(plan, place, patrol.past(), clock.now()),
     };
@@ -229,6 +242,7 @@ pub fn start(
         commands: Arc::clone(&commands),
         equipment,
         viewer,
+        approvals,
         done: None,
         clock,
         tasks: tasks.clone(),
@@ -274,6 +288,7 @@ struct Run<O> {
     commands: Arc<Commands>,
     equipment: Option<Equipment>,
     viewer: Option<Box<Viewer>>,
+    approvals: Option<Box<Approvals>>,
     /// What a gate has asked for, once.
     done: Option<oneshot::Receiver<Event>>,
     clock: Clock,
@@ -294,6 +309,9 @@ impl<O: Outlook> Run<O> {
                 (actions, engine.next_timeout())
             };
             let ending = self.tell(actions);
+            if self.approvals.as_ref().is_some_and(|approvals| approvals.is_due()) {
+                Box::pin(self.write_down()).await;
+            }
             if let Some(heard) = approved.take() {
                 // Whoever approved it may have stopped listening.
                 heard.send(()).ok();
@@ -371,6 +389,11 @@ impl<O: Outlook> Run<O> {
                 Action::Act(name, Act::Tail { key, alloc, task, has_failed }) if self.equipment.is_none() => {
                     self.read_last_words(name, key.namespace, alloc, task, has_failed);
                 }
+                Action::KeepApprovals(approved) => {
+                    if let Some(approvals) = &mut self.approvals {
+                        approvals.add(approved);
+                    }
+                }
                 Action::Lead
                 | Action::Remember(_)
                 | Action::Prepare
@@ -386,6 +409,15 @@ impl<O: Outlook> Run<O> {
             }
         }
         ending
+    }
+
+    /// Writes down what was approved, before whoever approved it is told that it was, and before the gate opens by it.
+    async fn write_down(&mut self) {
+        let Some(approvals) = &mut self.approvals else { return };
+        if let Err(why) = approvals.flush().await {
+            warn!(why, "an approval is not written down");
+            self.notices.log(&why);
+        }
     }
 
     /// Reads, with the task's own rights, what the task of another job wrote last. Whoever asked does not wait for long.
@@ -430,6 +462,7 @@ impl<O: Outlook> Run<O> {
                 Action::Act(name, act) => errand.act(name, act),
                 Action::Remember(_)
                 | Action::Keep(_)
+                | Action::KeepApprovals(_)
                 | Action::Do(..)
                 | Action::Ask(_)
                 | Action::Announce(_)

@@ -20,12 +20,14 @@ use std::{
 
 use tokio::task::{JoinSet, spawn_blocking};
 
-use super::acts::{read_trouble, write_trouble};
+use super::{
+    acts::{read_trouble, write_trouble},
+    keep,
+};
 use crate::{
     cluster::AllocId,
     engine::{Action, Deed, Event, Keepsake, Report, Trouble},
     nomad::Client,
-    record::Journal,
     watch::Viewer,
 };
 
@@ -58,14 +60,14 @@ impl Patrol {
     /// The patrol of a guard with the task's own `viewer`, whose memory is beneath `alloc_dir`. Whoever recovers goes on
     /// with all of it. Blocks for as long as reading and writing a local file takes.
     pub fn open(viewer: Viewer, alloc: AllocId, alloc_dir: &Path, is_recovery: bool) -> Self {
-        let past = read(alloc_dir, &viewer.task).and_then(|past| {
+        let past = keep::read::<Keepsake>(alloc_dir, &viewer.task, NAME).and_then(|past| {
             if is_recovery {
                 return Ok(past);
             }
             // At once, so that no later process goes on with what counts no more.
             let anew = past.clone().started_anew();
             if anew != past {
-                write(alloc_dir, &viewer.task, &anew)?;
+                keep::write(alloc_dir, &viewer.task, NAME, &anew)?;
             }
             Ok(anew)
         });
@@ -114,7 +116,7 @@ impl Patrol {
         self.is_writing = true;
         let (alloc_dir, task) = (self.alloc_dir.clone(), self.viewer.task.clone());
         self.under_way.spawn(async move {
-            let written = spawn_blocking(move || write(&alloc_dir, &task, &keepsake)).await;
+            let written = spawn_blocking(move || keep::write(&alloc_dir, &task, NAME, &keepsake)).await;
             Done::Wrote(written.unwrap_or_else(|error| Err(error.to_string())), deeds)
         });
     }
@@ -165,28 +167,6 @@ impl Patrol {
             self.under_way.spawn(async move { Done::Acted(event) });
         }
     }
-}
-
-/// What stands in the journal of `task`.
-fn read(alloc_dir: &Path, task: &str) -> Result<Keepsake, String> {
-    let (_, lines) = Journal::open(alloc_dir, task, NAME).map_err(|error| chain(&error))?;
-    match lines.into_iter().next_back() {
-        Some(line) => serde_json::from_value(line).map_err(|error| chain(&error)),
-        None => Ok(Keepsake::default()),
-    }
-}
-
-/// Puts `keepsake` in the place of what stands there.
-fn write(alloc_dir: &Path, task: &str, keepsake: &Keepsake) -> Result<(), String> {
-    let line = serde_json::to_value(keepsake).map_err(|error| chain(&error))?;
-    let (mut journal, _) = Journal::open(alloc_dir, task, NAME).map_err(|error| chain(&error))?;
-    journal.replace(&[line]).map_err(|error| chain(&error))
-}
-
-/// An error with its sources, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(Some(error), |error| error.source());
-    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Does something to the allocation of the task of `viewer`.

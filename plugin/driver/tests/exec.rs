@@ -21,7 +21,7 @@ fn words(command: &str) -> Vec<String> {
 }
 
 /// A session as a terminal holds it: its size, a heartbeat, typing; then what it printed and its exit code.
-async fn session(host: &mut Host, command: &str, tty: bool) -> (String, String, i32) {
+pub(super) async fn session(host: &mut Host, command: &str, tty: bool) -> (String, String, i32) {
     let setup = Setup { task_id: "a/gate/1".to_owned(), command: words(command), tty };
     let heartbeat = ExecTaskStreamingRequest::default();
     let messages = [

@@ -5,11 +5,14 @@ use std::{collections::BTreeMap, fs};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::host::{Host, SOON};
+use super::{
+    exec::session,
+    host::{Host, SOON},
+};
 use crate::{
     driver::{
         handle::Handle,
-        pb::drivers::{TaskConfig, TaskHandle},
+        pb::drivers::{StartTaskRequest, TaskConfig, TaskHandle},
     },
     engine::Time,
     manifest::{Hook, JobNode, Manifest, Template},
@@ -41,6 +44,31 @@ async fn a_recovery_does_not_begin_a_deadline_anew() {
     let mut host = Host::start().await;
     host.recover(Some(handle)).await.unwrap();
     assert_eq!(host.result("a/gate/1").await.exit_code, 1);
+}
+
+#[tokio::test]
+async fn what_was_approved_counts_in_a_new_process_and_not_when_the_task_is_started_anew() {
+    let mut first = Host::start().await;
+    fs::create_dir(first.alloc.path().join("gate")).unwrap();
+    let config = json!({"wait": {
+        "go": {"approval": "it is announced"}, "late": {"approval": "all are in bed"},
+    }});
+    let handle = first.start_with("a/gate/1", &config).await.unwrap();
+    let (stdout, _, _) = session(&mut first, "approve go --by kim", false).await;
+    assert_eq!(stdout, "go is approved\n");
+
+    let mut next = Host::start().await;
+    next.recover(Some(as_after_a_restart(handle.clone()))).await.unwrap();
+    let (why, _, _) = session(&mut next, "why", false).await;
+    assert!(why.contains("approve late") && !why.contains("approve go"), "{why}");
+    let (status, _, _) = session(&mut next, "status", false).await;
+    assert!(status.contains("approved by kim"), "{status}");
+
+    let mut anew = Host::start().await;
+    let task = handle.config.clone();
+    anew.driver.start_task(StartTaskRequest { task }).await.unwrap();
+    let (why, _, _) = session(&mut anew, "why", false).await;
+    assert!(why.contains("approve late") && why.contains("approve go"), "{why}");
 }
 
 #[tokio::test]

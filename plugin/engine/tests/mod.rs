@@ -89,6 +89,9 @@ impl Simulation {
                     self.kept = kept;
                     line
                 }
+                Action::KeepApprovals(approved) => {
+                    format!("    keep    {}", serde_json::to_string(&approved).unwrap())
+                }
                 Action::Do(name, deed) => format!("    do      {}: {deed:?}", name.trim_matches('\0')),
                 Action::Act(name, Act::Tail { alloc, task, .. }) => {
                     format!("    read    {name}: what task {task} of allocation {} wrote last", alloc.short())

@@ -109,7 +109,9 @@ impl Cluster {
             for action in part.engine.step(self.now, event) {
                 match action {
                     Action::Announce(_) | Action::Notify(_) | Action::Ask(_) => {}
-                    Action::Keep(_) | Action::Do(..) => panic!("only a guard does this"),
+                    Action::Keep(_) | Action::KeepApprovals(_) | Action::Do(..) => {
+                        panic!("no tree does this")
+                    }
                     Action::Lead => {
                         let lead = Lead { entries: part.memory.clone(), note: None };
                         events.push(Event::Led(Ok(lead)));

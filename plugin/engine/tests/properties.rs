@@ -121,8 +121,9 @@ proptest! {
                     | Action::Prepare
                     | Action::Watch(_)
                     | Action::Act(..)
-                | Action::Keep(_)
-                | Action::Do(..)
+                    | Action::Keep(_)
+                    | Action::KeepApprovals(_)
+                    | Action::Do(..)
                     | Action::Notify(_) => {
                         prop_assert!(false, "a gate does nothing: {:?}", action);
                     }

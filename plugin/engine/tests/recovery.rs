@@ -41,6 +41,31 @@ fn a_gate_whose_time_was_over_while_nobody_ran_it_gives_up_and_does_not_open() {
 }
 
 #[test]
+fn what_was_approved_before_counts_when_it_is_its_turn_and_only_that() {
+    let began = Time::from_unix_millis(1_000_000);
+    let plan = plan(&json!({
+        "db": {}, "release": {"approval": "it is announced", "depends_on": ["db"]}, "late": {"approval": "all are in bed"},
+    }));
+    let deadlines = deadlines(&plan, began);
+    let approved = ["release", "db"].map(|name| (name.to_owned(), Approved { by: Some("kim".to_owned()) }));
+    let mut engine = Engine::gate(plan, place(), &deadlines, began).with_approvals(approved.into());
+    engine.step(began, Event::Started);
+    engine.step(began, Event::Seen(JobKey::new("default", "shop"), Arc::new(own_job().seen())));
+    assert_eq!(engine.approvals(), ["late"]);
+    let states =
+        |engine: &Engine| engine.status(began).nodes.iter().map(|node| node.state).collect::<Vec<_>>();
+    assert_eq!(states(&engine), ["gated", "gated", "blocked"]);
+    let healthy = Arc::new(service(1).with("a", |_| ()).seen());
+    let actions = engine.step(began, Event::Seen(JobKey::new("default", "db"), healthy));
+    assert_eq!(finished(&actions), None, "late is still awaited");
+    assert_eq!(states(&engine), ["satisfied", "gated", "satisfied"]);
+    let actions = engine.step(began, Event::Approved { name: "late".to_owned(), by: None });
+    assert_eq!(finished(&actions), Some(&Outcome::Done));
+    let Some(Action::KeepApprovals(kept)) = actions.first() else { panic!("{actions:?}") };
+    assert!(["release", "late"].iter().all(|name| kept.contains_key(*name)), "all of it: {kept:?}");
+}
+
+#[test]
 fn a_step_without_a_deadline_is_over_at_once() {
     let now = Time::from_unix_millis(1_000_000);
     let mut engine = Engine::gate(plan(&json!({"postgres": {}})), place(), &BTreeMap::new(), now);

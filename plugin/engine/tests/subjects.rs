@@ -117,6 +117,7 @@ fn an_approval_counts_for_the_rest_of_the_run() {
         log     release: gated: not approved yet; approve it with `nomad alloc exec -task gate own-0000 approve release`
         event   late: not approved yet; approve it with `nomad alloc exec -task gate own-0000 approve late`; gives up in 4m 50s · release: not approved yet; approve it with `nomad alloc exec -task gate own-0000 approve release`; gives up in 59m 50s
     20s: release is approved
+        keep    {"release":{"by":"kim"}}
         log     release: satisfied: approved by kim
     20s: release is approved
     30s: db is seen
@@ -125,6 +126,7 @@ fn an_approval_counts_for_the_rest_of_the_run() {
     40s: time passes
         event   db: 0 of 1 healthy; gives up in 59m 20s · late: not approved yet; approve it with `nomad alloc exec -task gate own-0000 approve late`; gives up in 4m 20s · release: waits for db; gives up in 59m 20s
     40s: late is approved
+        keep    {"late":{"by":null},"release":{"by":"kim"}}
         log     late: satisfied: approved
     40s: db is seen
         log     db: satisfied: 1 of 1 healthy

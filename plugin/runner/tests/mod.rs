@@ -124,7 +124,7 @@ fn begin(waits: &Value) -> Bench {
     let asked = Arc::new(Mutex::default());
     let (notebook, looks) = (Arc::new(Notebook::default()), Arc::new(Mutex::new(0)));
     let running = start(
-        Order { plan, place: place(), deadlines, equipment: None, viewer: None },
+        Order { plan, place: place(), deadlines, equipment: None, viewer: None, approvals: None },
         Window { news, asked: Arc::clone(&asked), looks: Arc::clone(&looks) },
         Arc::clone(&notebook) as Arc<dyn Notices>,
         &tasks,

@@ -36,7 +36,7 @@ impl Stage {
         let deadlines = engine::deadlines(&plan, wall_clock());
         let notebook = Arc::new(Notebook::default());
         let viewer = Some(Box::new(viewer(&self.fake, &place)));
-        let order = Order { plan, place, deadlines, equipment: None, viewer };
+        let order = Order { plan, place, deadlines, equipment: None, viewer, approvals: None };
         let notices = Arc::clone(&notebook) as Arc<dyn Notices>;
         let running = start(order, outlook, notices, &self.tasks, CancellationToken::new());
         (running, notebook)

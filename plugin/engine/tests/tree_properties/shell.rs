@@ -224,7 +224,7 @@ impl<'a> Shell<'a> {
             }
             match action {
                 Action::Announce(_) | Action::Notify(_) | Action::Ask(_) => {}
-                Action::Keep(_) | Action::Do(..) => panic!("only a guard does this"),
+                Action::Keep(_) | Action::KeepApprovals(_) | Action::Do(..) => panic!("no tree does this"),
                 Action::Log(line) => self.tell(format!("    {line}")),
                 Action::Remember(entry) => self.remember(entry)?,
                 Action::Lead => lead = true,

@@ -102,7 +102,9 @@ impl Simulation {
                     Action::Announce(message) => self.lines.push(format!("    event   {message}")),
                     Action::Log(line) => self.lines.push(format!("    log     {line}")),
                     Action::Ask(questions) => self.lines.push(format!("    ask     {questions:?}")),
-                    Action::Keep(_) | Action::Do(..) => panic!("only a guard does this"),
+                    Action::Keep(_) | Action::KeepApprovals(_) | Action::Do(..) => {
+                        panic!("no tree does this")
+                    }
                     Action::Remember(entry) => self.remembered.push(entry),
                     Action::Lead => {
                         let lead = Lead { entries: self.remembered.clone(), note: None };

@@ -135,6 +135,7 @@ impl Stage {
             deadlines: BTreeMap::new(),
             equipment: Some(Equipment::Errand(Box::new(errand))),
             viewer: None,
+            approvals: None,
         };
         let notices = Arc::clone(&diary) as Arc<dyn Notices>;
         let running = start(order, outlook, notices, &tasks, stop.clone());
