@@ -1,4 +1,4 @@
-//! Health, job type by job type: what Nomad was seen to show, and what it means.
+//! Health, job type by job type: what Nomad was seen to show, and what it means. `sequences` lists the recorded cases by number.
 
 mod answers;
 mod circle;
@@ -7,6 +7,7 @@ mod live;
 mod narrow;
 mod own;
 mod runs_on;
+mod sequences;
 
 use super::*;
 use crate::{

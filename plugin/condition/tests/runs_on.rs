@@ -24,7 +24,7 @@ fn canary(promoted: bool) -> impl FnOnce(&mut Deployment) {
     }
 }
 
-/// The order in which Nomad 1.11 was seen to show a service on its way to health (NOMAD-API 1.1).
+/// The order in which Nomad 1.11 was seen to show a service on its way to health, at a glance; `sequences` has each.
 #[test]
 fn a_service_on_its_way_to_health() {
     use DeploymentStatus::{Running, Successful};
@@ -72,7 +72,7 @@ fn a_service_on_its_way_to_health() {
     ");
 }
 
-/// What is seen after the deployment is over (NOMAD-API 1.2).
+/// What is seen after the deployment is over, at a glance; `sequences` has each.
 #[test]
 fn a_service_after_its_deployment() {
     let successful = |count| service(count).deployed(DeploymentStatus::Successful, |_| ());
