@@ -54,6 +54,8 @@ pub struct Read<T> {
     pub value: T,
     /// To ask for what comes after.
     pub index: u64,
+    /// Whether nothing may be there only because nothing is shown: to whoever has no token Consul does not say so.
+    pub is_doubtful: bool,
 }
 
 struct Answer {
@@ -66,13 +68,13 @@ impl Consul {
     /// All instances of a service, once anything has changed after `after`, or a while later; without, as they are.
     pub async fn service(&self, name: &str, after: Option<u64>) -> Result<Read<Vec<Instance>>, Error> {
         let wanted = format!("read service `{name}`");
-        let right =
-            format!("service \"{name}\" {{ policy = \"read\" }} node_prefix \"\" {{ policy = \"read\" }}");
+        let right = right_to_service(name);
         let answer = self.ask(&format!("/v1/health/service/{}", encode(name)), after, &wanted).await?;
         let answer = answer.allowed(&wanted, &right)?;
         let index = index(&answer.headers);
-        let is_filtered =
-            answer.headers.get("X-Consul-Results-Filtered-By-ACLs").is_some_and(|value| value == "true");
+        let says = |header: &str, word: &str| answer.headers.get(header).is_some_and(|value| value == word);
+        let is_filtered = says("X-Consul-Results-Filtered-By-ACLs", "true");
+        let is_closed = says("X-Consul-Default-Acl-Policy", "deny");
         let entries: Option<Vec<wire::Entry>> = decode(&answer.body, &wanted)?;
         let mut value: Vec<Instance> = entries.unwrap_or_default().into_iter().map(Into::into).collect();
         if is_filtered && value.is_empty() {
@@ -84,7 +86,18 @@ impl Consul {
             });
         }
         value.sort_by(|a, b| (&a.id, &a.address).cmp(&(&b.id, &b.address)));
-        Ok(Read { value, index })
+        let is_doubtful = is_closed && value.is_empty() && self.token()?.is_none();
+        Ok(Read { value, index, is_doubtful })
+    }
+
+    /// Why an answer about a service that may hide all of it is none.
+    pub fn doubt(&self, name: &str) -> Error {
+        Error::Denied {
+            wanted: format!("read service `{name}`"),
+            right: right_to_service(name),
+            said: "its answer is empty, and who shows no token is not told whether anything was left out"
+                .to_owned(),
+        }
     }
 
     /// The value of a key, or `None` when there is no such key; `after` as in [`Consul::service`].
@@ -95,7 +108,7 @@ impl Consul {
         let answer = self.ask(&format!("/v1/kv/{}", segments.join("/")), after, &wanted).await?;
         let index = index(&answer.headers);
         if answer.status == StatusCode::NOT_FOUND {
-            return Ok(Read { value: None, index });
+            return Ok(Read { value: None, index, is_doubtful: false });
         }
         let answer = answer.allowed(&wanted, &right)?;
         let entries: Vec<wire::Pair> = decode(&answer.body, &wanted)?;
@@ -104,7 +117,7 @@ impl Consul {
         let value = BASE64_STANDARD
             .decode(pair.value.unwrap_or_default())
             .map_err(|_undecodable| garbled("a value that is not in base 64"))?;
-        Ok(Read { value: Some(value), index })
+        Ok(Read { value: Some(value), index, is_doubtful: false })
     }
 
     async fn ask(&self, path: &str, after: Option<u64>, wanted: &str) -> Result<Answer, Error> {
@@ -185,6 +198,11 @@ impl Answer {
             status => Err(Error::Refused { wanted, status: status.as_u16(), said }),
         }
     }
+}
+
+/// The rules of a policy by which a service is shown.
+fn right_to_service(name: &str) -> String {
+    format!("service \"{name}\" {{ policy = \"read\" }} node_prefix \"\" {{ policy = \"read\" }}")
 }
 
 fn index(headers: &HeaderMap) -> u64 {

@@ -13,11 +13,13 @@ pub(super) async fn service(line: &Line, way: Option<&Consul>, name: &str) -> In
     let Some(consul) = way else { return nowhere(line).await };
     let mut follower = Follower::new(async |after| {
         let read = consul.service(name, after).await?;
-        Ok::<_, consul::Error>((read.value, read.index))
+        let seen = if read.is_doubtful { Err(consul.doubt(name)) } else { Ok(read.value) };
+        Ok::<_, consul::Error>((seen, read.index))
     });
     loop {
         match follower.next().await {
-            Ok(instances) => line.tell(Answer::Instances(instances)),
+            Ok(Ok(instances)) => line.tell(Answer::Instances(instances)),
+            Ok(Err(doubt)) => line.tell(doubt),
             Err(outcome) => line.tell(outcome),
         };
     }

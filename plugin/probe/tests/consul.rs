@@ -46,6 +46,31 @@ async fn a_key_is_compared_here_and_only_how_that_came_out_is_told() {
 }
 
 #[tokio::test]
+async fn nothing_shown_to_whoever_has_no_token_is_no_answer_and_is_followed_all_the_same() {
+    let peer = Peer::start(|head| match head {
+        head if head.contains("?index=6") => Reply::Stalls(Vec::new()),
+        head if head.contains("?index=5") => Reply::http(
+            200,
+            "X-Consul-Index: 6\r\nX-Consul-Default-Acl-Policy: deny\r\n",
+            r#"[{"Node": {"Address": "10.0.0.1"}, "Service": {"ID": "db", "Port": 1}, "Checks": []}]"#,
+        ),
+        _ => Reply::http(200, "X-Consul-Index: 5\r\nX-Consul-Default-Acl-Policy: deny\r\n", "[]"),
+    })
+    .await;
+    let probe = probe_of(&peer);
+    let mut asking = asks(&probe, &Question::ConsulService { name: "db".to_owned() });
+    let unseen = told(&mut asking).await.unwrap_err();
+    assert_eq!(unseen.because, Blindness::Denied);
+    insta::assert_snapshot!(format!("{}\n{}", unseen.why, unseen.hint.unwrap()), @r#"
+    Consul does not allow the dtree plugin to read service `db`: its answer is empty, and who shows no token is not told whether anything was left out
+    give the token in `consul.token_file` of the plugin's configuration a policy with the rules
+      service "db" { policy = "read" } node_prefix "" { policy = "read" }
+    "#);
+    let Answer::Instances(shown) = answer(&mut asking).await else { panic!("no instances") };
+    assert_eq!(shown.len(), 1, "what is shown counts");
+}
+
+#[tokio::test]
 async fn a_service_is_told_when_it_changes_and_unseen_while_consul_is_away() {
     static IS_AWAY: AtomicBool = AtomicBool::new(false);
     let peer = Peer::start(|head| match head {
