@@ -230,17 +230,17 @@ fn what_a_task_may_not_see_is_named_with_the_policy_that_lets_it() {
 }
 
 /// A story on a cluster whose plugin knows a Consul.
-fn with_consul() -> (Story, Consul) {
+pub(crate) fn with_consul(options: Options) -> (Story, Consul) {
     let [port] = free_ports().expect("loopback has free ports");
     let plugin = format!("config {{\n consul {{\n address = \"http://127.0.0.1:{port}\"\n}}\n}}");
-    let story = Story::alone(Options { plugin, ..Options::default() });
+    let story = Story::alone(Options { plugin, ..options });
     let consul = Consul::start(story.cluster().dir(), port).unwrap_or_else(|why| panic!("{why}"));
     (story, consul)
 }
 
 #[test]
 fn a_service_and_a_key_of_consuls() {
-    let (story, consul) = with_consul();
+    let (story, consul) = with_consul(Options::default());
     let (after_db, after_key) = (story.id("after-db"), story.id("after-key"));
     let service = "service = \"db\"\nprovider = \"consul\"\ntags = [\"primary\"]";
     story.run(&Job::service(&after_db).gate(&wait(service)));
@@ -264,7 +264,7 @@ fn a_service_and_a_key_of_consuls() {
 
 #[test]
 fn consul_away_for_a_while_is_waited_for() {
-    let (story, mut consul) = with_consul();
+    let (story, mut consul) = with_consul(Options::default());
     let web = story.id("web");
     consul.register("db", &[]);
     story.run(&Job::service(&web).gate(&wait("service = \"db\"\nprovider = \"consul\"")));
@@ -280,6 +280,35 @@ fn consul_away_for_a_while_is_waited_for() {
     story.makes_it_so(&web, "it");
     consul.passes("db");
     opens(&story, &web);
+}
+
+#[test]
+fn consul_and_the_agent_away_at_once_are_waited_for() {
+    let (story, mut consul) = with_consul(Options { restartable: true, ..Options::default() });
+    let (seed, web, flag) = (story.id("seed"), story.id("web"), story.flag("seed"));
+    consul.register("db", &[]);
+    story.run(&Job::batch(&seed).script_after(&flag, "exit 0"));
+    let config =
+        format!("wait \"{seed}\" {{}}\nwait \"it\" {{\n service = \"db\"\n provider = \"consul\"\n }}");
+    story.run(&Job::service(&web).gate(&config));
+    story.main(&seed).runs(SOON);
+    story.gate(&web).says(SOON, "is critical");
+    consul.kill();
+    story.agent(Agent::kill);
+    thread::sleep(seconds(20));
+    story.start_again();
+    consul.start_again().unwrap_or_else(|why| panic!("{why}"));
+    consul.register("db", &[]);
+    story.gate(&web).runs(SOON);
+    story.gate(&web).still_waits();
+    story.main(&web).has_never_started();
+
+    story.makes_it_so(&web, "it");
+    consul.passes("db");
+    story.gate(&web).still_waits();
+    flag.raise();
+    story.gate(&web).succeeds(seconds(60));
+    story.main(&web).runs(SOON);
 }
 
 #[test]

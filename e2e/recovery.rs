@@ -70,6 +70,48 @@ fn gates_survive_a_graceful_restart_of_the_agent() {
 }
 
 #[test]
+fn what_was_approved_counts_after_kill_9_of_the_plugin_and_not_when_the_task_is_started_anew() {
+    let story = Story::alone(Options { restartable: true, ..Options::default() });
+    let (db, web, flag) = (story.id("db"), story.id("web"), story.flag("db"));
+    story.run(&Job::service(&db).held_back_by(&flag));
+    let approval = |label: &str| format!("wait \"{label}\" {{\n approval = \"{label} is announced\"\n }}");
+    let config = [format!("wait \"{db}\" {{}}"), approval("release"), approval("late")].join("\n");
+    story.run(&Job::service(&web).gate(&config));
+    story.gate(&web).says(SOON, "approve release");
+    let approve = |label: &str| {
+        story.makes_it_so(&web, label);
+        let (code, said) = story.gate(&web).exec(&["approve", label, "--by", "kim"]);
+        assert!(code == 0 && said.contains(&format!("{label} is approved")), "{code}: {said}");
+    };
+    approve("release");
+
+    story.kill_plugin();
+    let knows = |known: &str, open: &str| {
+        story.within(SOON, &format!("the gate to say {known:?} and {open:?}"), || {
+            let (_, status) = story.gate(&web).exec(&["status"]);
+            let (_, why) = story.gate(&web).exec(&["why"]);
+            let is_so = status.contains(known) && why.contains(open);
+            if is_so { Ok(why) } else { Err(format!("{status}\n{why}")) }
+        })
+    };
+    let why = knows("approved by kim", "approve late");
+    assert!(!why.contains("approve release"), "{why}");
+    flag.of(0).raise();
+    story.is_healthy(&db);
+    story.gate(&web).still_waits();
+    story.main(&web).has_never_started();
+    approve("late");
+    story.gate(&web).succeeds(SOON);
+    story.main(&web).runs(SOON);
+
+    let restarted = story.cli(&["alloc", "restart", "-all-tasks", &story.main(&web).allocation()]);
+    assert!(restarted.status.success(), "{restarted:?}");
+    story.gate(&web).runs(SOON);
+    let why = knows("not approved yet", "approve release");
+    assert!(why.contains("approve late"), "{why}");
+}
+
+#[test]
 fn what_becomes_healthy_while_the_agent_is_down_opens_the_gate_afterwards() {
     let story = Story::alone(Options { restartable: true, ..Options::default() });
     let (seed, web, flag) = (story.id("seed"), story.id("web"), story.flag("seed"));

@@ -15,13 +15,13 @@ use crate::story::Story;
 const PATIENCE: Duration = seconds(90);
 
 /// An authority of the story's own, and what it has issued, in PEM files.
-struct Papers {
+pub(crate) struct Papers {
     dir: PathBuf,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Papers {
-    fn new(dir: &Path) -> Self {
+    pub(crate) fn new(dir: &Path) -> Self {
         fs::create_dir_all(dir).expect("the story has a directory");
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -31,7 +31,8 @@ impl Papers {
         Self { dir: dir.to_owned(), issuer: Issuer::new(params, key) }
     }
 
-    fn issue(&self, name: &str, hosts: &[&str]) {
+    /// A certificate for these hosts and its key: `NAME.pem` and `NAME-key.pem`.
+    pub(crate) fn issue(&self, name: &str, hosts: &[&str]) {
         let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
         let params = CertificateParams::new(hosts).expect("names");
         let key = KeyPair::generate().expect("a key");
@@ -40,7 +41,7 @@ impl Papers {
         fs::write(self.dir.join(format!("{name}-key.pem")), key.serialize_pem()).expect("it is written");
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.dir.join(name).display().to_string()
     }
 }

@@ -289,8 +289,11 @@ fn is_met(record: &Record, need: &Need, own: &Value, at: Nanos) -> Result<(), St
         };
     }
     if need.text("approval").is_some() {
-        // Whether a user has said so is told by the story.
-        return Ok(());
+        return match record.outside.get(&(need.of.clone(), need.label.clone())) {
+            Some(since) if *since > at => Err(format!("it was approved only at {since}, after {at}")),
+            // Most stories do not say when.
+            Some(_) | None => Ok(()),
+        };
     }
     if let Some(when) = need.text("when") {
         let part = |name: &str| need.parts.iter().find(|part| part.label == name);

@@ -73,7 +73,11 @@ impl Story {
             // What a tree has stopped takes a moment to end.
             let judged = wait_for(seconds(30), || {
                 let found = match oracle::trees::Record::read(self.cluster.api(), namespace, id) {
-                    Ok(record) => oracle::trees::judge(&record, since),
+                    Ok(mut record) => {
+                        record.jobs.outside =
+                            self.outside.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                        oracle::trees::judge(&record, since)
+                    }
                     Err(why) => vec![format!("the record of {id} cannot be read: {why}")],
                 };
                 if found.is_empty() { Ok(()) } else { Err(found.join("\n  ")) }

@@ -1,0 +1,73 @@
+//! What a user who asks is told: of each open condition what is awaited, what is seen of it in Nomad's own words, since when,
+//! until when, and what would help.
+
+use serde_json::Value;
+
+use crate::harness::Options;
+use crate::story::{Job, SOON, Shared, Switch};
+
+static CLUSTER: Shared = Shared::new(Options::default);
+
+/// The beginning of an ID, as it is spoken.
+fn short(id: &Value) -> String {
+    id.as_str().expect("it has an ID").chars().take(8).collect()
+}
+
+#[test]
+fn all_that_is_in_the_way_is_named_with_what_helps() {
+    let story = CLUSTER.story();
+    let [db, big, picky, ghost, web] = ["db", "big", "picky", "ghost", "web"].map(|name| story.id(name));
+    let switch = Switch::new();
+    story.run(&Job::service(&db).check(switch.port()));
+    story.run(&Job::service(&big).too_big());
+    let nowhere = "constraint {\n attribute = \"${attr.kernel.name}\"\n value = \"plan9\"\n }";
+    story.run(&Job::service(&picky).group(nowhere));
+    story.main(&db).runs(SOON);
+    let waits = [&db, &big, &picky, &ghost].map(|job| format!("wait \"{job}\" {{\n timeout = \"1h\"\n }}"));
+    story.run(&Job::service(&web).gate(&waits.join("\n")));
+    story.gate(&web).runs(SOON);
+
+    let deployment = short(&story.get(&format!("/v1/job/{db}/deployment"))["ID"]);
+    let allocation = short(&story.allocations(&db).expect("it is placed")[0]["ID"]);
+    let words = [
+        format!("awaited   job {db} healthy"),
+        format!("deployment {deployment}"),
+        format!("allocation {allocation}, {db}.g[0]: running"),
+        "task main: running".to_owned(),
+        "fails: ".to_owned(),
+        "503".to_owned(),
+        "1 client exhausted: memory".to_owned(),
+        "1 client filtered: ${attr.kernel.name} = plan9".to_owned(),
+        "no job has this ID yet".to_owned(),
+        "since     ".to_owned(),
+        "until     59m".to_owned(),
+        format!("help      look with `nomad job status {db}`"),
+        "help      register it with `nomad job run FILE`".to_owned(),
+    ];
+    let why = story.within(SOON, "why to name all of it", || {
+        let (_, why) = story.gate(&web).exec(&["why"]);
+        match words.iter().find(|words| !why.contains(*words)) {
+            None => Ok(why),
+            Some(missing) => Err(format!("nothing about {missing:?}:\n{why}")),
+        }
+    });
+    assert_eq!(why.matches("    until     ").count(), 4, "each of them: {why}");
+    story.gate(&web).still_waits();
+    story.main(&web).has_never_started();
+}
+
+#[test]
+fn a_failed_upstream_is_told_with_its_last_words() {
+    let story = CLUSTER.story();
+    let (seed, web, flag) = (story.id("seed"), story.id("web"), story.flag("seed"));
+    let script = "echo all is well; echo no room on the disk >&2; exit 3";
+    story.run(&Job::batch(&seed).script_after(&flag, script));
+    story.run(&Job::service(&web).gate(&format!("wait \"{seed}\" {{}}")));
+    story.main(&seed).runs(SOON);
+    story.gate(&web).says(SOON, &seed);
+    flag.raise();
+    story.gate(&web).fails(SOON);
+    let said = story.gate(&web).says(SOON, "no room on the disk");
+    assert!(said.contains("exited with 3"), "{said}");
+    story.main(&web).has_never_started();
+}
