@@ -40,7 +40,7 @@ impl<'a> Looks<'a> {
     /// Until it is time to look.
     pub(super) async fn next(&mut self) {
         sleep_until(self.due).await;
-        let turn = self.turns.crowd().take_turn(Instant::now());
+        let turn = self.turns.crowd().take_turn(self.number, Instant::now());
         sleep_until(turn).await;
         self.began = Instant::now();
     }
@@ -51,8 +51,7 @@ impl<'a> Looks<'a> {
         if is_news {
             crowd.was_told_news(self.number, self.began);
         }
-        let pause = crowd.pause(self.number, self.began, self.every, is_refused);
-        self.due = (self.began + pause).max(Instant::now());
+        self.due = crowd.due(self.number, self.began, self.every, is_refused).max(Instant::now());
     }
 }
 
