@@ -20,6 +20,7 @@ use dtree::manifest::Manifest;
 use dtree::plan::Plan;
 use serde_json::{Value, json};
 
+mod crowd;
 #[expect(dead_code, unused_imports, reason = "the stories and the demo use the rest")]
 mod harness;
 mod makespan;
@@ -58,6 +59,9 @@ fn figures() -> Result<(), String> {
         release::print_rows(&cluster)?;
         return cluster.end().map_err(|remains| format!("it has left behind:\n{remains}"));
     }
+    if std::env::args().nth(1).as_deref() == Some("crowd") {
+        return crowd::print_rows();
+    }
     if std::env::args().nth(1).as_deref() == Some(release::REFERENCE) {
         return release::reference();
     }
@@ -69,10 +73,7 @@ fn figures() -> Result<(), String> {
     println!("| process start to handshake | {} |", spread(&mut starts));
 
     let mut cluster = Cluster::start(Options::default())?;
-    let plugin = wait_for(LIMIT, || match cluster.agents()[0].plugin_pids().as_slice() {
-        [pid] => Ok(*pid),
-        pids => Err(format!("{} plugin processes", pids.len())),
-    })?;
+    let plugin = plugin_of(&cluster)?;
     println!("| plugin, idle: resident memory | {:.1} MiB |", memory(plugin, "VmRSS")? / 1024.0);
     let idle = memory(plugin, "RssAnon")?;
 
@@ -111,7 +112,16 @@ fn figures() -> Result<(), String> {
     release::print_rows(&cluster)?;
     makespan::print_rows(&cluster, "")?;
     print_plan()?;
-    cluster.end().map_err(|remains| format!("it has left behind:\n{remains}"))
+    cluster.end().map_err(|remains| format!("it has left behind:\n{remains}"))?;
+    crowd::print_rows()
+}
+
+/// The plugin's process.
+fn plugin_of(cluster: &Cluster) -> Result<i32, String> {
+    wait_for(LIMIT, || match cluster.agents()[0].plugin_pids().as_slice() {
+        [pid] => Ok(*pid),
+        pids => Err(format!("{} plugin processes", pids.len())),
+    })
 }
 
 /// How long a large plan takes to be compiled and ordered: layers of jobs, each of which needs three of the layer before.
