@@ -121,7 +121,11 @@ impl Spare {
     async fn still_open(self) -> Option<Self> {
         let Self { connection, sender } = self;
         let mut connection = Some(connection);
-        poll_fn(|context| Poll::Ready(drive(&mut connection, context))).await;
+        poll_fn(|context| {
+            drive(&mut connection, context);
+            Poll::Ready(())
+        })
+        .await;
         connection.filter(|_| sender.is_ready()).map(|connection| Self { connection, sender })
     }
 }
