@@ -289,6 +289,12 @@ client {{
   network_interface = "lo"
   servers           = [{joined}]
 
+  # A client with more allocations than fifty, or with a disk that is nearly full, forgets those that have ended at once, with
+  # their logs.
+  gc_max_allocs             = 100000
+  gc_disk_usage_threshold   = 100
+  gc_inode_usage_threshold  = 100
+
   options {{
     "fingerprint.denylist" = "{DENIED_FINGERPRINTS}"
   }}
