@@ -35,6 +35,8 @@ impl JobStep {
             }
             if let Some(why) = around.cancelled().filter(|_| !matches!(verdict, Verdict::Met(_))) {
                 let why = format!("{why}; it is submitted, and not waited for");
+                // Nor does the time go on for which it must stay so: nothing is timed any more.
+                held.node.interrupt();
                 return Ok(NodeState::Skipped { why, root: None });
             }
             let last_deadline = held.node.deadline;
