@@ -12,7 +12,7 @@ use crate::harness::{Agent, Options, seconds, wait_for};
 use crate::story::Story;
 
 /// Long enough for an agent to start and for two jobs to come up.
-const PATIENCE: Duration = seconds(90);
+const PATIENCE: Duration = seconds(180);
 
 /// An authority of the story's own, and what it has issued, in PEM files.
 pub(crate) struct Papers {
