@@ -37,6 +37,13 @@ impl Written {
         self
     }
 
+    /// More of its body.
+    pub(crate) fn block(mut self, hcl: &str) -> Self {
+        self.body.push_str(hcl);
+        self.body.push('\n');
+        self
+    }
+
     fn file(&self) -> PathBuf {
         let path = self.dir.path().join("tree.dtree.hcl");
         fs::write(&path, format!("tree \"{}\" {{\n{}\n}}\n", self.id, self.body)).expect("there is room");

@@ -13,6 +13,7 @@ mod story;
 
 mod access;
 mod bad_input;
+mod cli_approve;
 mod cli_look;
 mod cli_look_access;
 mod cli_older;

@@ -187,12 +187,8 @@ impl TreeArgs {
             Failure::cannot(format!("dtree: what was chosen cannot be carried out alone:\n{problems}\n"))
         })?;
         let process = Process::this(user());
-        let place = Place {
-            job: own.clone(),
-            group: "command-line".to_owned(),
-            alloc: process.alloc(runner::wall_clock().unix_millis()),
-            task: Viewer::USERS_TASK.to_owned(),
-        };
+        let alloc = process.alloc(runner::wall_clock().unix_millis());
+        let place = Place::at_shell(own.clone(), alloc, Viewer::USERS_TASK);
         Ok(Chosen { name: own.to_string().into(), process, place, plan, files: Files::Disk(self.files()) })
     }
 

@@ -188,7 +188,7 @@ async fn rights_found(client: &Client, rights: &Rights) -> Result<Vec<Finding>, 
             Right::SubmitJob => client.prove_submit(namespace).await,
             Right::DispatchJob => client.prove_dispatch(&nobodys).await,
             // What is needed for these is an allocation.
-            Right::ReadLogs | Right::AllocLifecycle => {
+            Right::ReadLogs | Right::AllocLifecycle | Right::AllocExec => {
                 unproven.entry(namespace).or_default().push(right.name());
                 continue;
             }

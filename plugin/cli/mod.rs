@@ -3,6 +3,8 @@
 //! stdout is data, stderr is talk. Exit codes: 0 done, 1 the run failed, or what was asked about is not so, 2 dtree could not
 //! do its work, or what it was given is wrong, 130 the user wanted an end.
 
+mod approvals;
+mod approve;
 mod check;
 mod chosen;
 mod cluster;
@@ -81,6 +83,9 @@ enum Command {
     Run {
         #[command(flatten)]
         tree: chosen::TreeArgs,
+        /// Give the approval that this wait waits for, when it is its turn; may be given again
+        #[arg(long, value_name = "WAIT")]
+        approve: Vec<String>,
         #[command(flatten)]
         connection: connect::Connection,
     },
@@ -138,6 +143,8 @@ enum Command {
     History(status::Past),
     /// Tell what holds an allocation, a tree or a job up
     Why(why::Options),
+    /// Give an approval that a gate or a tree waits for
+    Approve(approve::Options),
     /// Find out whether all is there that dtree needs: exit code 0 it is, 1 something was found
     Doctor(doctor::Options),
     /// Print completions for a shell
@@ -200,9 +207,11 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match options.command {
         Command::Check { files } => check::run(&files),
         Command::Plan { tree, offline, json, connection } => plan::run(&tree, &connection, json, offline),
-        Command::Run { tree, connection } => run::run(&tree, &connection, chosen::Aim::Run),
+        Command::Run { tree, approve, connection } => {
+            run::run(&tree, &connection, chosen::Aim::Run, &approve)
+        }
         Command::Stop { tree, purge, connection } => {
-            run::run(&tree, &connection, chosen::Aim::Stop { purge })
+            run::run(&tree, &connection, chosen::Aim::Stop { purge }, &[])
         }
         Command::Submit { tree, detach, connection } => submit::run(&tree, &connection, detach),
         Command::Graph(options) => graph::run(&options),
@@ -214,6 +223,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Status(options) => status::run(&options),
         Command::History(options) => status::history(&options),
         Command::Why(options) => why::run(&options),
+        Command::Approve(options) => approve::run(&options),
         Command::Doctor(options) => doctor::run(&options),
         Command::Man => man::run(),
         Command::Completions { shell } => {

@@ -178,7 +178,7 @@ impl Options {
         let target = (self.verb == Verb::Stop).then(|| self.job.clone());
         let tree = TreeArgs::of(file, jobspecs, target, self.deep);
         let chosen = tree.choose(&connection, aim)?;
-        block_on(carry_out(chosen, &connection, &format!("--job {} …", self.job), aim))
+        block_on(carry_out(chosen, &connection, &format!("--job {} …", self.job), aim, &[]))
     }
 
     /// The dependency file, and the directory of the jobs.

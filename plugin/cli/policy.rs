@@ -8,13 +8,14 @@ use super::{
     print,
 };
 use crate::{
-    cluster::{JobKey, Namespace},
+    cluster::{JobKey, Namespace, TreeName},
     jobspec,
     manifest::{
         Launch, Manifest, Provider, Stored, Subject, Verb,
         text::{Owner, namespace_of},
     },
-    nomad::Rights,
+    nomad::{Right, Rights},
+    record,
 };
 
 /// The longest jobspec that is looked at, in bytes: Nomad takes no longer one.
@@ -128,12 +129,38 @@ fn notes_on(good: &Good, own: &JobKey, beside: &Beside) -> Vec<String> {
             Subject::Stored(stored) if matches!(stored.as_ref(), Stored::ConsulKey { .. }) => {
                 "asks Consul, with the plugin's own token: it needs key:read"
             }
-            Subject::Approval { .. } => "is approved by a user, who needs alloc-exec in this namespace",
+            Subject::Approval { .. } => {
+                notes.push(approvers(name, own, good.declared.owner.task.is_none()));
+                continue;
+            }
             _ => continue,
         };
         notes.push(format!("wait {name:?} {needs}."));
     }
     notes
+}
+
+/// What the token of a user needs who approves the wait `name`; `may_be_run` from a shell where it is a tree in a file.
+fn approvers(name: &str, own: &JobKey, may_be_run: bool) -> String {
+    let home = &own.namespace;
+    let mut rights = Rights::default();
+    rights.allow_to_look(home);
+    rights.allow(home, Right::AllocExec);
+    let mut note = format!(
+        "wait {name:?} is approved by a user (`dtree approve`), whose token needs, in a policy of its own:\n#     {}",
+        rights.line(home)
+    );
+    if may_be_run {
+        let mut rights = Rights::default();
+        rights.allow_to_look(home);
+        let name = TreeName::from(own.to_string());
+        for (path, access) in record::approvers_paths(&name) {
+            rights.allow_variable(home, &path, access);
+        }
+        // Writing into a string cannot fail.
+        let _ = write!(note, "\n# or, where the tree is run from a shell:\n#     {}", rights.line(home));
+    }
+    note
 }
 
 /// The jobspecs that stand beside a file: with their path, or without the `local/` that a task has before it.

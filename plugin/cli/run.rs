@@ -7,6 +7,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Failure, INTERRUPTED, Outcome,
+    approvals::Approvals,
     chosen::{Aim, Chosen, TreeArgs},
     connect::{Connection, Interrupts, block_on},
     print,
@@ -25,10 +26,10 @@ const REDRAW: Duration = Duration::from_millis(200);
 /// How long those who are told of the end may take to be told.
 const TELL_LIMIT: Duration = Duration::from_secs(15);
 
-/// Carries out what the file says.
-pub(super) fn run(args: &TreeArgs, connection: &Connection, aim: Aim) -> Outcome {
+/// Carries out what the file says; `approved` are waits that are approved in advance.
+pub(super) fn run(args: &TreeArgs, connection: &Connection, aim: Aim, approved: &[String]) -> Outcome {
     let chosen = args.choose(connection, aim)?;
-    block_on(carry_out(chosen, connection, &args.file.display().to_string(), aim))
+    block_on(carry_out(chosen, connection, &args.file.display().to_string(), aim, approved))
 }
 
 /// What happens, for the screen.
@@ -45,7 +46,14 @@ impl Notices for Lines {
 }
 
 /// Carries a tree out. `file` is what a user gives to go on with it.
-pub(super) async fn carry_out(chosen: Chosen, connection: &Connection, file: &str, aim: Aim) -> Outcome {
+pub(super) async fn carry_out(
+    chosen: Chosen,
+    connection: &Connection,
+    file: &str,
+    aim: Aim,
+    approved: &[String],
+) -> Outcome {
+    let approvals = Approvals::of(&chosen, connection, approved)?;
     connection.client().await?;
     let mut interrupts = Interrupts::catch()?;
     let viewer = chosen.viewer(connection)?;
@@ -67,7 +75,10 @@ pub(super) async fn carry_out(chosen: Chosen, connection: &Connection, file: &st
         viewer: None,
         approvals: None,
     };
-    let running = runner::start(order, senses, Arc::new(Lines(tell)), &tasks, stop.clone());
+    let running = runner::start(order, senses, Arc::new(Lines(tell.clone())), &tasks, stop.clone());
+    if let Some(approvals) = approvals {
+        tasks.spawn(approvals.serve(running.clone(), tell));
+    }
     let mut screen = Screen::new();
     let mut redraw = time::interval(REDRAW);
     let mut n_interrupts = 0_u32;

@@ -57,7 +57,7 @@ pub(super) fn run(options: &Options) -> Outcome {
 }
 
 /// The allocations that `subject` may be the beginning of.
-async fn allocations(client: &Client, subject: &str) -> Result<Vec<Placed>, Failure> {
+pub(super) async fn allocations(client: &Client, subject: &str) -> Result<Vec<Placed>, Failure> {
     let is_id = subject.len() >= SHORTEST && subject.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
     // Nomad takes the beginning of a UUID with an even number of digits.
     let digits = subject.chars().filter(|c| *c != '-').count();

@@ -7,7 +7,7 @@ use super::{AllocId, JobKey, Namespace};
 pub struct Place {
     /// The job it belongs to.
     pub job: JobKey,
-    /// Its group.
+    /// Its group; empty where it is no task but a process at a command line.
     pub group: String,
     /// Its allocation.
     pub alloc: AllocId,
@@ -20,6 +20,17 @@ impl Place {
     pub fn outside(namespace: Namespace) -> Self {
         let job = JobKey { namespace, job: "".into() };
         Self { job, group: String::new(), alloc: "".into(), task: "dtree".to_owned() }
+    }
+
+    /// Where a process at a command line stands that carries out a tree as a task of `job` would; `alloc` is what it is
+    /// known by.
+    pub fn at_shell(job: JobKey, alloc: AllocId, task: &str) -> Self {
+        Self { job, group: String::new(), alloc, task: task.to_owned() }
+    }
+
+    /// Whether it is a process at a command line, which no `nomad alloc exec` reaches.
+    pub fn is_at_shell(&self) -> bool {
+        self.group.is_empty()
     }
 
     /// Whether it is no task that looks.

@@ -1,4 +1,4 @@
-//! A user's word: given with `nomad alloc exec`, for the rest of the run.
+//! A user's word: given with `nomad alloc exec` or `dtree approve`, for the rest of the run.
 
 use super::Verdict;
 use crate::cluster::Place;
@@ -8,6 +8,16 @@ pub fn judge(name: &str, place: &Place, given: Option<&Option<String>>) -> Verdi
     match given {
         Some(Some(by)) => Verdict::Met(format!("approved by {by}")),
         Some(None) => Verdict::Met("approved".to_owned()),
+        None if place.is_at_shell() => {
+            let namespace = match place.job.namespace.as_str() {
+                "default" => String::new(),
+                namespace => format!(" --namespace {namespace}"),
+            };
+            let tree = &place.job.job;
+            Verdict::not_yet(format!(
+                "not approved yet; approve it with `dtree approve {tree} {name}{namespace}`"
+            ))
+        }
         None => Verdict::not_yet(format!(
             "not approved yet; approve it with `nomad alloc exec -task {} {} approve {name}`",
             place.task,

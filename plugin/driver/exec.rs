@@ -41,6 +41,7 @@ usage: nomad alloc exec -task TASK ALLOC COMMAND
     why                    what holds it up, since when, until when, and what helps
     status                 all steps in columns
     open --reason TEXT     open a gate by hand; the reason is recorded
+    approvals              the waits that can be approved now, a line each
     approve NAME           give the approval that the wait NAME waits for; --by TEXT says who gives it
 ";
 
@@ -51,6 +52,7 @@ enum Command {
     Why,
     Status,
     Help,
+    Approvals,
     Open { reason: String },
     Approve { name: String, by: Option<String> },
 }
@@ -67,6 +69,7 @@ impl Command {
             ["tree"] => Ok(Self::Tree),
             ["why"] => Ok(Self::Why),
             ["status"] => Ok(Self::Status),
+            ["approvals"] => Ok(Self::Approvals),
             ["help" | "-h" | "-help" | "--help"] => Ok(Self::Help),
             ["open", "--reason" | "-reason", reason] if !reason.trim().is_empty() => {
                 Ok(Self::Open { reason: (*reason).to_owned() })
@@ -85,7 +88,9 @@ impl Command {
                 Ok(Self::Approve { name: (*name).to_owned(), by: Some((*by).to_owned()) })
             }
             ["approve", ..] => Err("approve needs the name of one wait: approve NAME [--by TEXT]".to_owned()),
-            [word @ ("tree" | "why" | "status" | "help"), ..] => Err(format!("{word} takes nothing else")),
+            [word @ ("tree" | "why" | "status" | "approvals" | "help"), ..] => {
+                Err(format!("{word} takes nothing else"))
+            }
             [word, ..] => Err(format!("{word:?} is no command of dtree, and it runs no others")),
             [] => Err("which command?".to_owned()),
         }
@@ -99,10 +104,16 @@ pub(super) async fn answer(words: &[String], running: &Running) -> Answer {
         Ok(Command::Why) => Answer::good(show::why(&running.status())),
         Ok(Command::Status) => Answer::good(show::status(&running.status())),
         Ok(Command::Help) => Answer::good(USAGE.to_owned()),
+        Ok(Command::Approvals) => Answer::good(lines(&running.approvals())),
         Ok(Command::Open { reason }) => open(reason, running).await,
         Ok(Command::Approve { name, by }) => approve(&name, by, running).await,
         Err(problem) => Answer::bad(format!("dtree: {problem}\n\n{USAGE}"), 2),
     }
+}
+
+/// One a line.
+fn lines(names: &[String]) -> String {
+    names.iter().flat_map(|name| [name.as_str(), "\n"]).collect()
 }
 
 async fn open(reason: String, running: &Running) -> Answer {

@@ -12,6 +12,7 @@ mod encode;
 mod endpoint;
 #[cfg(test)]
 pub(crate) mod fake;
+mod session;
 mod tls;
 mod token;
 
@@ -19,6 +20,7 @@ pub use self::{
     connection::{Io, Opened, Spares, Stale, open},
     encode::encode,
     endpoint::Endpoint,
+    session::{Session, SessionEnd},
     tls::{Names, Tls, TlsFault, Trust},
     token::Token,
 };

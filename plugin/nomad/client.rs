@@ -287,7 +287,7 @@ impl Client {
         Ok(EventStream::new(self.endpoint.to_string(), wanted.to_owned(), namespace.clone(), opened))
     }
 
-    fn question<'a>(&'a self, target: &'a str, wanted: &'a str) -> Question<'a> {
+    pub(super) fn question<'a>(&'a self, target: &'a str, wanted: &'a str) -> Question<'a> {
         let (endpoint, token) = (&self.endpoint, self.token.as_ref());
         let target = match &self.region {
             Some(region) => {
@@ -382,7 +382,13 @@ impl Client {
 
     /// What a refusal means. Nomad's own way of denying differs between the Task API, its HTTP server and its
     /// servers' answers.
-    fn refusal(&self, answer: &Answer, wanted: &str, namespace: &Namespace, capability: Capability) -> Error {
+    pub(super) fn refusal(
+        &self,
+        answer: &Answer,
+        wanted: &str,
+        namespace: &Namespace,
+        capability: Capability,
+    ) -> Error {
         let status = answer.head.status();
         let said = said(&answer.body);
         let wanted = wanted.to_owned();

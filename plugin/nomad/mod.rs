@@ -22,6 +22,7 @@ mod client;
 mod convert;
 mod endpoint;
 mod error;
+mod exec;
 #[cfg(test)]
 pub(crate) mod fake;
 mod forecast;
@@ -42,6 +43,7 @@ mod writes;
 pub use client::{Asker, Client, JobStub, Read, TimedCheck};
 pub use endpoint::{endpoint, endpoint_with};
 pub use error::Error;
+pub use exec::Executed;
 pub use forecast::{Change, Forecast};
 pub use rights::{Access, Capability, Right, Rights};
 pub use services::{Instance, Offer};

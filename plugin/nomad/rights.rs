@@ -24,6 +24,8 @@ pub enum Capability {
     ReadLogs,
     /// `alloc-lifecycle`: to restart and signal what is placed.
     AllocLifecycle,
+    /// `alloc-exec`: to approve what a task waits for.
+    AllocExec,
     /// `list`, `read`, `write` and `destroy` on dtree's own variables: to keep what outlives a run.
     Variables,
     /// `read` on the variable at this path.
@@ -38,7 +40,7 @@ impl Capability {
             Self::ReadVariable(path) => rights.allow_variable(namespace, path, &[Access::Read]),
             Self::Variables => rights.allow_all_variables(namespace),
             Self::Read => rights.allow_to_look(namespace),
-            Self::SubmitJob | Self::DispatchJob | Self::ReadLogs | Self::AllocLifecycle => {
+            Self::SubmitJob | Self::DispatchJob | Self::ReadLogs | Self::AllocLifecycle | Self::AllocExec => {
                 rights.allow_to_look(namespace);
                 rights.allow(namespace, self.right());
             }
@@ -53,6 +55,7 @@ impl Capability {
             Self::DispatchJob => Right::DispatchJob,
             Self::ReadLogs => Right::ReadLogs,
             Self::AllocLifecycle => Right::AllocLifecycle,
+            Self::AllocExec => Right::AllocExec,
         }
     }
 
@@ -68,6 +71,7 @@ impl Capability {
             Self::DispatchJob => "tree-dispatch",
             Self::ReadLogs => "tree-logs",
             Self::AllocLifecycle => "guard-act",
+            Self::AllocExec => "approve",
             Self::Variables | Self::ReadVariable(_) => "tree-variables",
         };
         name.into()
@@ -89,6 +93,8 @@ pub enum Right {
     ReadLogs,
     /// To signal and restart what is placed.
     AllocLifecycle,
+    /// To approve what a task waits for.
+    AllocExec,
 }
 
 impl Right {
@@ -101,6 +107,7 @@ impl Right {
             Self::DispatchJob => "dispatch-job",
             Self::ReadLogs => "read-logs",
             Self::AllocLifecycle => "alloc-lifecycle",
+            Self::AllocExec => "alloc-exec",
         }
     }
 
@@ -113,6 +120,7 @@ impl Right {
             Self::DispatchJob => "runs parameterized jobs",
             Self::ReadLogs => "tells the last words of what failed",
             Self::AllocLifecycle => "signals and restarts the allocation",
+            Self::AllocExec => "approves what a task waits for",
         }
     }
 }

@@ -128,6 +128,12 @@ struct WireAlloc {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
+struct WireWhole {
+    job: Option<WireJob>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct WireState {
     #[serde(default)]
     state: String,
@@ -163,6 +169,43 @@ struct WireDriver {
     attributes: Option<BTreeMap<String, String>>,
 }
 
+impl WireJob {
+    /// The tasks of dtree in it.
+    fn declarations(self) -> Vec<Declaration> {
+        let groups = self.task_groups.unwrap_or_default().into_iter();
+        let tasks = groups.flat_map(|group| {
+            let tasks = group.tasks.unwrap_or_default().into_iter();
+            tasks.map(move |task| (group.name.clone(), task))
+        });
+        let ours = tasks.filter(|(_, task)| task.driver == DRIVER).map(|(group, task)| Declaration {
+            group,
+            task: task.name,
+            config: task.config.unwrap_or_default(),
+        });
+        ours.collect()
+    }
+}
+
+impl From<WireAlloc> for Placed {
+    fn from(alloc: WireAlloc) -> Self {
+        let said = |state: WireState| {
+            let events = state.events.unwrap_or_default().into_iter();
+            (state.state, events.map(|event| event.display_message).collect())
+        };
+        Self {
+            alloc: alloc.id.as_str().into(),
+            key: JobKey::new(alloc.namespace.as_str(), alloc.job_id.as_str()),
+            group: alloc.task_group,
+            tasks: alloc
+                .task_states
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(task, state)| (task, said(state)))
+                .collect(),
+        }
+    }
+}
+
 impl Client {
     /// All jobs of a namespace, or with `*` of all that the token may list, and whose they are.
     pub async fn owned_jobs(&self, namespace: &Namespace) -> Result<Vec<Owned>, Error> {
@@ -188,17 +231,29 @@ impl Client {
         }
         let answer = self.allowed(answer, &wanted, &key.namespace, Capability::Read)?;
         let read: Read<WireJob> = decode(answer, &wanted)?;
-        let groups = read.value.task_groups.unwrap_or_default().into_iter();
-        let tasks = groups.flat_map(|group| {
-            let tasks = group.tasks.unwrap_or_default().into_iter();
-            tasks.map(move |task| (group.name.clone(), task))
-        });
-        let ours = tasks.filter(|(_, task)| task.driver == DRIVER).map(|(group, task)| Declaration {
-            group,
-            task: task.name,
-            config: task.config.unwrap_or_default(),
-        });
-        Ok(Some(ours.collect()))
+        Ok(Some(read.value.declarations()))
+    }
+
+    /// The tasks of dtree that an allocation has, by the version of the job that it is of.
+    pub async fn declarations_in(&self, placed: &Placed) -> Result<Vec<Declaration>, Error> {
+        let wanted = format!("read allocation {}", placed.alloc.short());
+        let path = format!("/v1/allocation/{}", encode(placed.alloc.as_str()));
+        let target = within(&path, &placed.key.namespace);
+        let answer = self.ask(&target, &wanted).await?;
+        let answer = self.allowed(answer, &wanted, &placed.key.namespace, Capability::Read)?;
+        let read: Read<WireWhole> = decode(answer, &wanted)?;
+        let all = read.value.job.map(WireJob::declarations).unwrap_or_default();
+        Ok(all.into_iter().filter(|declared| declared.group == placed.group).collect())
+    }
+
+    /// The allocations of a job, of each version.
+    pub async fn placed_of(&self, key: &JobKey) -> Result<Vec<Placed>, Error> {
+        let wanted = format!("list the allocations of job `{}`", key.job);
+        let path = format!("/v1/job/{}/allocations", encode(key.job.as_str()));
+        let answer = self.ask(&format!("{}&all=true", within(&path, &key.namespace)), &wanted).await?;
+        let answer = self.allowed(answer, &wanted, &key.namespace, Capability::Read)?;
+        let read: Read<Option<Vec<WireAlloc>>> = decode(answer, &wanted)?;
+        Ok(read.value.unwrap_or_default().into_iter().map(Into::into).collect())
     }
 
     /// The allocations whose IDs begin with `begin`, wherever they are; none where the token sees none.
@@ -208,21 +263,7 @@ impl Client {
         let answer = self.ask(&target, "list allocations").await?;
         let answer = self.allowed(answer, "list allocations", &all, Capability::Read)?;
         let read: Read<Option<Vec<WireAlloc>>> = decode(answer, "list allocations")?;
-        let placed = read.value.unwrap_or_default().into_iter().map(|alloc| Placed {
-            alloc: alloc.id.as_str().into(),
-            key: JobKey::new(alloc.namespace.as_str(), alloc.job_id.as_str()),
-            group: alloc.task_group,
-            tasks: alloc
-                .task_states
-                .unwrap_or_default()
-                .into_iter()
-                .map(|(task, state)| {
-                    let events = state.events.unwrap_or_default().into_iter();
-                    (task, (state.state, events.map(|event| event.display_message).collect()))
-                })
-                .collect(),
-        });
-        Ok(placed.collect())
+        Ok(read.value.unwrap_or_default().into_iter().map(Into::into).collect())
     }
 
     /// What each client says of the driver. It takes `node { policy = "read" }`.

@@ -11,7 +11,7 @@ use hyper::{
 use tokio::time::timeout;
 
 use super::{Endpoint, Error, Token, chunks::Chunks};
-use crate::http::{self, Opened, Spares};
+use crate::http::{self, Opened, Session, SessionEnd, Spares};
 
 /// How long a request may take. Nomad was seen to hold requests for 9 s while its servers elected a leader.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -20,6 +20,8 @@ pub(super) const MAX_BODY: usize = 64 << 20;
 
 /// What the Task API is shown where there is no token: it wants one even when Nomad has no ACLs, and then takes any.
 const PLACEHOLDER: &str = "none";
+/// The header that shows a token.
+const TOKEN: &str = "X-Nomad-Token";
 
 /// A request: where, with what right, for what.
 #[derive(Clone)]
@@ -78,12 +80,33 @@ impl Question<'_> {
         http::open(io, request).await.map_err(|error| self.broken(error))
     }
 
-    fn request(&self) -> Result<Request<Full<Bytes>>, Error> {
-        let secret = match (self.token, self.endpoint) {
+    /// Asks for a session. Time is the caller's to limit.
+    ///
+    /// # Errors
+    ///
+    /// The inner one when Nomad answered and opened none.
+    pub(super) async fn session(&self) -> Result<Result<Session, SessionEnd>, Error> {
+        let io = self.endpoint.connect().await.map_err(|error| self.unreachable(error))?;
+        let header = self.secret().map(|secret| (TOKEN, secret));
+        Ok(Session::open(io, &self.endpoint.authority(), &self.target, header).await)
+    }
+
+    /// The connection of a session was lost.
+    pub(super) fn lost(&self, error: io::Error) -> Error {
+        let fault = self.endpoint.fault(&error);
+        self.unreachable(fault.map_or(error, io::Error::other))
+    }
+
+    fn secret(&self) -> Option<&str> {
+        match (self.token, self.endpoint) {
             (Some(token), _) => Some(token.secret()),
             (None, Endpoint::Unix(_)) => Some(PLACEHOLDER),
             (None, Endpoint::Tcp { .. } | Endpoint::Tls { .. }) => None,
-        };
+        }
+    }
+
+    fn request(&self) -> Result<Request<Full<Bytes>>, Error> {
+        let secret = self.secret();
         let mut request = Request::builder()
             .method(self.method.clone())
             .uri(&*self.target)
@@ -96,7 +119,7 @@ impl Question<'_> {
             let mut value =
                 HeaderValue::from_str(secret).map_err(|e| self.unreachable(io::Error::other(e)))?;
             value.set_sensitive(true);
-            request = request.header("X-Nomad-Token", value);
+            request = request.header(TOKEN, value);
         }
         request.body(Full::new(self.body.clone())).map_err(|error| self.unreachable(io::Error::other(error)))
     }
@@ -128,7 +151,7 @@ impl Question<'_> {
         self.unreachable(fault.map_or_else(|| io::Error::other(error), io::Error::other))
     }
 
-    fn timed_out(&self) -> Error {
+    pub(super) fn timed_out(&self) -> Error {
         Error::TimedOut {
             wanted: self.wanted.to_owned(),
             address: self.endpoint.to_string(),

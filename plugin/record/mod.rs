@@ -12,6 +12,7 @@
 //!
 //! What the entries mean is not known here.
 
+mod approvals;
 mod beneath;
 mod header;
 mod held;
@@ -25,6 +26,7 @@ mod shown;
 #[cfg(test)]
 mod tests;
 
+pub use approvals::{Asked, approvers_paths, ask, asked, give};
 pub use held::{all_of as held_all_of, by as held_by};
 pub use journal::{Error, Journal};
 pub use keeper::{Candidate, FREE_AFTER, Keeper, Refusal, Remembered, TTL};

@@ -32,6 +32,11 @@ pub(super) fn history(tree: &TreeName) -> String {
     of_tree(tree, "~history")
 }
 
+/// Where a process at a command line asks for approvals of `tree`.
+pub(super) fn approvals(tree: &TreeName) -> String {
+    of_tree(tree, "~approvals")
+}
+
 fn of_tree(tree: &TreeName, what: &str) -> String {
     fitting(format!("{VARIABLES}/{}/{what}", path_of(tree.as_str())))
 }

@@ -140,13 +140,18 @@ impl Running {
     ///
     /// The waits that can be approved now, if it is none of them.
     pub async fn approve(&self, name: &str, by: Option<String>) -> Result<(), Vec<String>> {
-        let open = locked(&self.engine).approvals();
+        let open = self.approvals();
         if !open.iter().any(|open| open == name) {
             return Err(open);
         }
         let (heard, is_heard) = oneshot::channel();
         self.commands.send(Command::Approve { name: name.to_owned(), by, heard });
         is_heard.await.map_err(|_| Vec::new())
+    }
+
+    /// The waits that can be approved now.
+    pub fn approvals(&self) -> Vec<String> {
+        locked(&self.engine).approvals()
     }
 
     /// Ends the run. Nothing in the cluster is changed by it.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests, whose helpers stand outside of a test function")]
 #![expect(clippy::too_many_lines, reason = "whole output is long")]
 
+mod approve;
 mod check;
 mod graph;
 mod import;

@@ -65,6 +65,7 @@ fn wrong_words_are_told_with_what_may_be_said() {
       status       Show how a tree stands: exit code 0 it is up, 1 it is not
       history      Show how the last runs of a tree ended
       why          Tell what holds an allocation, a tree or a job up
+      approve      Give an approval that a gate or a tree waits for
       doctor       Find out whether all is there that dtree needs: exit code 0 it is, 1 something was
                    found
       completions  Print completions for a shell

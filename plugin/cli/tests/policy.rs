@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::{SHOP, dtree};
+use super::{PLAIN, SHOP, dtree};
 
 #[test]
 fn a_policy_grants_what_a_tree_needs_and_says_how_to_attach_it() {
@@ -127,7 +127,8 @@ fn a_policy_for_tasks_names_them() {
     #
     # wait "k" asks Consul, with the plugin's own token: it needs key:read.
     #
-    # wait "ok" is approved by a user, who needs alloc-exec in this namespace.
+    # wait "ok" is approved by a user (`dtree approve`), whose token needs, in a policy of its own:
+    #     namespace "front" { capabilities = ["list-jobs", "read-job", "alloc-exec"] }
     namespace "data" {
       capabilities = [
         "list-jobs",       # tells a job that is not there
@@ -181,4 +182,38 @@ fn a_policy_for_tasks_names_them() {
     dtree: stdin declares several trees, and a policy is for one: keep it in a file of its own
     --- exit 2
     ");
+}
+
+#[test]
+fn what_an_approver_needs_is_a_policy_of_its_own() {
+    let tree = PLAIN
+        .replace("job \"db\"", "wait \"release\" {\n    approval = \"it is announced\"\n  }\n  job \"db\"");
+    assert_snapshot!(dtree(&[], &["policy", "-"], &tree), @r#"
+    # What tree "plain" needs in Nomad, and no more.
+    # Attach it to the job that carries the tree; it takes effect at once:
+    #     nomad acl policy apply -namespace default -job plain dtree-plain FILE
+    # Or give it to a token, for a tree that is run from a shell:
+    #     nomad acl policy apply dtree-plain FILE
+    #     nomad acl token create -name dtree-plain -type client -policy dtree-plain
+    #
+    # Not found beside the file, and taken to be in namespace default: api.nomad.hcl, db.nomad.hcl
+    #
+    # wait "release" is approved by a user (`dtree approve`), whose token needs, in a policy of its own:
+    #     namespace "default" { capabilities = ["list-jobs", "read-job", "alloc-exec"] }
+    # or, where the tree is run from a shell:
+    #     namespace "default" { capabilities = ["list-jobs", "read-job"] variables { path "dtree/default/plain/~approvals" { capabilities = ["read", "write"] } path "dtree/default/plain/~run" { capabilities = ["read"] } } }
+    namespace "default" {
+      capabilities = [
+        "list-jobs",       # tells a job that is not there
+        "read-job",        # shows jobs, allocations, deployments and checks
+        "submit-job",      # reads jobspecs, registers jobs, stops them
+      ]
+      variables {
+        path "dtree/default/plain/*" {
+          capabilities = ["read", "write"]
+        }
+      }
+    }
+    --- exit 0
+    "#);
 }

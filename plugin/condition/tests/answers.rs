@@ -188,13 +188,21 @@ fn an_approval_is_a_users_word() {
         alloc: "61d0c2aa-0000".into(),
         task: "gate".to_owned(),
     };
+    let at_shell = |namespace: &str| {
+        let job = crate::cluster::JobKey::new(namespace, "shop");
+        told(judge_approval("release", &Place::at_shell(job, "61d0c2aa-0000".into(), "dtree"), None))
+    };
     let by = Some("kim".to_owned());
     let cases = [
+        ("in a shell", at_shell("default")),
+        ("in a shell, elsewhere", at_shell("data")),
         ("not given", told(judge_approval("release", &place, None))),
         ("given", told(judge_approval("release", &place, Some(&None)))),
         ("given by somebody", told(judge_approval("release", &place, Some(&by)))),
     ];
     insta::assert_snapshot!(table(cases), @"
+    in a shell                         not yet: not approved yet; approve it with `dtree approve shop release`
+    in a shell, elsewhere              not yet: not approved yet; approve it with `dtree approve shop release --namespace data`
     not given                          not yet: not approved yet; approve it with `nomad alloc exec -task gate 61d0c2aa approve release`
     given                              met: approved
     given by somebody                  met: approved by kim

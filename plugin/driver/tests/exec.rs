@@ -78,10 +78,12 @@ async fn a_wait_is_approved_by_its_name() {
     assert!(exit_code == 2 && stderr.contains("approve NAME"), "{stderr}");
     let (_, stderr, exit_code) = session(&mut host, "approve postgres", false).await;
     assert!(exit_code == 1 && stderr.contains("these do: release"), "{stderr}");
+    assert_eq!(session(&mut host, "approvals", false).await.0, "release\n");
     let (stdout, stderr, exit_code) = session(&mut host, "approve release --by kim", false).await;
     assert_eq!((stdout.as_str(), stderr.as_str(), exit_code), ("release is approved\n", "", 0));
     let (_, stderr, exit_code) = session(&mut host, "approve release", false).await;
     assert!(exit_code == 1 && stderr.contains("nothing waits for an approval"), "{stderr}");
+    assert_eq!(session(&mut host, "approvals", false).await, (String::new(), String::new(), 0));
     assert!(host.is_waiting("a/gate/1").await, "it waits for postgres");
 }
 

@@ -1,5 +1,6 @@
 //! Journals that were cut off, tampered with, or written when the disk was full.
 
+mod approvals;
 mod keeper;
 
 use std::{
