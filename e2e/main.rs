@@ -17,6 +17,7 @@ mod cli_approve;
 mod cli_look;
 mod cli_look_access;
 mod cli_older;
+mod cli_plan;
 mod cli_run;
 mod cli_submit;
 mod conditions;

@@ -2,6 +2,8 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
+use serde_json::{Value, json};
+
 use super::{
     Failure, Outcome,
     file::{Good, Source},
@@ -10,10 +12,14 @@ use super::{
 use crate::manifest::Manifest;
 
 /// Checks each file, and tells of all.
-pub(super) fn run(files: &[PathBuf]) -> Outcome {
+pub(super) fn run(files: &[PathBuf], may_leave: bool, is_json: bool) -> Outcome {
+    if is_json {
+        return documents(files, may_leave);
+    }
     let (mut said, mut failed) = (String::new(), String::new());
     for path in files {
         let checked = Source::read(path).and_then(|source| {
+            let source = source.with_outside(may_leave);
             let good = source.understand()?;
             Ok(good.iter().map(|good| tell(source.name(), good)).collect::<String>())
         });
@@ -24,6 +30,52 @@ pub(super) fn run(files: &[PathBuf]) -> Outcome {
     }
     print(&said)?;
     if failed.is_empty() { Ok(()) } else { Err(Failure::cannot(failed)) }
+}
+
+/// The same for programs.
+fn documents(files: &[PathBuf], may_leave: bool) -> Outcome {
+    let mut is_good = true;
+    let mut all = Vec::new();
+    for path in files {
+        let mut document = json!({
+            "file": path, "good": true, "error": null, "problems": [], "declares": [],
+        });
+        let read = Source::read(path).map(|source| source.with_outside(may_leave));
+        let read = read.map(|source| source.judge().map_err(|bad| source.documents(&bad)));
+        let (key, value): (_, Value) = match read {
+            Ok(Ok(good)) => ("declares", good.iter().map(declares).collect()),
+            Ok(Err(problems)) => ("problems", problems.into()),
+            // The first line says it all.
+            Err(Failure { why, .. }) => ("error", why.trim().trim_start_matches("dtree: ").into()),
+        };
+        if key != "declares" {
+            is_good = false;
+            document["good"] = false.into();
+        }
+        document[key] = value;
+        all.push(document);
+    }
+    print(&format!("{:#}\n", json!({ "good": is_good, "files": all })))?;
+    if is_good { Ok(()) } else { Err(Failure::cannot("")) }
+}
+
+/// What is declared, for programs.
+fn declares(good: &Good) -> Value {
+    let manifest = good.plan.manifest();
+    let tree = manifest.tree.as_deref();
+    let owner = &good.declared.owner;
+    let unchecked = good.declared.unchecked.iter();
+    json!({
+        "name": good.declared.name,
+        "job": owner.job, "namespace": owner.namespace,
+        "group": owner.task.as_ref().map(|(group, _)| group), "task": owner.task.as_ref().map(|(_, task)| task),
+        "jobs": tree.map(|tree| tree.jobs.keys().collect::<Vec<_>>()).unwrap_or_default(),
+        "hooks": tree.map(|tree| tree.hooks.keys().collect::<Vec<_>>()).unwrap_or_default(),
+        "waits": manifest.waits.keys().collect::<Vec<_>>(),
+        "not_checked": unchecked
+            .map(|left| json!({ "place": left.place, "attribute": left.attribute, "value": left.value }))
+            .collect::<Vec<_>>(),
+    })
 }
 
 /// That it is good, what it is made of, and what could not be checked.

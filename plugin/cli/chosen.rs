@@ -34,9 +34,9 @@ pub(super) struct TreeArgs {
     /// Where the jobspecs are, when not beside the file
     #[arg(long, value_name = "DIR")]
     jobspecs: Option<PathBuf>,
-    /// Follow links that lead out of the directory of the jobspecs
+    /// Take jobspecs from anywhere on this disk: by `..`, by absolute paths, by links
     #[arg(long)]
-    follow_links: bool,
+    outside: bool,
     /// Only this job; may be given again
     #[arg(long, value_name = "JOB", help_heading = "Selection")]
     target: Vec<String>,
@@ -61,6 +61,8 @@ pub(super) struct Chosen {
     pub(super) place: Place,
     /// What is carried out.
     pub(super) plan: Plan,
+    /// All jobs and hooks that the file declares, also those that were not chosen.
+    pub(super) declared: BTreeSet<String>,
     /// Its jobspecs.
     pub(super) files: Files,
 }
@@ -89,7 +91,7 @@ impl TreeArgs {
             file,
             tree: None,
             jobspecs: Some(jobspecs),
-            follow_links: true,
+            outside: true,
             with_dependencies: with_dependencies && target.is_some(),
             target: target.into_iter().collect(),
             with_dependents: false,
@@ -111,9 +113,14 @@ impl TreeArgs {
         !self.target.is_empty() || !self.exclude.is_empty()
     }
 
+    /// Whether jobspecs may be anywhere on the disk.
+    pub(super) fn may_leave(&self) -> bool {
+        self.outside
+    }
+
     /// The jobspecs.
     pub(super) fn files(&self) -> DiskDir {
-        DiskDir::new(self.directory(), self.follow_links)
+        DiskDir::new(self.directory(), self.outside)
     }
 
     /// The one tree that is meant, and its file.
@@ -122,7 +129,7 @@ impl TreeArgs {
     ///
     /// When the file is wrong, declares no tree or several, or leaves something open that only Nomad can evaluate.
     pub(super) fn declared(&self) -> Result<(Source, Good), Failure> {
-        let source = Source::read(&self.file)?;
+        let source = Source::read(&self.file)?.with_outside(self.outside);
         let good = source.understand()?;
         let is_tree = |good: &Good| good.plan.manifest().tree.is_some();
         let is_meant = |good: &Good| self.tree.as_deref().is_none_or(|name| good.declared.owner.job == name);
@@ -174,7 +181,17 @@ impl TreeArgs {
     /// The tree, to be carried out from here.
     pub(super) fn choose(&self, connection: &Connection, aim: Aim) -> Result<Chosen, Failure> {
         let (_, good) = self.declared()?;
-        let own = Self::own(&good, connection)?;
+        self.choose_of(&good, connection, aim)
+    }
+
+    /// The same, of what was declared.
+    pub(super) fn choose_of(
+        &self,
+        good: &Good,
+        connection: &Connection,
+        aim: Aim,
+    ) -> Result<Chosen, Failure> {
+        let own = Self::own(good, connection)?;
         let manifest = self.selected(&good.plan, aim)?;
         if let Some((label, _)) =
             manifest.waits.iter().find(|(_, wait)| matches!(wait.subject, Subject::Task { .. }))
@@ -189,7 +206,10 @@ impl TreeArgs {
         let process = Process::this(user());
         let alloc = process.alloc(runner::wall_clock().unix_millis());
         let place = Place::at_shell(own.clone(), alloc, Viewer::USERS_TASK);
-        Ok(Chosen { name: own.to_string().into(), process, place, plan, files: Files::Disk(self.files()) })
+        let tree = good.plan.manifest().tree.as_deref().into_iter();
+        let declared = tree.flat_map(|tree| tree.jobs.keys().chain(tree.hooks.keys())).cloned().collect();
+        let files = Files::Disk(self.files());
+        Ok(Chosen { name: own.to_string().into(), process, place, plan, declared, files })
     }
 
     /// What was chosen of the tree.

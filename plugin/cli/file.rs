@@ -8,9 +8,14 @@ use std::{
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, renderer::DecorStyle};
 
+use serde_json::{Value, json};
+
 use super::Failure;
 use crate::{
-    manifest::text::{self, Declared, Format, Import, Located},
+    manifest::{
+        Problem,
+        text::{self, Declared, Format, Import, Located},
+    },
     plan::Plan,
 };
 
@@ -22,6 +27,8 @@ pub(super) struct Source {
     name: String,
     text: String,
     format: Format,
+    /// Whether jobspecs may be anywhere on the disk.
+    may_leave: bool,
 }
 
 /// A declaration that can be carried out.
@@ -64,7 +71,12 @@ impl Source {
         })?;
         let text = text.trim_start_matches('\u{feff}').to_owned();
         let is_json = text.trim_start().starts_with('{');
-        Ok(Self { name, text, format: if is_json { Format::Json } else { Format::Hcl } })
+        Ok(Self { name, text, format: if is_json { Format::Json } else { Format::Hcl }, may_leave: false })
+    }
+
+    /// The same; `may_leave` says whether jobspecs may be anywhere on the disk.
+    pub(super) fn with_outside(self, may_leave: bool) -> Self {
+        Self { may_leave, ..self }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -73,25 +85,50 @@ impl Source {
 
     /// All that it declares, if nothing is wrong with any of it.
     pub(super) fn understand(&self) -> Result<Vec<Good>, Failure> {
-        let declared = text::read(&self.text, self.format).map_err(|problem| self.tell(&[problem]))?;
+        self.judge().map_err(|problems| self.tell(&problems))
+    }
+
+    /// The same, or all that is wrong with it.
+    pub(super) fn judge(&self) -> Result<Vec<Good>, Vec<Located>> {
+        let declared = text::read(&self.text, self.format).map_err(|problem| vec![problem])?;
         let (mut good, mut bad) = (Vec::new(), Vec::new());
         for mut declared in declared {
-            let problems = std::mem::take(&mut declared.problems);
+            let mut problems = std::mem::take(&mut declared.problems);
+            problems.retain(|problem| !(self.may_leave && problem.leads_out()));
             match Plan::compile(declared.manifest.clone(), problems) {
                 Ok(plan) => good.push(Good { declared, plan }),
                 Err(problems) => bad.extend(problems.iter().map(|problem| declared.places.locate(problem))),
             }
         }
-        if bad.is_empty() { Ok(good) } else { Err(self.tell(&bad)) }
+        if bad.is_empty() { Ok(good) } else { Err(bad) }
+    }
+
+    /// Problems for programs, in their order in the text.
+    pub(super) fn documents(&self, problems: &[Located]) -> Vec<Value> {
+        let mut problems: Vec<&Located> = problems.iter().collect();
+        problems.sort_by_key(|located| located.span.start);
+        let documents = problems.into_iter().map(|Located { problem, span }| {
+            let ((line, column), (end_line, end_column)) = (self.place(span.start), self.place(span.end));
+            json!({
+                "line": line, "column": column, "end_line": end_line, "end_column": end_column,
+                "place": problem.place(), "text": problem.text(), "help": help(problem),
+            })
+        });
+        documents.collect()
+    }
+
+    /// The line and the column of a byte of the text; both count from 1, columns in letters.
+    fn place(&self, at: usize) -> (usize, usize) {
+        let before = self.text.get(..at).unwrap_or(&self.text);
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        (before.matches('\n').count() + 1, line.chars().count() + 1)
     }
 
     /// The jobs that a dependency file names, also as hooks, as far as it can be read: nothing is checked.
     pub(super) fn names_of_jobs(&self) -> std::collections::BTreeSet<String> {
-        let file: serde_json::Value = serde_json::from_str(&self.text).unwrap_or_default();
-        let units = file.get("dependencies").and_then(serde_json::Value::as_object);
-        let hook = |unit: &serde_json::Value| {
-            unit.pointer("/post/job").and_then(serde_json::Value::as_str).map(str::to_owned)
-        };
+        let file: Value = serde_json::from_str(&self.text).unwrap_or_default();
+        let units = file.get("dependencies").and_then(Value::as_object);
+        let hook = |unit: &Value| unit.pointer("/post/job").and_then(Value::as_str).map(str::to_owned);
         units
             .into_iter()
             .flatten()
@@ -101,7 +138,12 @@ impl Source {
 
     /// The manifest that an older tool's file comes to.
     pub(super) fn import(&self, import: Import<'_>) -> Result<String, Failure> {
-        text::import(&self.text, import).map_err(|problems| self.tell(&problems))
+        self.imported(import).map_err(|problems| self.tell(&problems))
+    }
+
+    /// The same, or all that is wrong with the file.
+    pub(super) fn imported(&self, import: Import<'_>) -> Result<String, Vec<Located>> {
+        text::import(&self.text, import)
     }
 
     /// Draws problems into the text, in its order.
@@ -121,7 +163,7 @@ impl Source {
                 .path(self.name.as_str())
                 .annotation(AnnotationKind::Primary.span(span.clone()));
             let mut group = Group::with_title(Level::ERROR.primary_title(title)).element(snippet);
-            if let Some(help) = problem.help() {
+            if let Some(help) = help(problem) {
                 group = group.element(Level::HELP.message(help));
             }
             said.push_str(&renderer.render(&[group]));
@@ -133,4 +175,11 @@ impl Source {
         };
         Failure::cannot(format!("{said}{count} in {}\n", self.name))
     }
+}
+
+/// What to do about a problem.
+fn help(problem: &Problem) -> Option<&str> {
+    let outside =
+        "from a shell, `--outside` reads it where it is: check, plan, run, stop and submit take that";
+    problem.help().or_else(|| problem.leads_out().then_some(outside))
 }

@@ -27,6 +27,9 @@ pub(super) struct Options {
     /// How it is drawn
     #[arg(long, value_enum, default_value_t = Drawing::Text)]
     format: Drawing,
+    /// One JSON document
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
     #[command(flatten)]
     connection: Connection,
 }
@@ -39,11 +42,18 @@ pub(super) fn run(options: &Options) -> Outcome {
         Drawing::Mermaid => graph.mermaid(),
         Drawing::Svg => graph.svg(),
     };
+    let shown = |graphs: &[Graph]| {
+        if options.json {
+            let graphs: Vec<_> = graphs.iter().map(Graph::document).collect();
+            return print(&format!("{:#}\n", serde_json::json!({ "graphs": graphs })));
+        }
+        print(&graphs.iter().map(draw).collect::<Vec<_>>().join("\n"))
+    };
     let connection = &options.connection;
     let Some(subject) = &options.subject else {
         let namespace = connection.namespace_or_all();
         let graph = block_on(async { cluster::graph(&connection.client().await?, &namespace).await })?;
-        return print(&draw(&graph));
+        return shown(&[graph]);
     };
     let name = subject.to_str().filter(|name| *name != "-" && !subject.exists() && is_name(name));
     if let Some(name) = name {
@@ -51,9 +61,10 @@ pub(super) fn run(options: &Options) -> Outcome {
         let key = JobKey { namespace: namespace.clone(), job: name.into() };
         let plan = block_on(async { declared(&connection.client().await?, &key).await })?;
         let plan = plan.ok_or_else(|| unknown(&namespace, name))?;
-        return print(&draw(&Graph::of(&format!("tree {key}"), &plan)));
+        return shown(&[Graph::of(&format!("tree {key}"), &plan)]);
     }
-    let source = Source::read(subject)?;
+    // Where jobspecs are is of no interest to a picture.
+    let source = Source::read(subject)?.with_outside(true);
     let good = source.understand()?;
     if options.format == Drawing::Svg && good.len() > 1 {
         return Err(Failure::cannot(format!(
@@ -62,9 +73,8 @@ pub(super) fn run(options: &Options) -> Outcome {
             good.len()
         )));
     }
-    let text: Vec<String> =
-        good.iter().map(|good| draw(&Graph::of(&good.declared.name, &good.plan))).collect();
-    print(&text.join("\n"))
+    let graphs: Vec<Graph> = good.iter().map(|good| Graph::of(&good.declared.name, &good.plan)).collect();
+    shown(&graphs)
 }
 
 /// Whether it is the name of a tree rather than that of a file which is not there.

@@ -6,6 +6,8 @@ use std::{
     path::Path,
 };
 
+use serde_json::json;
+
 use super::{Failure, Outcome, file::Source, print};
 use crate::manifest::text::{Import, Jobspecs};
 
@@ -15,10 +17,27 @@ const MAX_JOBSPEC: u64 = 1 << 20;
 const MAX_JOBSPECS: usize = 10_000;
 
 /// Prints the manifest.
-pub(super) fn run(file: &Path, name: Option<&str>, job: Option<&str>, jobspecs: Option<&Path>) -> Outcome {
+pub(super) fn run(
+    file: &Path,
+    name: Option<&str>,
+    job: Option<&str>,
+    jobspecs: Option<&Path>,
+    is_json: bool,
+) -> Outcome {
     let source = Source::read(file)?;
     let jobspecs = jobspecs.map(directory).transpose()?;
-    print(&source.import(Import { tree: name, target: job, jobspecs: jobspecs.as_ref(), adopt: false })?)
+    let import = Import { tree: name, target: job, jobspecs: jobspecs.as_ref(), adopt: false };
+    if !is_json {
+        return print(&source.import(import)?);
+    }
+    let imported = source.imported(import).map_err(|problems| source.documents(&problems));
+    let document = json!({
+        "file": file,
+        "manifest": imported.as_ref().ok(),
+        "problems": imported.as_ref().err().cloned().unwrap_or_default(),
+    });
+    print(&format!("{document:#}\n"))?;
+    if imported.is_ok() { Ok(()) } else { Err(Failure::cannot("")) }
 }
 
 /// The jobspecs of a directory.

@@ -65,6 +65,12 @@ enum Command {
         /// NAME.dtree.hcl, NAME.dtree.json, or a Nomad jobspec in HCL; - reads from stdin
         #[arg(required = true)]
         files: Vec<PathBuf>,
+        /// Let jobspecs be anywhere on this disk: by `..`, by absolute paths
+        #[arg(long)]
+        outside: bool,
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
     },
     /// Show what a run would do, and write nothing
     Plan {
@@ -124,6 +130,9 @@ enum Command {
         /// Where the jobspecs are: JOB.nomad of a job; of a component TYPE-NAME.nomad.hcl or TYPE.nomad.hcl
         #[arg(long, value_name = "DIR")]
         jobspecs: Option<PathBuf>,
+        /// One JSON document, also of what is wrong
+        #[arg(long)]
+        json: bool,
     },
     /// Print the least ACL policy for what a file declares, and how to attach it
     Policy {
@@ -132,6 +141,9 @@ enum Command {
         /// Where its job is; else what the jobspec says, or `default`
         #[arg(long)]
         namespace: Option<String>,
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
     },
     /// Print the manual, for `man -l -`
     Man,
@@ -147,11 +159,51 @@ enum Command {
     Approve(approve::Options),
     /// Find out whether all is there that dtree needs: exit code 0 it is, 1 something was found
     Doctor(doctor::Options),
+    /// What trees have no verb for yet; whoever looks for it is told what does the job
+    #[command(hide = true)]
+    Restart(Missing),
+    /// Likewise
+    #[command(hide = true)]
+    Rollback(Missing),
+    /// Likewise
+    #[command(hide = true)]
+    Pause(Missing),
+    /// Likewise
+    #[command(hide = true)]
+    Resume(Missing),
     /// Print completions for a shell
     Completions {
         /// Which
         shell: clap_complete::Shell,
     },
+}
+
+/// The words of a command that is not there.
+#[derive(clap::Args)]
+struct Missing {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<OsString>,
+}
+
+impl Missing {
+    /// That trees have no such `verb`, and what does the job.
+    fn tell(&self, verb: &str) -> Outcome {
+        let of = |word: &OsString| word.to_str().filter(|word| !word.starts_with('-')).map(str::to_owned);
+        let file = self.words.iter().find_map(of).unwrap_or_else(|| "FILE".to_owned());
+        let help = match verb {
+            "restart" => format!(
+                "`dtree stop {file}` and then `dtree run {file}` bring all of it down and up again, in order; `nomad job restart JOB` restarts one job"
+            ),
+            "rollback" => format!(
+                "`dtree run {file}` with the former jobspecs brings all of it back, in order; `nomad job revert JOB VERSION` one job, until the next run"
+            ),
+            "pause" => format!(
+                "Ctrl-C once has `dtree run {file}` end what is under way and begin nothing new; a `wait` with `approval` holds a tree at its place"
+            ),
+            _ => format!("`dtree run {file}` goes on where a run ended"),
+        };
+        Err(Failure::cannot(format!("dtree: trees have no {verb} yet\n\nhint: {help}\n")))
+    }
 }
 
 /// How a graph is drawn.
@@ -205,7 +257,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => return wrong(&error),
     };
     let outcome = match options.command {
-        Command::Check { files } => check::run(&files),
+        Command::Check { files, outside, json } => check::run(&files, outside, json),
         Command::Plan { tree, offline, json, connection } => plan::run(&tree, &connection, json, offline),
         Command::Run { tree, approve, connection } => {
             run::run(&tree, &connection, chosen::Aim::Run, &approve)
@@ -215,16 +267,20 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Command::Submit { tree, detach, connection } => submit::run(&tree, &connection, detach),
         Command::Graph(options) => graph::run(&options),
-        Command::Import { file, name, job, jobspecs } => {
-            import::run(&file, name.as_deref(), job.as_deref(), jobspecs.as_deref())
+        Command::Import { file, name, job, jobspecs, json } => {
+            import::run(&file, name.as_deref(), job.as_deref(), jobspecs.as_deref(), json)
         }
-        Command::Policy { file, namespace } => policy::run(&file, namespace.as_deref()),
+        Command::Policy { file, namespace, json } => policy::run(&file, namespace.as_deref(), json),
         Command::Wait(options) => wait::run(&options),
         Command::Status(options) => status::run(&options),
         Command::History(options) => status::history(&options),
         Command::Why(options) => why::run(&options),
         Command::Approve(options) => approve::run(&options),
         Command::Doctor(options) => doctor::run(&options),
+        Command::Restart(words) => words.tell("restart"),
+        Command::Rollback(words) => words.tell("rollback"),
+        Command::Pause(words) => words.tell("pause"),
+        Command::Resume(words) => words.tell("resume"),
         Command::Man => man::run(),
         Command::Completions { shell } => {
             let mut text = Vec::new();

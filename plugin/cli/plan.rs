@@ -12,7 +12,7 @@ use super::{
     print,
 };
 use crate::{
-    cluster::{JobKey, Marks},
+    cluster::{JobKey, Marks, Namespace},
     condition::{Change, Claim, claim},
     jobspec::{self, Prepared, with_counts_of},
     manifest::{Hook, Moment},
@@ -34,10 +34,23 @@ struct Fate {
     held_by: Result<Vec<String>, String>,
 }
 
+/// A job that an earlier run of the tree has submitted, and that the tree does not declare any more.
+struct Left {
+    key: JobKey,
+    node: String,
+}
+
+impl Left {
+    /// What stops it.
+    fn remedy(&self) -> String {
+        format!("nomad job stop -namespace {} {}", self.key.namespace, self.key.job)
+    }
+}
+
 /// Prints the plan, as text or as JSON.
 pub(super) fn run(args: &TreeArgs, connection: &Connection, is_json: bool, is_offline: bool) -> Outcome {
     let chosen = args.choose(connection, Aim::Run)?;
-    let fates = if is_offline { BTreeMap::new() } else { block_on(ask(&chosen, connection))? };
+    let (fates, left) = if is_offline { Default::default() } else { block_on(ask(&chosen, connection))? };
     let steps = steps(&chosen, &fates);
     if is_json {
         let counts: Map<String, Value> =
@@ -48,18 +61,25 @@ pub(super) fn run(args: &TreeArgs, connection: &Connection, is_json: bool, is_of
             "offline": is_offline,
             "counts": counts,
             "steps": steps.iter().map(Step::json).collect::<Vec<_>>(),
+            "left_over": left
+                .iter()
+                .map(|left| json!({ "name": left.node, "job": left.key.to_string(), "remedy": left.remedy() }))
+                .collect::<Vec<_>>(),
         });
         let text = serde_json::to_string_pretty(&document)
             .map_err(|error| Failure::cannot(format!("dtree: cannot write the plan: {error}\n")))?;
         return print(&format!("{text}\n"));
     }
-    print(&text(&chosen, &fates, &steps, is_offline))
+    print(&text(&chosen, &fates, &left, &steps, is_offline))
 }
 
-/// Asks Nomad what would come of each job.
-async fn ask(chosen: &Chosen, connection: &Connection) -> Result<BTreeMap<String, Fate>, Failure> {
+/// Asks Nomad what would come of each job, and which are left over.
+async fn ask(
+    chosen: &Chosen,
+    connection: &Connection,
+) -> Result<(BTreeMap<String, Fate>, Vec<Left>), Failure> {
     let client = connection.client().await?;
-    let Some(tree) = &chosen.plan.manifest().tree else { return Ok(BTreeMap::new()) };
+    let Some(tree) = &chosen.plan.manifest().tree else { return Ok((BTreeMap::new(), Vec::new())) };
     let prepared = jobspec::prepare(&client, &chosen.files, &chosen.place.job, tree).await;
     let prepared = prepared.map_err(|error| match error {
         jobspec::Error::Problems(problems) => {
@@ -78,7 +98,25 @@ async fn ask(chosen: &Chosen, connection: &Connection) -> Result<BTreeMap<String
     });
     let fates: Vec<_> = fates.collect();
     let fates: Vec<Result<_, Failure>> = stream::iter(fates).buffered(AT_A_TIME).collect().await;
-    fates.into_iter().collect()
+    let fates = fates.into_iter().collect::<Result<_, _>>()?;
+    let left = left_over(chosen, client, prepared).await?;
+    Ok((fates, left))
+}
+
+/// What carries the tree's mark, runs, and is nothing that the tree declares: neither by its label nor by its job.
+async fn left_over(chosen: &Chosen, client: &Client, prepared: &Prepared) -> Result<Vec<Left>, Failure> {
+    let all = client.owned_jobs(&Namespace::from("*")).await.map_err(|error| refused(&error))?;
+    let declares = |key: &JobKey| {
+        let labels = chosen.declared.iter();
+        labels.filter_map(|label| prepared.get(label)).any(|spec| spec.blueprint.key == *key)
+    };
+    let left = all.into_iter().filter(|owned| !owned.is_stopped && !declares(&owned.key));
+    let left = left.filter_map(|owned| {
+        let (tree, node) = owned.mark?;
+        let is_left = tree == chosen.name.as_str() && !chosen.declared.contains(&node);
+        is_left.then_some(Left { key: owned.key, node })
+    });
+    Ok(left.collect())
 }
 
 async fn fate(
@@ -297,7 +335,13 @@ fn counts(fates: &BTreeMap<String, Fate>) -> Vec<(&'static str, usize)> {
     actions.map(|action| (action, fates.values().filter(|fate| fate.action == action).count())).into()
 }
 
-fn text(chosen: &Chosen, fates: &BTreeMap<String, Fate>, steps: &[Step<'_>], is_offline: bool) -> String {
+fn text(
+    chosen: &Chosen,
+    fates: &BTreeMap<String, Fate>,
+    left: &[Left],
+    steps: &[Step<'_>],
+    is_offline: bool,
+) -> String {
     let mut text = format!("==> Tree {}", chosen.name);
     if is_offline {
         text.push_str(": its order; what would change is not known without Nomad\n");
@@ -323,6 +367,12 @@ fn text(chosen: &Chosen, fates: &BTreeMap<String, Fate>, steps: &[Step<'_>], is_
             let _ = writeln!(text, "\nLevel {level}");
         }
         step.text(&mut text, width);
+    }
+    if !left.is_empty() {
+        text.push_str("\nLeft over: the tree has these no more, and a run leaves them as they are\n");
+        for left in left {
+            let _ = writeln!(text, "        job  {}: {}: `{}` stops it", left.node, left.key, left.remedy());
+        }
     }
     let gone = fates.values().filter(|fate| fate.action == "refused").count();
     if gone > 0 {

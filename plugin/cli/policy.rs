@@ -2,6 +2,8 @@
 
 use std::{fmt::Write as _, fs::File, io::Read as _, path::Path};
 
+use serde_json::{Value, json};
+
 use super::{
     Failure, Outcome,
     file::{Good, Source},
@@ -38,7 +40,7 @@ const DECIDING: [&str; 12] = [
 ];
 
 /// Prints the policy for all that `file` declares, for a job in `namespace`.
-pub(super) fn run(file: &Path, namespace: Option<&str>) -> Outcome {
+pub(super) fn run(file: &Path, namespace: Option<&str>, is_json: bool) -> Outcome {
     let source = Source::read(file)?;
     let good = source.understand()?;
     let Some(first) = good.first() else { return Ok(()) };
@@ -60,6 +62,9 @@ pub(super) fn run(file: &Path, namespace: Option<&str>) -> Outcome {
         notes.extend(notes_on(good, &own, &beside));
     }
     let names: Vec<&str> = good.iter().map(|good| good.declared.name.as_str()).collect();
+    if is_json {
+        return print(&format!("{:#}\n", document(&names, owner, home, &rights, &notes)));
+    }
     let names = names.join(", ");
     let mut text = if rights.is_empty() {
         format!("# {names} needs no right in Nomad.\n")
@@ -72,6 +77,28 @@ pub(super) fn run(file: &Path, namespace: Option<&str>) -> Outcome {
     }
     text.push_str(&rights.hcl());
     print(&text)
+}
+
+/// The same for programs.
+fn document(names: &[&str], owner: &Owner, home: &str, rights: &Rights, notes: &[String]) -> Value {
+    let capabilities = rights.rights();
+    let capabilities =
+        capabilities.map(|(namespace, right)| json!({ "namespace": namespace, "name": right.name() }));
+    let variables = rights.variables().map(|(namespace, path, access)| {
+        let access: Vec<&str> = access.iter().map(|access| access.name()).collect();
+        json!({ "namespace": namespace, "path": path, "capabilities": access })
+    });
+    json!({
+        "declares": names,
+        "namespace": home,
+        "job": owner.job,
+        "group": owner.task.as_ref().map(|(group, _)| group),
+        "task": owner.task.as_ref().map(|(_, task)| task),
+        "capabilities": capabilities.collect::<Vec<_>>(),
+        "variables": variables.collect::<Vec<_>>(),
+        "notes": notes.iter().map(|note| note.replace("\n#", "\n")).collect::<Vec<_>>(),
+        "hcl": rights.hcl(),
+    })
 }
 
 /// How the policy is attached.

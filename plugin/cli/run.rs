@@ -57,7 +57,7 @@ pub(super) async fn carry_out(
     connection.client().await?;
     let mut interrupts = Interrupts::catch()?;
     let viewer = chosen.viewer(connection)?;
-    let Chosen { name, process, place, plan, files } = chosen;
+    let Chosen { name, process, place, plan, files, declared: _ } = chosen;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let watch = Watch::new(None, stop.clone());
     let probe = Probe::new(None, with_system(), stop.clone());

@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use serde_json::{Value, json};
 use tokio::time::{self, Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     FAILED, Failure, INTERRUPTED, Outcome,
-    chosen::TreeArgs,
+    chosen::{Aim, TreeArgs},
     connect::{Connection, Interrupts, block_on, refused},
     print, screen,
 };
@@ -15,7 +16,7 @@ use crate::{
     cluster::{AllocId, Job, JobKey, JobSight, RaftIndex, Sight},
     condition::{self, Verdict},
     jobspec::{self, Files, SUBMITTED},
-    manifest::{Subject, Tree, Until, Wait},
+    manifest::{AtLeast, Manifest, Subject, Tree, Until, Wait, text},
     nomad::{Client, LogStream},
     runner,
     watch::{Asks, Subscription, Watch},
@@ -35,20 +36,21 @@ pub(super) fn run(args: &TreeArgs, connection: &Connection, detached: bool) -> O
             source.name()
         )));
     }
-    if args.is_selection() {
-        return Err(Failure::cannot(
-            "dtree: a tree is handed over as a whole\n\nhint: `dtree run` takes `--target` and `--exclude`\n",
-        ));
-    }
     let own = TreeArgs::own(&good, connection)?;
-    let manifest = good.plan.manifest();
+    let (config, manifest) = if args.is_selection() {
+        let chosen = args.choose_of(&good, connection, Aim::Run)?;
+        let manifest = chosen.plan.manifest().clone();
+        (narrowed(&good.declared.config, &manifest, args.may_leave())?, manifest)
+    } else {
+        (good.declared.config.clone(), good.plan.manifest().clone())
+    };
     let Some(tree) = manifest.tree.as_deref() else { return Ok(()) };
     block_on(async {
         let client = connection.client().await?;
         let files = Files::Disk(args.files());
         let texts = checked(&client, &files, &own, tree).await?;
         let submitted = runner::wall_clock().unix_millis().to_string();
-        let job = jobspec::carrier(&own, &good.declared.config, &texts, &submitted)
+        let job = jobspec::carrier(&own, &config, &texts, &submitted)
             .map_err(|why| Failure::cannot(format!("dtree: {why}\n")))?;
         let found = client.job(&own).await.map_err(|error| refused(&error))?;
         let over = may_replace(&client, &own, found.as_ref()).await?;
@@ -76,6 +78,64 @@ pub(super) fn run(args: &TreeArgs, connection: &Connection, detached: bool) -> O
         .follow(shown)
         .await
     })
+}
+
+/// What of `config` was chosen: the blocks that `manifest` has, and a wait for each job that is only awaited.
+///
+/// # Errors
+///
+/// When what comes out would not be read as `manifest`: nothing else is handed over than what was chosen.
+fn narrowed(config: &Value, manifest: &Manifest, may_leave: bool) -> Result<Value, Failure> {
+    let cannot = |why: &str| {
+        Failure::cannot(format!(
+            "dtree: this part of the tree cannot be handed over alone: {why}\n\nhint: `dtree run` carries it out from here\n"
+        ))
+    };
+    let mut config = config.clone();
+    let Some(blocks) = config.as_object_mut() else { return Err(cannot("it is no object")) };
+    // A part is brought up, whatever the whole is for.
+    blocks.remove("verb");
+    let mut keep = |kind: &str, is_kept: &dyn Fn(&str) -> bool| {
+        if let Some(labelled) = blocks.get_mut(kind).and_then(Value::as_object_mut) {
+            labelled.retain(|label, _| is_kept(label));
+        }
+    };
+    let tree = manifest.tree.as_deref();
+    keep("job", &|label| tree.is_some_and(|tree| tree.jobs.contains_key(label)));
+    keep("hook", &|label| tree.is_some_and(|tree| tree.hooks.contains_key(label)));
+    keep("wait", &|label| manifest.waits.contains_key(label));
+    let waits = blocks.entry("wait").or_insert_with(|| json!({}));
+    let Some(waits) = waits.as_object_mut() else { return Err(cannot("its waits are no object")) };
+    for (label, wait) in &manifest.waits {
+        if waits.contains_key(label) {
+            continue;
+        }
+        let Subject::Job { job, namespace, group, .. } = &wait.subject else { continue };
+        let at_least = wait.at_least.map(|at_least| match at_least {
+            AtLeast::Count(count) => count.to_string(),
+            AtLeast::Percent(percent) => format!("{percent}%"),
+        });
+        let mut block = json!({
+            "job": job, "namespace": namespace, "group": group,
+            "until": wait.until.map(Until::word), "at_least": at_least,
+        });
+        if let Some(block) = block.as_object_mut() {
+            block.retain(|_, value| !value.is_null());
+        }
+        waits.insert(label.clone(), block);
+    }
+    if waits.is_empty() {
+        blocks.remove("wait");
+    }
+    let (read, mut problems) = text::of_config(&config);
+    problems.retain(|problem| !(may_leave && problem.leads_out()));
+    if !problems.is_empty() {
+        return Err(cannot(&problems.to_string()));
+    }
+    if read != *manifest {
+        return Err(cannot("it says something else by itself"));
+    }
+    Ok(config)
 }
 
 /// The texts of all jobspecs by their paths, once Nomad has nothing against any of them.

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     cluster::JobKey,
-    manifest::{Launch, TaskPath, Tree},
+    manifest::{Launch, TaskPath, Tree, leads_out},
 };
 
 /// The key of the job's meta that says when it was handed over, and so that it was.
@@ -46,9 +46,18 @@ pub fn carrier(
     let (left, right) = delimiters(files);
     // Two paths may be of one file.
     let mut places: BTreeMap<String, &str> = BTreeMap::new();
+    let mut moved: BTreeMap<&str, String> = BTreeMap::new();
     for (path, text) in files {
-        let TaskPath { names, .. } = TaskPath::new(path).map_err(|why| format!("{path:?} {why}"))?;
-        places.insert(names.join("/"), text);
+        // What is not in a directory of the task travels under a number.
+        let place = if leads_out(path) {
+            let name = path.rsplit('/').next().unwrap_or_default();
+            let place = format!("local/outside-{}/{name}", moved.len());
+            moved.insert(path, place.clone());
+            place
+        } else {
+            TaskPath::new(path).map_err(|why| format!("{path:?} {why}"))?.names.join("/")
+        };
+        places.insert(place, text);
     }
     let templates = places.into_iter().map(|(place, text)| {
         json!({
@@ -57,6 +66,7 @@ pub fn carrier(
         })
     });
     let mut config = config.clone();
+    rename(&mut config, &moved);
     escape(&mut config);
     let id = own.job.as_str();
     Ok(json!({
@@ -74,6 +84,21 @@ pub fn carrier(
             }],
         }],
     }))
+}
+
+/// Has each jobspec that was moved be looked for where it is.
+fn rename(value: &mut Value, moved: &BTreeMap<&str, String>) {
+    let Some(values) = value.as_object_mut().filter(|_| !moved.is_empty()) else { return };
+    for (name, value) in values {
+        match value {
+            Value::String(path) if name == "jobspec" => {
+                if let Some(place) = moved.get(path.as_str()) {
+                    path.clone_from(place);
+                }
+            }
+            value => rename(value, moved),
+        }
+    }
 }
 
 /// Delimiters that stand in none of `files`.
@@ -131,6 +156,21 @@ mod tests {
         assert_eq!(
             (&job["ID"], &job["Namespace"], &task["Name"]),
             (&json!("shop"), &json!("team"), &json!("shop"))
+        );
+    }
+
+    #[test]
+    fn a_file_from_elsewhere_is_found_where_it_was_put() {
+        let config =
+            json!({"job": {"api": {"jobspec": "../api.hcl", "pre": {"x": {"jobspec": "/etc/x.hcl"}}}}});
+        let job = carried(&config, &[("../api.hcl", "1"), ("/etc/x.hcl", "2")]);
+        let task = &job["TaskGroups"][0]["Tasks"][0];
+        let places: Vec<_> = task["Templates"].as_array().unwrap().iter().map(|it| &it["DestPath"]).collect();
+        assert_eq!(places, ["local/outside-0/api.hcl", "local/outside-1/x.hcl"]);
+        let api = &task["Config"]["job"]["api"];
+        assert_eq!(
+            [&api["jobspec"], &api["pre"]["x"]["jobspec"]],
+            ["local/outside-0/api.hcl", "local/outside-1/x.hcl"]
         );
     }
 

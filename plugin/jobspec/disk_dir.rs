@@ -1,7 +1,8 @@
 //! Reads files of a user, on the disk of whoever sits at the command line.
 //!
 //! A path is one of a task, so that the same manifest is good for both: `local/x` is `local/x` in the directory, or, where
-//! there is no such file, `x`. Links may lead around in the directory, but not out of it unless the user says so.
+//! there is no such file, `x`. Links may lead around in the directory, but neither links nor paths out of it unless the
+//! user says so.
 
 use std::{
     fs::{self, File},
@@ -13,10 +14,15 @@ use super::{
     Unreadable,
     task_dir::{MAX_NAMES, text},
 };
-use crate::{cluster::nearest, manifest::TaskPath};
+use crate::{
+    cluster::nearest,
+    manifest::{TaskPath, leads_out},
+};
 
 /// Where a task finds what templates and artifacts have brought.
 const LOCAL: &str = "local";
+/// What lets a user read elsewhere.
+const ALLOWS: &str = "`--outside` allows it";
 
 /// The files of a user.
 #[derive(Clone, Debug)]
@@ -26,7 +32,7 @@ pub struct DiskDir {
 }
 
 impl DiskDir {
-    /// The files in `root`; `may_leave` says whether links may lead out of it. Nothing is opened yet.
+    /// The files in `root`; `may_leave` says whether links and paths may lead out of it. Nothing is opened yet.
     pub fn new(root: impl Into<PathBuf>, may_leave: bool) -> Self {
         Self { root: root.into(), may_leave }
     }
@@ -51,8 +57,18 @@ impl DiskDir {
 
     /// Where the file is, without links.
     fn find(&self, path: &str) -> Result<PathBuf, Unreadable> {
-        let TaskPath { is_shared, names } =
-            TaskPath::new(path).map_err(|why| Unreadable { why, help: None })?;
+        if self.may_leave && leads_out(path) {
+            let named = self.root.join(path);
+            return fs::canonicalize(&named).map_err(|error| Unreadable {
+                why: match error.kind() {
+                    io::ErrorKind::NotFound => format!("is not there: {}", named.display()),
+                    _ => format!("cannot be opened: {}: {error}", named.display()),
+                },
+                help: None,
+            });
+        }
+        let TaskPath { is_shared, names } = TaskPath::new(path)
+            .map_err(|why| Unreadable { why, help: leads_out(path).then(|| ALLOWS.to_owned()) })?;
         if is_shared {
             return Err(Unreadable {
                 why: "is in an allocation's shared directory, and there is no allocation here".to_owned(),
@@ -79,7 +95,7 @@ impl DiskDir {
                         self.root.display(),
                         found.display()
                     ),
-                    help: Some("`--follow-links` allows it".to_owned()),
+                    help: Some(ALLOWS.to_owned()),
                 });
             }
             return Ok(found);
@@ -136,7 +152,23 @@ mod tests {
         insta::assert_snapshot!(say("sub/web.hcl"), @r#"is not there: nothing in ROOT/sub is called "web.hcl" (`--jobspecs DIR` says where the jobspecs are)"#);
         insta::assert_snapshot!(say("local"), @"is no regular file: ROOT/local");
         insta::assert_snapshot!(say("/alloc/x"), @r#"is in an allocation's shared directory, and there is no allocation here (put the file beside the manifest, and name it without "/alloc/")"#);
-        insta::assert_snapshot!(say("../x"), @r#"leads out of the task's directory; let a template or artifact block bring the file to "local/""#);
+        insta::assert_snapshot!(say("../x"), @r#"leads out of the task's directory; let a template or artifact block bring the file to "local/" (`--outside` allows it)"#);
+    }
+
+    #[test]
+    fn a_path_out_of_the_directory_is_read_only_when_the_user_says_so() {
+        let above = tempfile::tempdir().unwrap();
+        let root = above.path().join("trees");
+        fs::create_dir(&root).unwrap();
+        fs::write(above.path().join("x"), "above").unwrap();
+        let absolute = above.path().join("x").display().to_string();
+        for path in ["../x", absolute.as_str(), "local/../../x"] {
+            let why = DiskDir::new(&root, false).read(path).unwrap_err().to_string();
+            assert!(why.ends_with("(`--outside` allows it)"), "{why}");
+            assert_eq!(DiskDir::new(&root, true).read(path).unwrap(), "above");
+        }
+        let why = DiskDir::new(&root, true).read("../y").unwrap_err().to_string();
+        assert!(why.starts_with("is not there: "), "{why}");
     }
 
     #[test]

@@ -37,7 +37,7 @@ use std::collections::BTreeMap;
 pub use expression::Expression;
 pub use guard::Guard;
 pub use output::{ServicePart, Source};
-pub use path::TaskPath;
+pub use path::{TaskPath, leads_out};
 pub use problem::{Problem, Problems};
 use serde::{Deserialize, Serialize};
 pub use stop::Stop;

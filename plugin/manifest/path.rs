@@ -16,6 +16,17 @@ pub struct TaskPath<'a> {
     pub names: Vec<&'a str>,
 }
 
+/// Whether a path leads out of every directory that a task may name, and is otherwise one of a file: by `..`, or from the
+/// root of the file system. A user at a command line may allow that.
+pub fn leads_out(path: &str) -> bool {
+    let mut names = path.split('/').filter(|name| !matches!(*name, "" | ".")).peekable();
+    let is_file =
+        !path.contains('\0') && !path.ends_with('/') && !path.ends_with("/.") && !path.ends_with("..");
+    let is_from_root =
+        path.starts_with('/') && !matches!(names.peek(), Some(&("local" | "secrets" | "alloc")));
+    is_file && names.peek().is_some() && (is_from_root || names.any(|name| name == ".."))
+}
+
 impl<'a> TaskPath<'a> {
     /// Reads a path. Nothing is looked up.
     ///

@@ -8,12 +8,13 @@ pub struct Problem {
     place: String,
     text: String,
     help: Option<String>,
+    leads_out: bool,
 }
 
 impl Problem {
     /// `text` is wrong at `place`, a block as the author wrote it: `wait "postgres"`.
     pub fn new(place: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { place: place.into(), text: text.into(), help: None }
+        Self { place: place.into(), text: text.into(), help: None, leads_out: false }
     }
 
     /// The block, as the author wrote it.
@@ -29,6 +30,18 @@ impl Problem {
     /// What to do about it.
     pub fn help(&self) -> Option<&str> {
         self.help.as_deref()
+    }
+
+    /// Whether nothing is wrong but that a path leads out of the task's directory.
+    pub fn leads_out(&self) -> bool {
+        self.leads_out
+    }
+
+    /// Says that nothing is wrong but that.
+    #[must_use]
+    pub fn leading_out(mut self, leads_out: bool) -> Self {
+        self.leads_out = leads_out;
+        self
     }
 
     /// Adds what to do about it.
@@ -62,6 +75,11 @@ impl Problems {
     /// Adds all of `others` behind its own.
     pub fn append(&mut self, mut others: Self) {
         self.0.append(&mut others.0);
+    }
+
+    /// Keeps those that are to be kept.
+    pub fn retain(&mut self, keep: impl FnMut(&Problem) -> bool) {
+        self.0.retain(keep);
     }
 
     /// One after the other.

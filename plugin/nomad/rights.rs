@@ -139,7 +139,8 @@ pub enum Access {
 }
 
 impl Access {
-    fn name(self) -> &'static str {
+    /// As policies call it.
+    pub fn name(self) -> &'static str {
         match self {
             Self::List => "list",
             Self::Read => "read",

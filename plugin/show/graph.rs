@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
+use serde_json::{Value, json};
+
 use super::svg::{self, Look};
 use crate::plan::{Plan, circles};
 
@@ -101,6 +103,20 @@ impl Graph {
     fn is_in_circle(&self, needed: &str, name: &str) -> bool {
         let is_step = |pair: &[String]| matches!(pair, [first, second] if first == name && second == needed);
         self.circles.iter().any(|circle| circle.windows(2).any(is_step))
+    }
+
+    /// For programs: `title`; `nodes`, each with its `name`, its `kind` (job, hook, wait, absent) and what it `needs`; and
+    /// `circles`, each a path with its first name again at its end.
+    pub fn document(&self) -> Value {
+        let word = |kind: Kind| match kind {
+            Kind::Job => "job",
+            Kind::Hook => "hook",
+            Kind::Wait => "wait",
+            Kind::Absent => "absent",
+        };
+        let nodes = self.nodes.iter();
+        let nodes = nodes.map(|it| json!({ "name": it.name, "kind": word(it.kind), "needs": it.needs }));
+        json!({ "title": self.title, "nodes": nodes.collect::<Vec<_>>(), "circles": self.circles })
     }
 
     /// For a terminal: what can begin together stands together.

@@ -7,6 +7,7 @@ mod approve;
 mod check;
 mod graph;
 mod import;
+mod json;
 mod manners;
 mod mapping;
 mod older;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     cluster::{Namespace, nearest},
-    manifest::{AtLeast, Problem, Problems, Source, TaskPath, template::is_output, value},
+    manifest::{AtLeast, Problem, Problems, Source, TaskPath, leads_out, template::is_output, value},
 };
 
 /// The most bytes that Nomad dispatches with a job.
@@ -143,7 +143,8 @@ impl<'a> Block<'a> {
     /// Refuses a path that leads out of the task's directory.
     pub(super) fn path(&mut self, attribute: &str, path: String) -> String {
         if let Err(why) = TaskPath::new(&path) {
-            self.problem(format!("{attribute} = {path:?} {why}"));
+            let problem = Problem::new(self.place.clone(), format!("{attribute} = {path:?} {why}"));
+            self.problems.push(problem.leading_out(leads_out(&path)));
         }
         path
     }
