@@ -19,6 +19,7 @@ mod cli_look_access;
 mod cli_older;
 mod cli_plan;
 mod cli_run;
+mod cli_stop;
 mod cli_submit;
 mod conditions;
 mod demo_runs;

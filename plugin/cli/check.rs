@@ -37,22 +37,21 @@ fn documents(files: &[PathBuf], may_leave: bool) -> Outcome {
     let mut is_good = true;
     let mut all = Vec::new();
     for path in files {
-        let mut document = json!({
-            "file": path, "good": true, "error": null, "problems": [], "declares": [],
-        });
         let read = Source::read(path).map(|source| source.with_outside(may_leave));
         let read = read.map(|source| source.judge().map_err(|bad| source.documents(&bad)));
-        let (key, value): (_, Value) = match read {
-            Ok(Ok(good)) => ("declares", good.iter().map(declares).collect()),
-            Ok(Err(problems)) => ("problems", problems.into()),
-            // The first line says it all.
-            Err(Failure { why, .. }) => ("error", why.trim().trim_start_matches("dtree: ").into()),
+        let (error, problems, good) = match read {
+            Ok(Ok(good)) => (None, Vec::new(), good),
+            Ok(Err(problems)) => (None, problems, Vec::new()),
+            Err(Failure { why, .. }) => {
+                (Some(why.trim().trim_start_matches("dtree: ").to_owned()), Vec::new(), Vec::new())
+            }
         };
-        if key != "declares" {
-            is_good = false;
-            document["good"] = false.into();
-        }
-        document[key] = value;
+        let is_wrong = error.is_some() || !problems.is_empty();
+        is_good &= !is_wrong;
+        let document = json!({
+            "file": path.display().to_string(), "good": !is_wrong, "error": error, "problems": problems,
+            "declares": good.iter().map(declares).collect::<Vec<_>>(),
+        });
         all.push(document);
     }
     print(&format!("{:#}\n", json!({ "good": is_good, "files": all })))?;

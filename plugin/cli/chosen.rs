@@ -26,7 +26,8 @@ use crate::{
 /// What tells a tree, and what of it.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct TreeArgs {
-    /// NAME.dtree.hcl, NAME.dtree.json, or a Nomad jobspec with a task of dtree; - reads from stdin
+    /// NAME.dtree.hcl, NAME.dtree.json, or a Nomad jobspec with a task of dtree; - reads from stdin. `stop` also takes the
+    /// name of a tree whose job is in Nomad
     pub(super) file: PathBuf,
     /// Which tree, where the file declares several
     #[arg(long, value_name = "NAME")]
@@ -191,8 +192,18 @@ impl TreeArgs {
         connection: &Connection,
         aim: Aim,
     ) -> Result<Chosen, Failure> {
-        let own = Self::own(good, connection)?;
-        let manifest = self.selected(&good.plan, aim)?;
+        self.choose_from(&good.plan, &Self::own(good, connection)?, Files::Disk(self.files()), aim)
+    }
+
+    /// The same, of a tree that would be the job `own`'s.
+    pub(super) fn choose_from(
+        &self,
+        whole: &Plan,
+        own: &JobKey,
+        files: Files,
+        aim: Aim,
+    ) -> Result<Chosen, Failure> {
+        let manifest = self.selected(whole, aim)?;
         if let Some((label, _)) =
             manifest.waits.iter().find(|(_, wait)| matches!(wait.subject, Subject::Task { .. }))
         {
@@ -206,9 +217,8 @@ impl TreeArgs {
         let process = Process::this(user());
         let alloc = process.alloc(runner::wall_clock().unix_millis());
         let place = Place::at_shell(own.clone(), alloc, Viewer::USERS_TASK);
-        let tree = good.plan.manifest().tree.as_deref().into_iter();
+        let tree = whole.manifest().tree.as_deref().into_iter();
         let declared = tree.flat_map(|tree| tree.jobs.keys().chain(tree.hooks.keys())).cloned().collect();
-        let files = Files::Disk(self.files());
         Ok(Chosen { name: own.to_string().into(), process, place, plan, declared, files })
     }
 

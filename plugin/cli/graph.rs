@@ -6,6 +6,7 @@ use super::{
     Drawing, Failure, Outcome, cluster,
     connect::{Connection, block_on},
     file::Source,
+    named::is_name,
     print,
     sight::declared,
     status::unknown,
@@ -55,7 +56,7 @@ pub(super) fn run(options: &Options) -> Outcome {
         let graph = block_on(async { cluster::graph(&connection.client().await?, &namespace).await })?;
         return shown(&[graph]);
     };
-    let name = subject.to_str().filter(|name| *name != "-" && !subject.exists() && is_name(name));
+    let name = subject.to_str().filter(|name| !subject.exists() && is_name(name));
     if let Some(name) = name {
         let namespace = connection.namespace()?.unwrap_or_else(|| Namespace::from("default"));
         let key = JobKey { namespace: namespace.clone(), job: name.into() };
@@ -75,10 +76,4 @@ pub(super) fn run(options: &Options) -> Outcome {
     }
     let graphs: Vec<Graph> = good.iter().map(|good| Graph::of(&good.declared.name, &good.plan)).collect();
     shown(&graphs)
-}
-
-/// Whether it is the name of a tree rather than that of a file which is not there.
-fn is_name(text: &str) -> bool {
-    let is_file = [".hcl", ".json", ".nomad"].iter().any(|ending| text.ends_with(ending));
-    !is_file && !text.contains('/')
 }

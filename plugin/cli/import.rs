@@ -32,7 +32,7 @@ pub(super) fn run(
     }
     let imported = source.imported(import).map_err(|problems| source.documents(&problems));
     let document = json!({
-        "file": file,
+        "file": file.display().to_string(),
         "manifest": imported.as_ref().ok(),
         "problems": imported.as_ref().err().cloned().unwrap_or_default(),
     });

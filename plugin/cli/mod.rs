@@ -15,6 +15,7 @@ mod graph;
 mod import;
 mod look;
 mod man;
+mod named;
 mod older;
 mod plan;
 mod policy;

@@ -50,7 +50,8 @@ impl Left {
 /// Prints the plan, as text or as JSON.
 pub(super) fn run(args: &TreeArgs, connection: &Connection, is_json: bool, is_offline: bool) -> Outcome {
     let chosen = args.choose(connection, Aim::Run)?;
-    let (fates, left) = if is_offline { Default::default() } else { block_on(ask(&chosen, connection))? };
+    let (fates, left) =
+        if is_offline { (BTreeMap::new(), Vec::new()) } else { block_on(ask(&chosen, connection))? };
     let steps = steps(&chosen, &fates);
     if is_json {
         let counts: Map<String, Value> =

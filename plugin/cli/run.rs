@@ -10,6 +10,7 @@ use super::{
     approvals::Approvals,
     chosen::{Aim, Chosen, TreeArgs},
     connect::{Connection, Interrupts, block_on},
+    named::{self, is_name},
     print,
     screen::Screen,
     tls::with_system,
@@ -28,7 +29,11 @@ const TELL_LIMIT: Duration = Duration::from_secs(15);
 
 /// Carries out what the file says; `approved` are waits that are approved in advance.
 pub(super) fn run(args: &TreeArgs, connection: &Connection, aim: Aim, approved: &[String]) -> Outcome {
-    let chosen = args.choose(connection, aim)?;
+    let name = args.file.to_str().filter(|name| is_name(name) && !args.file.exists());
+    let chosen = match (name, aim) {
+        (Some(name), Aim::Stop { .. }) => named::choose(args, name, connection, aim)?,
+        _ => args.choose(connection, aim)?,
+    };
     block_on(carry_out(chosen, connection, &args.file.display().to_string(), aim, approved))
 }
 

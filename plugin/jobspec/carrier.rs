@@ -52,7 +52,7 @@ pub fn carrier(
         let place = if leads_out(path) {
             let name = path.rsplit('/').next().unwrap_or_default();
             let place = format!("local/outside-{}/{name}", moved.len());
-            moved.insert(path, place.clone());
+            moved.insert(*path, place.clone());
             place
         } else {
             TaskPath::new(path).map_err(|why| format!("{path:?} {why}"))?.names.join("/")

@@ -35,7 +35,7 @@ mod task_dir;
 #[cfg(test)]
 mod tests;
 
-use std::future::Future;
+use std::{collections::BTreeMap, future::Future};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -50,7 +50,7 @@ pub use task_dir::{TaskDir, Unreadable};
 
 use crate::{
     cluster::{Job, JobKey, Namespace},
-    manifest::Problems,
+    manifest::{Problems, TaskPath},
     nomad,
 };
 
@@ -61,6 +61,8 @@ pub enum Files {
     Task(TaskDir),
     /// On the disk of whoever sits at the command line.
     Disk(DiskDir),
+    /// In the templates of the tree's job, by the paths that they are put to.
+    Carried(BTreeMap<String, String>),
 }
 
 impl Files {
@@ -73,6 +75,14 @@ impl Files {
         match self {
             Self::Task(dir) => dir.read(path),
             Self::Disk(dir) => dir.read(path),
+            Self::Carried(texts) => {
+                let TaskPath { names, .. } =
+                    TaskPath::new(path).map_err(|why| Unreadable { why, help: None })?;
+                texts.get(&names.join("/")).cloned().ok_or_else(|| Unreadable {
+                    why: "is in no template of the tree's job that stands for itself".to_owned(),
+                    help: Some("`dtree stop FILE` reads it from the disk".to_owned()),
+                })
+            }
         }
     }
 }

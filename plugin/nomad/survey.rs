@@ -37,6 +37,9 @@ pub struct Declaration {
     pub task: String,
     /// The body of its `config {}`, as Nomad keeps it.
     pub config: Value,
+    /// The texts of its templates in which nothing is evaluated, by the paths that they are put to, without `.` or a slash
+    /// before them.
+    pub files: BTreeMap<String, String>,
 }
 
 /// An allocation, with the last words of its tasks.
@@ -110,6 +113,30 @@ struct WireTask {
     #[serde(default)]
     driver: String,
     config: Option<Value>,
+    templates: Option<Vec<WireTemplate>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WireTemplate {
+    embedded_tmpl: Option<String>,
+    dest_path: Option<String>,
+    left_delim: Option<String>,
+    right_delim: Option<String>,
+}
+
+impl WireTemplate {
+    /// Where it is put, and its text, if that stands for itself.
+    fn literal(self) -> Option<(String, String)> {
+        let (text, path) = (self.embedded_tmpl?, self.dest_path?);
+        let given = |delimiter: Option<String>, usual: &str| {
+            delimiter.filter(|delimiter| !delimiter.is_empty()).unwrap_or_else(|| usual.to_owned())
+        };
+        let delimiters = [given(self.left_delim, "{{"), given(self.right_delim, "}}")];
+        let names: Vec<&str> = path.split('/').filter(|name| !matches!(*name, "" | ".")).collect();
+        let is_literal = !text.is_empty() && delimiters.iter().all(|delimiter| !text.contains(delimiter));
+        is_literal.then(|| (names.join("/"), text))
+    }
 }
 
 #[derive(Deserialize)]
@@ -179,6 +206,7 @@ impl WireJob {
         });
         let ours = tasks.filter(|(_, task)| task.driver == DRIVER).map(|(group, task)| Declaration {
             group,
+            files: task.templates.into_iter().flatten().filter_map(WireTemplate::literal).collect(),
             task: task.name,
             config: task.config.unwrap_or_default(),
         });

@@ -34,6 +34,7 @@ fn a_plan_without_nomad_tells_the_order() {
         "update": 0
       },
       "file": "plain.hcl",
+      "left_over": [],
       "offline": true,
       "steps": [
         {
