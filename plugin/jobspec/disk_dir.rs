@@ -162,7 +162,7 @@ mod tests {
         fs::create_dir(&root).unwrap();
         fs::write(above.path().join("x"), "above").unwrap();
         let absolute = above.path().join("x").display().to_string();
-        for path in ["../x", absolute.as_str(), "local/../../x"] {
+        for path in ["../x", absolute.as_str()] {
             let why = DiskDir::new(&root, false).read(path).unwrap_err().to_string();
             assert!(why.ends_with("(`--outside` allows it)"), "{why}");
             assert_eq!(DiskDir::new(&root, true).read(path).unwrap(), "above");
