@@ -181,3 +181,188 @@ fn what_is_wrong_with_an_older_tools_file_is_told_with_its_place() {
     --- exit 2
     "#);
 }
+
+/// What a file comes to for a job, in its order.
+fn order(text: &str, job: &str) -> String {
+    let manifest = dtree(&[], &["import", "-", "--job", job], text);
+    match manifest.strip_suffix("--- exit 0") {
+        Some(good) => dtree(&[], &["graph", "-"], good),
+        None => manifest,
+    }
+}
+
+#[test]
+fn the_older_tools_own_examples_keep_their_order() {
+    // The examples "basic" and "consul", which are one.
+    let basic = r#"{"dependencies": {
+  "nginx": {"wait_cond": 5, "pre": {"job": "api", "wait_cond": 7}},
+  "api": {"wait_cond": 7, "pre": {"job": "redis"}},
+  "redis": {"wait_cond": 5}
+}}"#;
+    assert_snapshot!(order(basic, "nginx"), @r#"
+    tree "imported"
+       1  redis
+       2  api  after redis
+       3  nginx  after api
+    --- exit 0
+    "#);
+    assert_snapshot!(order(basic, "api"), @r#"
+    tree "imported"
+       1  redis
+       2  api  after redis
+    --- exit 0
+    "#);
+    let hook = r#"{"dependencies": {"postgres": {"wait_cond": 5, "post": {"job": "postgres_setup", "wait_cond": 3}}}}"#;
+    assert_snapshot!(order(hook, "postgres"), @r#"
+    tree "imported"
+       1  postgres
+       2  postgres_setup (hook)  after postgres
+    --- exit 0
+    "#);
+    // Its tests' files: a chain, a circle, a job without an entry.
+    let chain = r#"{"dependencies": {
+  "nginx": {"wait_cond": 5, "pre": {"job": "api"}},
+  "api": {"wait_cond": 2, "pre": {"job": "postgres"}},
+  "postgres": {"wait_cond": 1}
+}}"#;
+    assert_snapshot!(order(chain, "nginx"), @r#"
+    tree "imported"
+       1  postgres
+       2  api  after postgres
+       3  nginx  after api
+    --- exit 0
+    "#);
+    let circle = chain.replace("\"wait_cond\": 1", "\"wait_cond\": 1, \"pre\": {\"job\": \"nginx\"}");
+    assert_snapshot!(order(&circle, "nginx"), @r#"
+    --- stderr
+    error: these depend on each other: api → postgres → nginx → api
+     --> stdin:3:3
+      |
+    3 |   "api": {"wait_cond": 2, "pre": {"job": "postgres"}},
+      |   ^^^^^
+
+    1 problem in stdin
+    --- exit 2
+    "#);
+    let missing = chain.replace("\"job\": \"api\"", "\"job\": \"backend\"");
+    assert_snapshot!(order(&missing, "nginx"), @r#"
+    --- stderr
+    error: nginx: depends on backend, which has no entry
+     --> stdin:2:44
+      |
+    2 |   "nginx": {"wait_cond": 5, "pre": {"job": "backend"}},
+      |                                            ^^^^^^^^^
+
+    1 problem in stdin
+    --- exit 2
+    "#);
+    assert_snapshot!(order(&missing, "api"), @r#"
+    tree "imported"
+       1  postgres
+       2  api  after postgres
+    --- exit 0
+    "#);
+    // What its README shows lacks a comma.
+    let sample = r#"{
+  "dependencies": {
+    "nginx": {"wait_cond": 5, "pre": {"job": "api"}},
+    "api": {"wait_cond": 5, "pre": {"job": "postgres"}},
+    "postgres": {
+      "post": {
+        "job": "postgres_setup",
+        "wait_cond": 3
+      }
+      "wait_cond": 5
+    }
+  }
+}"#;
+    assert_snapshot!(order(sample, "nginx"), @r#"
+    --- stderr
+    error: a comma is missing between this and `"wait_cond"`
+     --> stdin:9:7
+      |
+    9 |       }
+      |       ^
+      |
+      = help: write a `,` here
+
+    1 problem in stdin
+    --- exit 2
+    "#);
+    assert_snapshot!(order(&sample.replace("}\n      \"wait", "},\n      \"wait"), "nginx"), @r#"
+    tree "imported"
+       1  postgres
+       2  postgres_setup (hook)  after postgres
+       3  api  after postgres_setup
+       4  nginx  after api
+    --- exit 0
+    "#);
+}
+
+#[test]
+fn what_the_older_tool_took_without_a_word_is_said() {
+    let entry = |inside: &str| format!("{{\"dependencies\": {{\"db\": {{{inside}}}}}}}");
+    // Cut off, commented, said twice.
+    assert_snapshot!(order(r#"{"dependencies": {"db": {"wait_cond": 5}"#, "db"), @r#"
+    --- stderr
+    error: ends before all that it opens is closed
+     --> stdin:1:40
+      |
+    1 | {"dependencies": {"db": {"wait_cond": 5}
+      |                                        ^
+      |
+      = help: it may be cut off: write the rest, and each `}`, `]` and `"` that is missing
+
+    1 problem in stdin
+    --- exit 2
+    "#);
+    assert_snapshot!(order("{\"dependencies\": {\n  // the database\n  \"db\": {\"wait_cond\": 5}\n}}", "db"), @"
+    --- stderr
+    error: has a comment here, and JSON has none
+     --> stdin:2:3
+      |
+    2 |   // the database
+      |   ^
+      |
+      = help: take it out
+
+    1 problem in stdin
+    --- exit 2
+    ");
+    assert_snapshot!(order(r#"{"dependencies": {"db": {"wait_cond": 5}, "db": {"wait_cond": 6}}}"#, "db"), @r#"
+    --- stderr
+    error: invalid object item; expected unique object key; found redefined object key
+     --> stdin:1:43
+      |
+    1 | {"dependencies": {"db": {"wait_cond": 5}, "db": {"wait_cond": 6}}}
+      |                                           ^
+
+    1 problem in stdin
+    --- exit 2
+    "#);
+    for seconds in ["\"5s\"", "1.9", "true", "-4"] {
+        let said = order(&entry(&format!("\"wait_cond\": {seconds}")), "db");
+        assert!(said.contains("wait_cond is no number of seconds"), "{seconds}: {said}");
+    }
+    // A name is a name, with its dots and stars.
+    assert_snapshot!(order(r#"{"dependencies": {"nginx": {"wait_cond": 5}}}"#, "ng*"), @r#"
+    --- stderr
+    error: has no entry for ng*
+     --> stdin:1:1
+      |
+    1 | {"dependencies": {"nginx": {"wait_cond": 5}}}
+      | ^
+
+    1 problem in stdin
+    --- exit 2
+    "#);
+    // More than a hundred in a row are a chain like any other.
+    let chain: Vec<String> = (0..150)
+        .map(|n| match n {
+            0 => "\"job-0\": {}".to_owned(),
+            n => format!("\"job-{n}\": {{\"pre\": {{\"job\": \"job-{}\"}}}}", n - 1),
+        })
+        .collect();
+    let said = order(&format!("{{\"dependencies\": {{{}}}}}", chain.join(", ")), "job-149");
+    assert!(said.contains("150  job-149  after job-148") && said.ends_with("--- exit 0"), "{said}");
+}

@@ -518,3 +518,59 @@ fn a_directory_of_jobspecs_says_which_there_are_and_which_variables_they_take() 
     --- exit 2
     "#);
 }
+
+#[test]
+fn a_mapping_of_ten_changes_keeps_its_edges() {
+    // Of the shape of the tests' own graph there: components by `_type`, names without a type, groups that come after
+    // what makes room for them.
+    let component = |id: &str, kind: &str, action: &str| {
+        format!(
+            r#"{{"_component_id":"{id}","_component":"{kind}","_type":"fake","_action":"{action}","_state":"waiting"}}"#
+        )
+    };
+    let roots = ["db-1", "web-new", "web-1", "web-2", "web-3"];
+    let new = ["web-new-1", "web-new-2", "web-new-3"];
+    let late = ["balancer-1", "balancer-2"];
+    let edge = |from: &str, to: &str| format!(r#"{{"source":"{from}","destination":"{to}","length":1}}"#);
+    let edges: Vec<String> = (roots.iter().map(|root| edge("start", root)))
+        .chain(new.iter().map(|web| edge("web-new", web)))
+        .chain(new.iter().map(|web| edge(web, "balancer-1")))
+        .chain(["web-1", "web-2", "web-3"].iter().map(|web| edge(web, "balancer-2")))
+        .chain(["db-1", "balancer-1", "balancer-2"].iter().map(|last| edge(last, "end")))
+        .collect();
+    let changes: Vec<String> = (roots.iter().chain(&new).chain(&late))
+        .map(|id| {
+            component(
+                id,
+                id.split('-').next().unwrap(),
+                if id.starts_with("web-n") { "create" } else { "update" },
+            )
+        })
+        .collect();
+    let there: Vec<String> = (roots.iter().filter(|id| **id != "web-new").chain(&late))
+        .map(|id| component(id, id.split('-').next().unwrap(), "none"))
+        .collect();
+    assert_eq!((edges.len(), changes.len()), (17, 10));
+    let mapping = format!(
+        r#"{{"id":"fixture","action":"build.create","edges":[{}],"components":[{}],"changes":[{}]}}"#,
+        edges.join(","),
+        there.join(","),
+        changes.join(",")
+    );
+    let said = imported(&mapping);
+    let graph = said.split_once("\n}\n").map_or(said.as_str(), |(_, graph)| graph);
+    assert_snapshot!(graph, @r#"
+    tree "fixture"
+       1  db-1
+          web-1
+          web-2
+          web-3
+          web-new
+       2  balancer-2  after web-1, web-2, web-3
+          web-new-1  after web-new
+          web-new-2  after web-new
+          web-new-3  after web-new
+       3  balancer-1  after web-new-1, web-new-2, web-new-3
+    --- exit 0
+    "#);
+}

@@ -333,9 +333,9 @@ fn without_equivalent(key: &str, value: &Expression) -> String {
 }
 
 /// Seconds, as a number or as its text.
-fn seconds(value: &Expression) -> Option<i64> {
+fn seconds(value: &Expression) -> Option<u64> {
     match value {
-        Expression::Number(number) => number.as_i64(),
+        Expression::Number(number) => number.as_u64(),
         Expression::String(text) => text.parse().ok(),
         _ => None,
     }

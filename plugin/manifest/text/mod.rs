@@ -193,7 +193,15 @@ fn no_json(error: &serde_json::Error, text: &str) -> Located {
     if said.starts_with("expected `,` or ") && (next == "\"" || next == "{" || next == "[") {
         return no_comma(text, start);
     }
-    Located { problem: Problem::new("file", said), span: start..end }
+    let problem = if error.is_eof() {
+        Problem::new("file", "ends before all that it opens is closed")
+            .with_help("it may be cut off: write the rest, and each `}`, `]` and `\"` that is missing")
+    } else if next == "/" || next == "#" {
+        Problem::new("file", "has a comment here, and JSON has none").with_help("take it out")
+    } else {
+        Problem::new("file", said)
+    };
+    Located { problem, span: start..end }
 }
 
 /// A value that is followed by another one: the problem is at the end of the first.

@@ -162,7 +162,7 @@ fn a_text_that_cannot_be_read_has_one_problem_and_a_place() {
     file: invalid block body; expected `}`, newline or identifier @ "\n"
     file: invalid structure; expected `{`, `=`, `"` or identifier @ "3"
     file: a comma is missing between this and `"ü"` (write a `,` here) @ "}"
-    file: EOF while parsing a value @ " "
+    file: ends before all that it opens is closed (it may be cut off: write the rest, and each `}`, `]` and `"` that is missing) @ " "
     file: invalid attribute; expected unique attribute key; found redefined attribute @ "t"
     file: declares nothing of dtree (write `tree "shop" { … }`, or a job with a task whose driver is "dtree") @ ""
     file: declares nothing of dtree (write `tree "shop" { … }`, or a job with a task whose driver is "dtree") @ ""
