@@ -29,6 +29,9 @@ pub(super) struct TreeArgs {
     /// NAME.dtree.hcl, NAME.dtree.json, or a Nomad jobspec with a task of dtree; - reads from stdin. `stop` also takes the
     /// name of a tree whose job is in Nomad
     pub(super) file: PathBuf,
+    /// What is in it, where that is known already.
+    #[arg(skip)]
+    text: Option<Source>,
     /// Which tree, where the file declares several
     #[arg(long, value_name = "NAME")]
     tree: Option<String>,
@@ -81,15 +84,16 @@ pub(super) enum Aim {
 }
 
 impl TreeArgs {
-    /// The tree in `file`, whose jobspecs are in `jobspecs`: all of it, or one job, perhaps with all that it depends on.
+    /// The tree in `text`, whose jobspecs are in `jobspecs`: all of it, or one job, perhaps with all that it depends on.
     pub(super) fn of(
-        file: PathBuf,
+        text: Source,
         jobspecs: PathBuf,
         target: Option<String>,
         with_dependencies: bool,
     ) -> Self {
         Self {
-            file,
+            file: text.name().into(),
+            text: Some(text),
             tree: None,
             jobspecs: Some(jobspecs),
             outside: true,
@@ -130,7 +134,11 @@ impl TreeArgs {
     ///
     /// When the file is wrong, declares no tree or several, or leaves something open that only Nomad can evaluate.
     pub(super) fn declared(&self) -> Result<(Source, Good), Failure> {
-        let source = Source::read(&self.file)?.with_outside(self.outside);
+        let source = match &self.text {
+            Some(text) => text.clone(),
+            None => Source::read(&self.file)?,
+        };
+        let source = source.with_outside(self.outside);
         let good = source.understand()?;
         let is_tree = |good: &Good| good.plan.manifest().tree.is_some();
         let is_meant = |good: &Good| self.tree.as_deref().is_none_or(|name| good.declared.owner.job == name);

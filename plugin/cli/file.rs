@@ -23,6 +23,7 @@ use crate::{
 const MAX_FILE: u64 = 16 << 20;
 
 /// A file's text.
+#[derive(Clone, Debug)]
 pub(super) struct Source {
     name: String,
     text: String,

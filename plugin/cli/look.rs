@@ -10,7 +10,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{Failure, connect::Connection, tls::with_system};
 use crate::{
     cluster::{Namespace, Place},
-    consul::{self, Consul, Endpoint},
+    consul::Consul,
     engine::{Status, deadlines},
     manifest::{Manifest, OnTimeout, Problems, Subject, Wait},
     plan::Plan,
@@ -23,44 +23,6 @@ use crate::{
 const FIRST_LOOK: Duration = Duration::from_secs(10);
 /// How often it is looked whether the first look is over: it is a question to this process itself.
 const TICK: Duration = Duration::from_millis(25);
-
-/// What the options say about Consul.
-#[derive(clap::Args, Clone, Debug)]
-pub(super) struct ConsulOptions {
-    /// Where Consul listens, for conditions that ask it
-    #[arg(
-        long = "consul-addr",
-        env = "CONSUL_HTTP_ADDR",
-        hide_env_values = true,
-        value_name = "URL",
-        help_heading = "Consul",
-        default_value = "http://127.0.0.1:8500"
-    )]
-    consul_address: String,
-    /// The file with the token
-    #[arg(
-        long = "consul-token-file",
-        env = "CONSUL_HTTP_TOKEN_FILE",
-        hide_env_values = true,
-        value_name = "FILE",
-        help_heading = "Consul"
-    )]
-    consul_token_file: Option<std::path::PathBuf>,
-}
-
-impl ConsulOptions {
-    /// The way to Consul.
-    pub(super) fn way(&self) -> Result<Consul, Failure> {
-        let endpoint = consul_at(&self.consul_address)?;
-        Ok(Consul { endpoint, token_file: self.consul_token_file.clone() })
-    }
-}
-
-/// Where Consul listens, by an address that may have no scheme, as Consul's own tools take it.
-pub(super) fn consul_at(address: &str) -> Result<Endpoint, Failure> {
-    let address = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-    consul::endpoint(&address).map_err(|why| Failure::cannot(format!("dtree: {why}\n")))
-}
 
 /// A gate under way.
 pub(super) struct Gate {

@@ -9,6 +9,7 @@ mod check;
 mod chosen;
 mod cluster;
 mod connect;
+mod consul;
 mod doctor;
 mod file;
 mod graph;
@@ -95,6 +96,8 @@ enum Command {
         approve: Vec<String>,
         #[command(flatten)]
         connection: connect::Connection,
+        #[command(flatten)]
+        consul: consul::ConsulOptions,
     },
     /// Stop the jobs of a tree, those first that nothing needs any more
     Stop {
@@ -105,6 +108,8 @@ enum Command {
         purge: bool,
         #[command(flatten)]
         connection: connect::Connection,
+        #[command(flatten)]
+        consul: consul::ConsulOptions,
     },
     /// Hand a tree and its jobspecs to the cluster, as a job with a task of dtree, and follow it
     Submit {
@@ -260,11 +265,11 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match options.command {
         Command::Check { files, outside, json } => check::run(&files, outside, json),
         Command::Plan { tree, offline, json, connection } => plan::run(&tree, &connection, json, offline),
-        Command::Run { tree, approve, connection } => {
-            run::run(&tree, &connection, chosen::Aim::Run, &approve)
+        Command::Run { tree, approve, connection, consul } => {
+            run::run(&tree, &connection, &consul, chosen::Aim::Run, &approve)
         }
-        Command::Stop { tree, purge, connection } => {
-            run::run(&tree, &connection, chosen::Aim::Stop { purge }, &[])
+        Command::Stop { tree, purge, connection, consul } => {
+            run::run(&tree, &connection, &consul, chosen::Aim::Stop { purge }, &[])
         }
         Command::Submit { tree, detach, connection } => submit::run(&tree, &connection, detach),
         Command::Graph(options) => graph::run(&options),
@@ -306,10 +311,15 @@ fn ended(outcome: Outcome) -> ExitCode {
 
 /// Writes data to stdout. That nobody reads it to its end is no failure.
 fn print(text: &str) -> Outcome {
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::cannot(format!("dtree: cannot write to stdout: {error}\n")))
-        }
-        Ok(()) | Err(_) => Ok(()),
+    told(text).map(drop)
+}
+
+/// The same; whether anybody may still be reading.
+fn told(text: &str) -> Result<bool, Failure> {
+    let mut stdout = io::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::cannot(format!("dtree: cannot write to stdout: {error}\n"))),
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{
     ffi::OsString,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -16,9 +16,9 @@ use super::{
     Failure, Outcome,
     chosen::{Aim, TreeArgs},
     connect::{Connection, block_on},
+    consul::Proof,
     file::Source,
     import::directory,
-    look::consul_at,
     run::carry_out,
     tls::Files,
 };
@@ -72,9 +72,12 @@ struct Options {
     /// The directory of the jobs: JOB.nomad
     #[arg(long, env = "FS_JOBS_PATH", hide_env_values = true, value_name = "DIR")]
     fs_jobs_path: Option<PathBuf>,
-    /// Where Consul listens
-    #[arg(long, env = "CONSUL_ADDRESS", hide_env_values = true, default_value = "127.0.0.1:8500")]
-    consul_addr: String,
+    /// Where Consul listens; else what Consul's own tools take it from
+    #[arg(long, env = "CONSUL_ADDRESS", hide_env_values = true, value_name = "URL")]
+    consul_addr: Option<String>,
+    /// Consul's own word for it
+    #[arg(long, env = "CONSUL_HTTP_ADDR", hide = true)]
+    consul_http_addr: Option<String>,
     /// The key of the dependency file
     #[arg(long, env = "CONSUL_DEP_FILEPATH", hide_env_values = true, value_name = "KEY")]
     consul_depfile_path: Option<String>,
@@ -87,10 +90,10 @@ struct Options {
     /// With stop: all that the job depends on, too, each after what needs it
     #[arg(long)]
     deep: bool,
-    /// A file with the certificates of authorities that Nomad's may be from
+    /// A file with the certificates of authorities that Nomad's and Consul's may be from
     #[arg(long, env = "ROOT_CA_FILE", hide_env_values = true, value_name = "FILE")]
     root_ca_file: Option<PathBuf>,
-    /// The certificate to show to Nomad
+    /// The certificate to show to Nomad and Consul
     #[arg(long, env = "CERT_FILE", hide_env_values = true, value_name = "FILE")]
     cert_file: Option<PathBuf>,
     /// Its key
@@ -98,6 +101,8 @@ struct Options {
     key_file: Option<PathBuf>,
     #[command(flatten)]
     connection: Connection,
+    #[command(flatten)]
+    consul: Proof,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -152,13 +157,21 @@ impl Options {
         let named = |path: &Option<PathBuf>| path.clone().filter(|path| path.as_os_str() != "");
         let [ca, cert, key] = [&self.root_ca_file, &self.cert_file, &self.key_file].map(named);
         let is_any = ca.is_some() || cert.is_some() || key.is_some();
-        let connection = if is_any { connection.with_files(Files { ca, cert, key }) } else { connection };
-        let home = TempDir::new().map_err(|error| {
-            Failure::cannot(format!("dtree: cannot make a temporary directory: {error}\n"))
-        })?;
+        let files = is_any.then_some(Files { ca, cert, key });
+        let connection = match &files {
+            Some(files) => connection.with_files(files.clone()),
+            None => connection,
+        };
+        // Where jobs from Consul's store are kept, until all is done.
+        let home;
         let (source, jobspecs) = match self.store {
             Store::Filesystem => self.in_files()?,
-            Store::Consul => self.in_consul(home.path())?,
+            Store::Consul => {
+                home = TempDir::new().map_err(|error| {
+                    Failure::cannot(format!("dtree: cannot make a temporary directory: {error}\n"))
+                })?;
+                (self.in_consul(home.path(), files.as_ref())?, home.path().to_owned())
+            }
         };
         // The tree is that of the file: another job of it is another part of the same tree.
         let name = stem(source.name());
@@ -168,17 +181,15 @@ impl Options {
             jobspecs: Some(&directory(&jobspecs)?),
             adopt: true,
         };
-        let manifest = source.import(import)?;
-        let file = home.path().join(format!("{name}.dtree.hcl"));
-        written(&file, manifest.as_bytes())?;
+        let manifest = Source::of(format!("{name}.dtree.hcl"), source.import(import)?.into_bytes())?;
         let aim = match self.verb {
             Verb::Run => Aim::Run,
             Verb::Stop => Aim::Stop { purge: self.purge },
         };
         let target = (self.verb == Verb::Stop).then(|| self.job.clone());
-        let tree = TreeArgs::of(file, jobspecs, target, self.deep);
+        let tree = TreeArgs::of(manifest, jobspecs, target, self.deep);
         let chosen = tree.choose(&connection, aim)?;
-        block_on(carry_out(chosen, &connection, &format!("--job {} …", self.job), aim, &[]))
+        block_on(carry_out(chosen, &connection, None, &format!("--job {} …", self.job), aim, &[]))
     }
 
     /// The dependency file, and the directory of the jobs.
@@ -191,8 +202,8 @@ impl Options {
         Ok((Source::read(file)?, jobs))
     }
 
-    /// The same from Consul's store: the jobs are written into a directory beneath `home`.
-    fn in_consul(&self, home: &Path) -> Result<(Source, PathBuf), Failure> {
+    /// The dependency file from Consul's store; the jobs there are written into the directory `home`.
+    fn in_consul(&self, home: &Path, files: Option<&Files>) -> Result<Source, Failure> {
         let key = self.consul_depfile_path.as_deref().filter(|key| !key.is_empty());
         let key = key.ok_or_else(|| {
             missing("which key has the dependency file", "--consul-depfile-path", "CONSUL_DEP_FILEPATH")
@@ -200,10 +211,10 @@ impl Options {
         let prefix = self.consul_jobs_path.as_deref().filter(|key| !key.is_empty());
         let prefix = prefix
             .ok_or_else(|| missing("which keys have the jobs", "--consul-jobs-path", "CONSUL_JOBS_PATH"))?;
-        let consul = Consul { endpoint: consul_at(&self.consul_addr)?, token_file: None };
-        let jobs = home.join("jobs");
-        fs::create_dir(&jobs).map_err(|error| unwritten(&jobs, &error))?;
-        let source = block_on(async {
+        let given = |address: &Option<String>| address.clone().filter(|address| !address.is_empty());
+        let address = given(&self.consul_addr).or_else(|| given(&self.consul_http_addr)).unwrap_or_default();
+        let consul = self.consul.way(&address, files)?;
+        block_on(async {
             let text = value(&consul, key).await?.ok_or_else(|| {
                 Failure::cannot(format!("dtree: Consul at {} has no key {key}\n", consul.endpoint))
             })?;
@@ -216,12 +227,11 @@ impl Options {
                 if let Some(text) =
                     value(&consul, &path).await?.filter(|_| Jobspecs::is_one(&name) && !name.contains('/'))
                 {
-                    written(&jobs.join(name), &text)?;
+                    written(&home.join(name), &text)?;
                 }
             }
             Ok(source)
-        })?;
-        Ok((source, jobs))
+        })
     }
 }
 
@@ -232,15 +242,15 @@ fn missing(what: &str, option: &str, variable: &str) -> Failure {
 
 async fn value(consul: &Consul, key: &str) -> Result<Option<Vec<u8>>, Failure> {
     let read = consul.key(key.trim_start_matches('/'), None).await;
-    read.map(|read| read.value).map_err(|error| Failure::cannot(format!("dtree: {error}\n")))
+    read.map(|read| read.value).map_err(|error| {
+        let hint = error.hint().map(|hint| format!("\nhint: {hint}\n")).unwrap_or_default();
+        Failure::cannot(format!("dtree: {error}\n{hint}"))
+    })
 }
 
 fn written(path: &Path, text: &[u8]) -> Result<(), Failure> {
-    fs::write(path, text).map_err(|error| unwritten(path, &error))
-}
-
-fn unwritten(path: &Path, error: &io::Error) -> Failure {
-    Failure::cannot(format!("dtree: cannot write {}: {error}\n", path.display()))
+    fs::write(path, text)
+        .map_err(|error| Failure::cannot(format!("dtree: cannot write {}: {error}\n", path.display())))
 }
 
 /// What a file is called without directories and endings, in letters that a name may have.

@@ -10,12 +10,14 @@ use super::{
     approvals::Approvals,
     chosen::{Aim, Chosen, TreeArgs},
     connect::{Connection, Interrupts, block_on},
+    consul::ConsulOptions,
     named::{self, is_name},
     print,
     screen::Screen,
     tls::with_system,
 };
 use crate::{
+    consul::Consul,
     engine::Status,
     probe::Probe,
     runner::{self, Ending, Equipment, Errand, Notices, Order, Running, Senses},
@@ -28,13 +30,20 @@ const REDRAW: Duration = Duration::from_millis(200);
 const TELL_LIMIT: Duration = Duration::from_secs(15);
 
 /// Carries out what the file says; `approved` are waits that are approved in advance.
-pub(super) fn run(args: &TreeArgs, connection: &Connection, aim: Aim, approved: &[String]) -> Outcome {
+pub(super) fn run(
+    args: &TreeArgs,
+    connection: &Connection,
+    consul: &ConsulOptions,
+    aim: Aim,
+    approved: &[String],
+) -> Outcome {
     let name = args.file.to_str().filter(|name| is_name(name) && !args.file.exists());
     let chosen = match (name, aim) {
         (Some(name), Aim::Stop { .. }) => named::choose(args, name, connection, aim)?,
         _ => args.choose(connection, aim)?,
     };
-    block_on(carry_out(chosen, connection, &args.file.display().to_string(), aim, approved))
+    let consul = consul.way_for(chosen.plan.manifest())?;
+    block_on(carry_out(chosen, connection, consul, &args.file.display().to_string(), aim, approved))
 }
 
 /// What happens, for the screen.
@@ -50,10 +59,11 @@ impl Notices for Lines {
     }
 }
 
-/// Carries a tree out. `file` is what a user gives to go on with it.
+/// Carries a tree out, by this way to Consul if it asks that. `file` is what a user gives to go on with it.
 pub(super) async fn carry_out(
     chosen: Chosen,
     connection: &Connection,
+    consul: Option<Consul>,
     file: &str,
     aim: Aim,
     approved: &[String],
@@ -65,7 +75,7 @@ pub(super) async fn carry_out(
     let Chosen { name, process, place, plan, files, declared: _ } = chosen;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let watch = Watch::new(None, stop.clone());
-    let probe = Probe::new(None, with_system(), stop.clone());
+    let probe = Probe::new(consul, with_system(), stop.clone());
     let (tell, mut lines) = mpsc::unbounded_channel();
     let senses = Senses {
         watch: watch.subscribe(viewer.clone(), plan.subjects(&place), runner::asks(&plan, &place)),

@@ -1,6 +1,7 @@
 //! `dtree wait`: a gate for scripts.
 
 use std::{
+    fmt::Write as _,
     io::Write as _,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -11,12 +12,13 @@ use serde_json::{Map, Value, json};
 use super::{
     FAILED, Failure, INTERRUPTED, Outcome,
     connect::{Connection, Interrupts, block_on},
-    look::{ConsulOptions, Gate},
+    consul::{ConsulOptions, is_of_consul},
+    look::Gate,
     print,
 };
 use crate::{
     engine::Status,
-    manifest::{Manifest, Problem, Provider, Stored, Subject, text},
+    manifest::{Manifest, Problem, Subject, text},
     plan::Plan,
     runner::{Ending, Notices},
 };
@@ -76,9 +78,8 @@ impl Notices for Talk {
 pub(super) fn run(options: &Options) -> Outcome {
     let plan = plan(&options.conditions, &options.timeout, options.stable_for.as_deref())?;
     let manifest = plan.manifest();
-    let asks_consul = manifest.waits.values().any(|wait| is_of_consul(&wait.subject));
+    let consul = options.consul.way_for(manifest)?;
     let asks_nomad = manifest.waits.values().any(|wait| is_of_nomad(&wait.subject));
-    let consul = if asks_consul { Some(options.consul.way()?) } else { None };
     let namespace = options.connection.namespace()?.unwrap_or_else(|| "default".into());
     block_on(async {
         let mut interrupts = Interrupts::catch()?;
@@ -104,7 +105,7 @@ pub(super) fn run(options: &Options) -> Outcome {
         match ending {
             Some(Ending::Done) => Ok(()),
             Some(Ending::Failed { .. }) => Err(Failure { why: String::new(), code: FAILED }),
-            None => Err(Failure { why: String::new(), code: INTERRUPTED }),
+            None => Err(Failure { why: left(&status), code: INTERRUPTED }),
             Some(Ending::Stopped | Ending::Panicked) => {
                 Err(Failure::cannot("dtree: the wait ended by a mistake in dtree\n"))
             }
@@ -214,16 +215,18 @@ fn read(condition: &str) -> Result<Map<String, Value>, &'static str> {
     Ok(wait)
 }
 
-fn is_of_consul(subject: &Subject) -> bool {
-    match subject {
-        Subject::Service(service) => service.provider == Provider::Consul,
-        Subject::Stored(stored) => matches!(stored.as_ref(), Stored::ConsulKey { .. }),
-        _ => false,
-    }
-}
-
 fn is_of_nomad(subject: &Subject) -> bool {
     !is_of_consul(subject) && !matches!(subject, Subject::Probe(_))
+}
+
+/// What was still awaited when the user wanted an end.
+fn left(status: &Status) -> String {
+    let mut said = "==> Interrupted: not all that was waited for is so\n".to_owned();
+    for node in status.nodes.iter().filter(|node| node.state != "satisfied") {
+        // Writing into a string cannot fail.
+        let _ = writeln!(said, "    still awaited: {}: {}", node.name, node.detail);
+    }
+    said
 }
 
 /// How it ended, for programs.

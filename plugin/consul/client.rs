@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::{Consul, Endpoint, Error, WAIT, wire};
+use super::{Asker, Consul, Endpoint, Error, WAIT, wire};
 use crate::{
     cluster::Instance,
     http::{Token, Trust, encode, open},
@@ -70,7 +70,7 @@ impl Consul {
         let wanted = format!("read service `{name}`");
         let right = right_to_service(name);
         let answer = self.ask(&format!("/v1/health/service/{}", encode(name)), after, &wanted).await?;
-        let answer = answer.allowed(&wanted, &right)?;
+        let answer = answer.allowed(self.bearer.asker(), &wanted, &right)?;
         let index = index(&answer.headers);
         let says = |header: &str, word: &str| answer.headers.get(header).is_some_and(|value| value == word);
         let is_filtered = says("X-Consul-Results-Filtered-By-ACLs", "true");
@@ -80,6 +80,7 @@ impl Consul {
         if is_filtered && value.is_empty() {
             // Without the right, Consul shows an empty list and says so only here.
             return Err(Error::Denied {
+                asker: self.bearer.asker(),
                 wanted,
                 right,
                 said: "its answer was left empty by ACLs".to_owned(),
@@ -93,6 +94,7 @@ impl Consul {
     /// Why an answer about a service that may hide all of it is none.
     pub fn doubt(&self, name: &str) -> Error {
         Error::Denied {
+            asker: self.bearer.asker(),
             wanted: format!("read service `{name}`"),
             right: right_to_service(name),
             said: "its answer is empty, and who shows no token is not told whether anything was left out"
@@ -110,7 +112,7 @@ impl Consul {
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(Read { value: None, index, is_doubtful: false });
         }
-        let answer = answer.allowed(&wanted, &right)?;
+        let answer = answer.allowed(self.bearer.asker(), &wanted, &right)?;
         let entries: Vec<wire::Pair> = decode(&answer.body, &wanted)?;
         let garbled = |how: &str| Error::Garbled { wanted: wanted.clone(), how: how.to_owned() };
         let pair = entries.into_iter().next().ok_or_else(|| garbled("an empty list"))?;
@@ -130,6 +132,7 @@ impl Consul {
         debug!(endpoint = %self.endpoint, target, "request to Consul");
         timeout(limit, self.exchange(&target, wanted)).await.unwrap_or_else(|_elapsed| {
             Err(Error::TimedOut {
+                asker: self.bearer.asker(),
                 wanted: wanted.to_owned(),
                 address: self.endpoint.to_string(),
                 after: limit,
@@ -138,8 +141,9 @@ impl Consul {
     }
 
     async fn exchange(&self, target: &str, wanted: &str) -> Result<Answer, Error> {
+        let asker = self.bearer.asker();
         let unreachable =
-            |why: String| Error::Unreachable { address: self.endpoint.to_string(), why, hint: None };
+            |why: String| Error::Unreachable { asker, address: self.endpoint.to_string(), why, hint: None };
         let mut request = Request::builder()
             .uri(target)
             .header(HOST, self.endpoint.authority())
@@ -155,6 +159,7 @@ impl Consul {
         let lost = |error: &(dyn std::error::Error + 'static)| {
             let fault = self.endpoint.fault(error);
             Error::Unreachable {
+                asker,
                 address: self.endpoint.to_string(),
                 why: fault.as_ref().map_or_else(|| error.to_string(), ToString::to_string),
                 hint: fault.map(|fault| fault.hint().to_owned()),
@@ -175,16 +180,20 @@ impl Consul {
     }
 
     fn token(&self) -> Result<Option<Token>, Error> {
+        if let Some(token) = self.bearer.given() {
+            return Ok(Some(token.clone()));
+        }
+        let asker = self.bearer.asker();
         let read = |path: &std::path::PathBuf| {
-            Token::open(path).map_err(|source| Error::TokenFile { path: path.clone(), source })
+            Token::open(path).map_err(|source| Error::TokenFile { asker, path: path.clone(), source })
         };
-        self.token_file.as_ref().map(read).transpose()
+        self.bearer.file().map(read).transpose()
     }
 }
 
 impl Answer {
     /// The answer, if Consul gave what it was asked for, for which it wants `right`.
-    fn allowed(self, wanted: &str, right: &str) -> Result<Self, Error> {
+    fn allowed(self, asker: Asker, wanted: &str, right: &str) -> Result<Self, Error> {
         if self.status.is_success() {
             return Ok(self);
         }
@@ -193,9 +202,9 @@ impl Answer {
         let wanted = wanted.to_owned();
         match self.status {
             StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => {
-                Err(Error::Denied { wanted, right: right.to_owned(), said })
+                Err(Error::Denied { asker, wanted, right: right.to_owned(), said })
             }
-            status => Err(Error::Refused { wanted, status: status.as_u16(), said }),
+            status => Err(Error::Refused { asker, wanted, status: status.as_u16(), said }),
         }
     }
 }

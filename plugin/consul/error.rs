@@ -1,8 +1,26 @@
 //! What can go wrong between dtree and Consul, said so that the reader can act on it.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{fmt, io, path::PathBuf, time::Duration};
 
 use crate::http::SPEAKS_TLS;
+
+/// In whose name Consul is asked. Only messages and hints use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// The plugin, for all tasks of its client.
+    Plugin,
+    /// Whoever sits at the command line.
+    User,
+}
+
+impl fmt::Display for Asker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plugin => "the dtree plugin",
+            Self::User => "your token",
+        })
+    }
+}
 
 /// A request to Consul that gave no usable answer.
 #[derive(Debug, thiserror::Error)]
@@ -10,6 +28,8 @@ pub enum Error {
     /// The file with the token cannot be read.
     #[error("cannot read Consul's token in `{}`: {source}", path.display())]
     TokenFile {
+        /// Whose it is.
+        asker: Asker,
         /// Its path on the client.
         path: PathBuf,
         /// The system's own words.
@@ -18,6 +38,8 @@ pub enum Error {
     /// No answer: name resolution, TCP, the socket file, or a connection that broke.
     #[error("cannot reach Consul at {address}: {why}")]
     Unreachable {
+        /// Who asked.
+        asker: Asker,
         /// As the operator gave it.
         address: String,
         /// The transport's own words.
@@ -28,6 +50,8 @@ pub enum Error {
     /// No answer in time.
     #[error("Consul at {address} did not answer within {} s when asked to {wanted}", after.as_secs())]
     TimedOut {
+        /// Who asked.
+        asker: Asker,
         /// A verb phrase: "read service `db`".
         wanted: String,
         /// As the operator gave it.
@@ -36,8 +60,10 @@ pub enum Error {
         after: Duration,
     },
     /// The token lacks a right, or is none.
-    #[error("Consul does not allow the dtree plugin to {wanted}: {said}")]
+    #[error("Consul does not allow {asker} to {wanted}: {said}")]
     Denied {
+        /// Who asked.
+        asker: Asker,
         /// A verb phrase.
         wanted: String,
         /// The rules of a policy that grants it.
@@ -48,6 +74,8 @@ pub enum Error {
     /// Consul answered, but neither with what was asked for nor with a denial.
     #[error("Consul answered {status} when asked to {wanted}: {said}")]
     Refused {
+        /// Who asked.
+        asker: Asker,
         /// A verb phrase.
         wanted: String,
         /// The HTTP status.
@@ -74,27 +102,46 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether Consul was reached and does not let the plugin see what was asked for.
+    /// Whether Consul was reached and does not let the asker see what was asked for.
     pub fn is_denied(&self) -> bool {
         matches!(self, Self::Denied { .. })
     }
 
-    /// What the operator can do about it.
+    /// What whoever asked can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Denied { right, .. } => Some(format!(
+            Self::Denied { asker: Asker::Plugin, right, .. } => Some(format!(
                 "give the token in `consul.token_file` of the plugin's configuration a policy with the rules\n  {right}"
             )),
+            Self::Denied { asker: Asker::User, right, .. } => {
+                Some(format!("set CONSUL_HTTP_TOKEN to a token that has a policy with the rules\n  {right}"))
+            }
             Self::Unreachable { hint: Some(hint), .. } => Some(hint.clone()),
-            Self::Refused { said, .. } if said.contains(SPEAKS_TLS) => {
-                Some("write `https://` in `consul.address` of the plugin's configuration".to_owned())
-            }
-            Self::Unreachable { hint: None, .. } | Self::TimedOut { .. } => {
-                Some("check that Consul is up, and `consul.address` in the plugin's configuration".to_owned())
-            }
-            Self::TokenFile { .. } => {
-                Some("check `consul.token_file` in the plugin's configuration".to_owned())
-            }
+            Self::Refused { asker, said, .. } if said.contains(SPEAKS_TLS) => Some(
+                match asker {
+                    Asker::Plugin => "write `https://` in `consul.address` of the plugin's configuration",
+                    Asker::User => {
+                        "write `https://` before the address of Consul, or set CONSUL_HTTP_SSL=true"
+                    }
+                }
+                .to_owned(),
+            ),
+            Self::Unreachable { asker, hint: None, .. } | Self::TimedOut { asker, .. } => Some(
+                match asker {
+                    Asker::Plugin => {
+                        "check that Consul is up, and `consul.address` in the plugin's configuration"
+                    }
+                    Asker::User => "check that Consul is up, and its address: `--consul-addr`",
+                }
+                .to_owned(),
+            ),
+            Self::TokenFile { asker, .. } => Some(
+                match asker {
+                    Asker::Plugin => "check `consul.token_file` in the plugin's configuration",
+                    Asker::User => "check CONSUL_HTTP_TOKEN_FILE",
+                }
+                .to_owned(),
+            ),
             Self::Refused { .. } | Self::Garbled { .. } | Self::TooLong { .. } => None,
         }
     }

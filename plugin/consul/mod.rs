@@ -6,7 +6,7 @@
 //!   most 2 MiB read.
 //! * Nothing that Consul or someone in its place sends makes dtree panic, and what is not understood is an error, never good
 //!   news: only the word `passing` passes.
-//! * The token is read anew for each request, sent to the configured address only, and never shown.
+//! * The token is sent to the configured address only, and never shown. One in a file is read anew for each request.
 //!
 //! It does not retry or remember anything: that is `probe/`.
 
@@ -20,9 +20,9 @@ use std::{path::PathBuf, time::Duration};
 
 pub use self::{
     client::{Read, endpoint, endpoint_with},
-    error::Error,
+    error::{Asker, Error},
 };
-pub use crate::http::{Endpoint, Trust};
+pub use crate::http::{Endpoint, Token, Trust};
 
 /// How long Consul holds a request for what comes next, and up to a sixteenth more.
 const WAIT: Duration = Duration::from_secs(25);
@@ -32,6 +32,43 @@ const WAIT: Duration = Duration::from_secs(25);
 pub struct Consul {
     /// Where it listens.
     pub endpoint: Endpoint,
-    /// The file with the token. Without, Consul's anonymous token counts.
-    pub token_file: Option<PathBuf>,
+    /// What is shown to it.
+    pub bearer: Bearer,
+}
+
+/// Whose token is shown to Consul. Without one its anonymous token counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bearer {
+    /// The plugin's, in a file that its configuration names.
+    Plugin(Option<PathBuf>),
+    /// That of whoever sits at the command line.
+    User {
+        /// The token itself, which counts before the file.
+        token: Option<Token>,
+        /// The file with it.
+        file: Option<PathBuf>,
+    },
+}
+
+impl Bearer {
+    /// Who asks, for messages.
+    fn asker(&self) -> Asker {
+        match self {
+            Self::Plugin(_) => Asker::Plugin,
+            Self::User { .. } => Asker::User,
+        }
+    }
+
+    fn given(&self) -> Option<&Token> {
+        match self {
+            Self::Plugin(_) => None,
+            Self::User { token, .. } => token.as_ref(),
+        }
+    }
+
+    fn file(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Plugin(file) | Self::User { file, .. } => file.as_ref(),
+        }
+    }
 }

@@ -2,14 +2,17 @@
 
 use std::{fs, time::Duration};
 
-use super::{Consul, Error, endpoint};
+use super::{Bearer, Consul, Error, Token, endpoint};
 use crate::{
     cluster::Instance,
     http::fake::{Peer, Reply},
 };
 
 fn consul(peer: &Peer) -> Consul {
-    Consul { endpoint: endpoint(&format!("http://{}", peer.address())).unwrap(), token_file: None }
+    Consul {
+        endpoint: endpoint(&format!("http://{}", peer.address())).unwrap(),
+        bearer: Bearer::Plugin(None),
+    }
 }
 
 /// Shortened from what Consul 1.22.3 answers.
@@ -84,7 +87,7 @@ async fn the_token_is_read_anew_for_each_request_and_a_missing_right_is_named() 
     .await;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("token");
-    let consul = Consul { token_file: Some(path.clone()), ..consul(&peer) };
+    let consul = Consul { bearer: Bearer::Plugin(Some(path.clone())), ..consul(&peer) };
     let missing = consul.service("db", None).await.unwrap_err();
     assert!(matches!(missing, Error::TokenFile { .. }), "{missing}");
     assert!(peer.take_requests().is_empty(), "nothing is asked without the token that was configured");
@@ -103,6 +106,23 @@ async fn the_token_is_read_anew_for_each_request_and_a_missing_right_is_named() 
     fs::write(&path, "good\n").unwrap();
     assert_eq!(consul.service("db", None).await.unwrap().value, []);
     assert!(!format!("{consul:?}").contains("good"));
+
+    // A user's own token goes before the file, and the words are for a user.
+    let user = |token: &str| Bearer::User { token: Token::new(token), file: Some("/nowhere/token".into()) };
+    let consul = Consul { bearer: user("good"), ..consul };
+    assert_eq!(consul.service("db", None).await.unwrap().value, []);
+    assert!(!format!("{consul:?}").contains("good"));
+    let consul = Consul { bearer: user("bad"), ..consul };
+    insta::assert_snapshot!(told(consul.key("k", None).await.unwrap_err()).await, @r#"
+    Consul does not allow your token to read key `k`: Permission denied: lacks permission 'key:read'
+      set CONSUL_HTTP_TOKEN to a token that has a policy with the rules
+      key "k" { policy = "read" }
+    "#);
+    let consul = Consul { bearer: user(""), ..consul };
+    insta::assert_snapshot!(told(consul.key("k", None).await.unwrap_err()).await, @"
+    cannot read Consul's token in `/nowhere/token`: No such file or directory (os error 2)
+      check CONSUL_HTTP_TOKEN_FILE
+    ");
 }
 
 #[tokio::test]
@@ -155,7 +175,7 @@ async fn who_hangs_is_waited_for_ten_seconds_or_as_long_as_the_question_holds() 
     let path = directory.path().join("consul.sock");
     let _listener = tokio::net::UnixListener::bind(&path).unwrap();
     let endpoint = endpoint(&format!("unix://{}", path.display())).unwrap();
-    let consul = Consul { endpoint, token_file: None };
+    let consul = Consul { endpoint, bearer: Bearer::Plugin(None) };
     for (after, limit) in [(None, 10), (Some(1), 36)] {
         let began = tokio::time::Instant::now();
         let error = consul.service("db", after).await.unwrap_err();

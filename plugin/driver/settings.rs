@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::{
-    consul::{self, Consul},
+    consul::{self, Bearer, Consul},
     http::Trust,
     nomad::{self, Endpoint},
 };
@@ -93,7 +93,7 @@ impl Settings {
         }
         Ok(Self {
             nomad: nomad.map(|(endpoint, token_file)| Nomad { endpoint, token_file }),
-            consul: consul.map(|(endpoint, token_file)| Consul { endpoint, token_file }),
+            consul: consul.map(|(endpoint, file)| Consul { endpoint, bearer: Bearer::Plugin(file) }),
             webhook_hosts: webhook_hosts.unwrap_or_default(),
             trust: Trust { ca_file: ca_file.map(PathBuf::from), with_system: true, ..Trust::default() },
         })
@@ -191,7 +191,7 @@ mod tests {
         let settings = read(&json!({ "consul": consul })).unwrap();
         let consul = settings.consul.unwrap();
         assert_eq!(consul.endpoint.to_string(), "http://127.0.0.1:8500", "Consul's own port");
-        assert_eq!(consul.token_file, Some("/etc/dtree/consul.token".into()));
+        assert_eq!(consul.bearer, Bearer::Plugin(Some("/etc/dtree/consul.token".into())));
         assert_eq!(settings.nomad, None);
     }
 

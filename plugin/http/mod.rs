@@ -21,7 +21,7 @@ pub use self::{
     encode::encode,
     endpoint::Endpoint,
     session::{Session, SessionEnd},
-    tls::{Names, Tls, TlsFault, Trust},
+    tls::{Names, Tls, TlsFault, Trust, go_bool},
     token::Token,
 };
 

@@ -1,6 +1,15 @@
 //! Conditions for scripts.
 
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Command, Stdio},
+};
+
 use insta::assert_snapshot;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 use super::dtree;
 
@@ -67,4 +76,30 @@ fn a_socket_is_waited_for_without_nomad() {
       "met": false
     }
     "#);
+}
+
+#[test]
+fn an_interrupt_says_what_was_still_awaited() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_dtree"))
+        .args(["wait", "tcp/127.0.0.1:1"])
+        .env_clear()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut talk = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("connection refused") {
+        line.clear();
+        assert_ne!(talk.read_line(&mut line).unwrap(), 0, "it has ended");
+    }
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
+    let mut rest = String::new();
+    talk.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
+    let (_, rest) = rest.split_once("==> Interrupted").unwrap();
+    assert_snapshot!(rest, @"
+    : not all that was waited for is so
+        still awaited: tcp/127.0.0.1:1: 127.0.0.1:1: connection refused
+    ");
 }

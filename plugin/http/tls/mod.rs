@@ -199,8 +199,8 @@ impl Trust {
     }
 }
 
-/// As Go reads a bool, and so Nomad and Consul do.
-fn go_bool(text: &str) -> Option<bool> {
+/// As Go reads a bool, and so Nomad and Consul do; nothing is `false`.
+pub fn go_bool(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
         "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),

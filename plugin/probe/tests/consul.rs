@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 use crate::{
     cluster::{Blindness, Value},
-    consul::endpoint,
+    consul::{Bearer, endpoint},
     http::fake::{Peer, Reply},
 };
 
@@ -15,7 +15,11 @@ fn key(equals: Option<&str>) -> Question {
 
 fn probe_of(peer: &Peer) -> Probe {
     let endpoint = endpoint(&format!("http://{}", peer.address())).unwrap();
-    Probe::new(Some(Consul { endpoint, token_file: None }), Tls::default(), CancellationToken::new())
+    Probe::new(
+        Some(Consul { endpoint, bearer: Bearer::Plugin(None) }),
+        Tls::default(),
+        CancellationToken::new(),
+    )
 }
 
 #[tokio::test]
