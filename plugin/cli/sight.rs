@@ -15,8 +15,8 @@ use crate::{
     manifest::{Manifest, Problems, Subject, Verb, Wait, text},
     nomad::Client,
     plan::Plan,
-    record::{self, Hidden, Shown},
-    runner::wall_clock,
+    record::{self, Hidden, Process, Shown},
+    runner::{spelled, wall_clock},
 };
 
 /// A tree as it is seen from outside.
@@ -28,6 +28,8 @@ pub(super) struct Sight {
     pub(super) plan: Option<Plan>,
     /// The jobs that carry its mark, by node.
     jobs: BTreeMap<String, JobKey>,
+    /// The same of hooks: one of each hook's.
+    hooks: BTreeMap<String, JobKey>,
     began: Option<Time>,
     /// Whether the run ended well, and what it said.
     ended: Option<(Time, bool, String)>,
@@ -62,21 +64,23 @@ impl Sight {
         };
         let key = JobKey { namespace: namespace.clone(), job: name.into() };
         let plan = declared(client, &key).await?;
-        if shown.is_none() && plan.is_none() {
+        let all = client.owned_jobs(&Namespace::from("*")).await.map_err(|error| refused(&error))?;
+        let (mut jobs, mut hooks) = (BTreeMap::new(), BTreeMap::new());
+        for job in all {
+            if let Some((_, node)) = job.mark.filter(|(of, _)| of == tree.as_str()) {
+                if job.is_hook { &mut hooks } else { &mut jobs }.insert(node, job.key);
+            }
+        }
+        if shown.is_none() && plan.is_none() && jobs.is_empty() {
             return Ok(None);
         }
-        let all = client.owned_jobs(&Namespace::from("*")).await.map_err(|error| refused(&error))?;
-        let jobs = all.into_iter().filter_map(|job| {
-            let (of, node) = job.mark?;
-            (of == tree.as_str()).then_some((node, job.key))
-        });
-        let jobs = jobs.collect();
         let mut sight = Self {
             tree,
             namespace: namespace.clone(),
             shown,
             plan,
             jobs,
+            hooks,
             began: None,
             ended: None,
             steps: BTreeMap::new(),
@@ -110,15 +114,24 @@ impl Sight {
     pub(super) fn run(&self) -> String {
         let now = wall_clock();
         let ago = |at: Time| Spoken(now.since(at));
-        let Some(shown) = &self.shown else { return "none yet".to_owned() };
+        let Some(shown) = &self.shown else {
+            let none = if self.plan.is_some() { "none yet" } else { "no record is kept of any" };
+            return none.to_owned();
+        };
         let Some(run) = &shown.run else { return "none yet".to_owned() };
-        let holder = shown.holder.get(..8).unwrap_or(&shown.holder);
+        let holder = match &shown.process {
+            Some(process) => process.to_string(),
+            None => format!("allocation {}", shown.holder.get(..8).unwrap_or(&shown.holder)),
+        };
         match (&self.ended, self.began) {
             (Some((at, true, message)), _) => format!("{run}, ended well {} ago: {message}", ago(*at)),
             (Some((at, false, message)), _) => format!("{run}, failed {} ago: {message}", ago(*at)),
             (None, began) => {
                 let since = began.map(|at| format!(" for {}", ago(at))).unwrap_or_default();
-                let who = if shown.is_led {
+                let is_gone = shown.process.as_ref().and_then(Process::is_there) == Some(false);
+                let who = if shown.is_led && is_gone {
+                    format!("but {holder}, which led it, has ended")
+                } else if shown.is_led {
                     format!("led by {holder}")
                 } else {
                     format!("but nobody leads it now; {holder} did")
@@ -151,6 +164,9 @@ impl Sight {
             .collect();
         others.sort();
         names.extend(others.into_iter().map(|(_, name)| name));
+        // What the record does not speak of, and the cluster does.
+        let unsaid: Vec<&String> = self.jobs.keys().filter(|name| !names.contains(name)).collect();
+        names.extend(unsaid.into_iter().cloned().collect::<Vec<_>>());
         let mut rows: Vec<Row> = names.iter().map(|name| self.row(name)).collect();
         let looks = self.looks(&rows);
         if looks.is_empty() {
@@ -162,6 +178,11 @@ impl Sight {
             match (row.state, node.state) {
                 ("satisfied", "satisfied") => row.detail = format!("{}; now {}", row.detail, node.detail),
                 ("gated", "satisfied") => row.detail.clone_from(&node.detail),
+                ("satisfied", _) if row.since.is_none() => {
+                    row.state = "gated";
+                    row.detail.clone_from(&node.detail);
+                    row.help.clone_from(&node.hint);
+                }
                 ("satisfied", _) => {
                     row.state = "gated";
                     row.detail = format!("was ready, and now: {}", node.detail);
@@ -224,7 +245,7 @@ impl Sight {
         let job = match memory {
             Some((_, Memory::Running { job, .. } | Memory::Failing { job, .. })) => Some(job.clone()),
             Some((_, Memory::Ended(ended))) => ended.outcome.job.clone(),
-            _ => self.jobs.get(name).cloned(),
+            _ => self.jobs.get(name).or_else(|| self.hooks.get(name)).cloned(),
         };
         Row { name: name.to_owned(), kind, state, since: memory.map(|(at, _)| *at), job, detail, help: None }
     }
@@ -234,6 +255,9 @@ impl Sight {
         let has_ended = self.ended.is_some();
         let is_good = self.ended.as_ref().is_some_and(|(_, is_good, _)| *is_good);
         let Some(memory) = memory else {
+            if self.plan.is_none() && self.jobs.contains_key(name) {
+                return ("satisfied", "this tree has submitted it".to_owned());
+            }
             return match self.run_word() {
                 "succeeded" => ("satisfied", "there was nothing to do".to_owned()),
                 "failed" => ("skipped", "the run ended before its turn".to_owned()),
@@ -297,7 +321,7 @@ impl Sight {
             .iter()
             .map(|row| {
                 json!({
-                    "name": row.name, "kind": row.kind, "state": row.state, "since": row.since.map(said),
+                    "name": row.name, "kind": row.kind, "state": row.state, "since": row.since.map(spelled),
                     "namespace": row.job.as_ref().map(|job| job.namespace.to_string()),
                     "job": row.job.as_ref().map(|job| job.job.to_string()),
                     "detail": row.detail, "help": row.help,
@@ -309,21 +333,17 @@ impl Sight {
             "up": self.is_up(rows),
             "run": self.shown.as_ref().and_then(|shown| shown.run.as_ref()).map(ToString::to_string),
             "run_state": self.run_word(),
-            "began": self.began.map(said),
-            "ended": self.ended.as_ref().map(|(at, ..)| said(*at)),
+            "began": self.began.map(spelled),
+            "ended": self.ended.as_ref().map(|(at, ..)| spelled(*at)),
             "message": self.ended.as_ref().map(|(.., message)| message),
             "led": self.shown.as_ref().is_some_and(|shown| shown.is_led),
             "holder": self.shown.as_ref().map(|shown| &shown.holder),
+            "process": self.shown.as_ref().and_then(|shown| shown.process.as_ref()).map(|process| json!({
+                "user": process.user, "host": process.host, "pid": process.pid,
+            })),
             "steps": steps,
         })
     }
-}
-
-/// An instant as programs take it.
-pub(super) fn said(at: Time) -> String {
-    let millis = at.unix_millis();
-    let stamp = i64::try_from(millis).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
-    stamp.map_or_else(|| millis.to_string(), |stamp| stamp.to_string())
 }
 
 /// The tree that a job declares; `None` when there is no such job, or it has none.

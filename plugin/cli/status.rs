@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use super::{
     FAILED, Failure, INTERRUPTED, Outcome,
     connect::{Connection, Interrupts, block_on, refused},
-    print,
+    print, screen,
     sight::{Row, Sight, verb},
     table::Table,
+    told,
 };
 use crate::{
     cluster::{Namespace, TreeName, VARIABLES},
@@ -65,27 +66,46 @@ pub(super) fn run(options: &Options) -> Outcome {
         let Some(name) = &options.tree else {
             return list(&client, &namespace, options.json).await;
         };
-        let mut last = String::new();
+        let interrupted = || Failure { why: String::new(), code: INTERRUPTED };
+        // The last that was told, and the last trouble.
+        let (mut last, mut trouble) = (String::new(), String::new());
         loop {
             let shown = tokio::select! {
                 biased;
-                () = interrupts.next() => return Err(Failure { why: String::new(), code: INTERRUPTED }),
-                shown = show(&client, &namespace, name, options) => shown?,
+                () = interrupts.next() => return Err(interrupted()),
+                shown = show(&client, &namespace, name, options) => shown,
             };
-            let (text, is_up) = shown;
-            if !options.watch {
-                print(&text)?;
-                return if is_up { Ok(()) } else { Err(Failure { why: String::new(), code: FAILED }) };
+            match shown {
+                Ok((text, is_up)) if !options.watch => {
+                    print(&text)?;
+                    return if is_up { Ok(()) } else { Err(Failure { why: String::new(), code: FAILED }) };
+                }
+                Ok((text, _)) => {
+                    let is_terminal = io::stdout().is_terminal();
+                    let is_heard = if is_terminal {
+                        told(&format!("{CLEAR}{text}"))?
+                    } else if text != last {
+                        told(&format!("{text}\n"))?
+                    } else {
+                        true
+                    };
+                    if !is_heard {
+                        return Ok(());
+                    }
+                    (last, trouble) = (text, String::new());
+                }
+                // Whoever watches waits for Nomad to come back; a first look that fails ends it.
+                Err(failure) if options.watch && !last.is_empty() => {
+                    if failure.why != trouble {
+                        screen::write(&failure.why);
+                        trouble = failure.why;
+                    }
+                }
+                Err(failure) => return Err(failure),
             }
-            if io::stdout().is_terminal() {
-                print(&format!("{CLEAR}{text}"))?;
-            } else if text != last {
-                print(&format!("{text}\n"))?;
-            }
-            last = text;
             tokio::select! {
                 biased;
-                () = interrupts.next() => return Err(Failure { why: String::new(), code: INTERRUPTED }),
+                () = interrupts.next() => return Err(interrupted()),
                 () = tokio::time::sleep(EVERY) => {}
             }
         }

@@ -23,6 +23,8 @@ impl Marks {
     pub const NODE: &'static str = "dtree_node";
     /// The key in the job's meta of [`Marks::spec`].
     pub const SPEC: &'static str = "dtree_spec";
+    /// The key in the meta of a hook's job, and of no other, of the run that has launched it.
+    pub const RUN: &'static str = "dtree_run";
 }
 
 super::id::text_id!(

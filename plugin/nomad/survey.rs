@@ -24,6 +24,8 @@ pub struct Owned {
     pub key: JobKey,
     /// The tree that has submitted it, and as what.
     pub mark: Option<(String, String)>,
+    /// Whether it was launched as a hook.
+    pub is_hook: bool,
     /// Whether it is stopped.
     pub is_stopped: bool,
 }
@@ -244,7 +246,12 @@ impl Client {
         let jobs = read.value.unwrap_or_default().into_iter().map(|stub| {
             let meta = stub.meta.unwrap_or_default();
             let mark = meta.get(Marks::TREE).cloned().zip(meta.get(Marks::NODE).cloned());
-            Owned { key: JobKey::new(stub.namespace.as_str(), stub.id.as_str()), mark, is_stopped: stub.stop }
+            Owned {
+                key: JobKey::new(stub.namespace.as_str(), stub.id.as_str()),
+                mark,
+                is_hook: meta.contains_key(Marks::RUN),
+                is_stopped: stub.stop,
+            }
         });
         Ok(jobs.collect())
     }

@@ -72,7 +72,7 @@ impl Process {
     }
 
     /// Whether it still runs; `None` where this process cannot tell.
-    pub(super) fn is_there(&self) -> Option<bool> {
+    pub fn is_there(&self) -> Option<bool> {
         let Identity { machine: its, started: at } = self.identity.as_ref()?;
         (machine()? == *its).then(|| started(self.pid).as_ref() == Some(at))
     }

@@ -6,6 +6,7 @@ use super::{
     header::{Header, Unread, read_chunk},
     ledger::{Ledger, Note},
     path,
+    process::Process,
 };
 use crate::{
     cluster::{Namespace, RunId, TreeName},
@@ -19,6 +20,8 @@ pub struct Shown {
     pub run: Option<RunId>,
     /// The allocation that leads the tree, or has led it last.
     pub holder: String,
+    /// The process at a command line that it is, where it is one.
+    pub process: Option<Process>,
     /// Whether it leads now.
     pub is_led: bool,
     /// What the run remembers, in the order in which it was written.
@@ -67,6 +70,7 @@ pub async fn shown(client: &Client, namespace: &Namespace, tree: &TreeName) -> R
     Ok(Some(Shown {
         run: header.run.map(|(run, _)| run),
         holder: header.term.alloc.to_string(),
+        process: lock.as_ref().and_then(|lock| Process::of(&lock.items)),
         is_led: lock.is_some_and(|lock| lock.lock.is_some()),
         notes: Ledger::of(chunks).notes(),
     }))

@@ -9,18 +9,17 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
-    clock::wall_clock,
+    clock::{spelled, wall_clock},
     journal::{Beginning, Error, JournalMemory, Past},
     lease::Lease,
 };
 use crate::{
     cluster::{AllocId, RunId, TreeName},
-    engine::{Entry, Lead, Trouble},
+    engine::{Entry, Lead, Time, Trouble},
     record::{Candidate, FREE_AFTER, Keeper, Note, Process, Refusal},
     watch::Viewer,
 };
@@ -127,7 +126,7 @@ impl Memory {
             return Ok(Lead { entries: self.past.entries.clone(), note: None });
         }
         let client = self.viewer.client().map_err(|error| trouble(error.into()))?;
-        let now = wall_clock().unix_millis();
+        let now = wall_clock();
         let candidate = Candidate {
             tree: self.tree.clone(),
             namespace: self.viewer.job.namespace.clone(),
@@ -135,7 +134,7 @@ impl Memory {
             alloc: self.alloc.clone(),
             task: self.viewer.task.clone(),
             process: self.process.clone(),
-            since: (now, said(now)),
+            since: (now.unix_millis(), spelled(now)),
             led_before: self.past.led.as_ref().filter(|_| self.is_recovery).map(|(epoch, _)| *epoch),
         };
         let sent = Instant::now();
@@ -299,8 +298,8 @@ impl Memory {
             let alloc = by.is_none().then_some(&self.alloc);
             let entry = json!({
                 "run": run,
-                "began": self.began.map(said),
-                "ended": said(at.unix_millis()),
+                "began": self.began.map(|at| spelled(Time::from_unix_millis(at))),
+                "ended": spelled(*at),
                 "good": is_good,
                 "message": message.get(..message.floor_char_boundary(WORDS)),
                 "alloc": alloc,
@@ -315,12 +314,6 @@ impl Memory {
             tracing::warn!(%refusal, "the tree's lock was not released, and is free after a while");
         }
     }
-}
-
-/// An instant, for people.
-fn said(millis: u64) -> String {
-    let at = i64::try_from(millis).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok());
-    at.map_or_else(|| millis.to_string(), |at| at.to_string())
 }
 
 /// Entries under the names under which the record has them.

@@ -44,7 +44,7 @@ use tracing::{Instrument, info, info_span, warn};
 
 pub use self::{
     approvals::Approvals,
-    clock::wall_clock,
+    clock::{spelled, wall_clock},
     errand::Errand,
     journal::Error as MemoryError,
     outlook::{Outlook, Seen, Senses, asks},

@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{around::Around, conclusion::Conclusion};
-use crate::manifest::Hook;
+use crate::{cluster::Marks, manifest::Hook};
 
-/// The run.
-const RUN: &str = "dtree_run";
 /// What the run does: `run` or `stop`.
 const VERB: &str = "dtree_verb";
 /// Why the hook runs.
@@ -24,7 +22,7 @@ const LONGEST: usize = 1000;
 
 /// What `hook` is told. One that runs once for a key, whoever asks, is told nothing: its job is the same for all.
 pub(super) fn about(hook: &Hook, around: &Around<'_>) -> BTreeMap<&'static str, String> {
-    let mut about: BTreeMap<_, _> = around.tree.run.iter().map(|run| (RUN, run.to_string())).collect();
+    let mut about: BTreeMap<_, _> = around.tree.run.iter().map(|run| (Marks::RUN, run.to_string())).collect();
     about.extend(around.tree.blocks().map(|tree| (VERB, tree.verb.to_string())));
     if let Some(job) = hook.of.as_deref().and_then(|of| around.job(of)) {
         let (cause, before, after) = job.change();
