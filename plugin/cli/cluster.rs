@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
 use super::{Failure, connect::refused, sight::manifest};
 use crate::{
     cluster::{JobKey, Namespace},
@@ -10,6 +12,9 @@ use crate::{
     plan::Plan,
     show::{Graph, Kind},
 };
+
+/// How many jobs are asked about at a time.
+const AT_A_TIME: usize = 16;
 
 /// Draws what depends on what in `namespace`, or with `*` everywhere.
 pub(super) async fn graph(client: &Client, namespace: &Namespace) -> Result<Graph, Failure> {
@@ -20,12 +25,15 @@ pub(super) async fn graph(client: &Client, namespace: &Namespace) -> Result<Grap
         .iter()
         .filter_map(|job| job.mark.as_ref().map(|(tree, node)| ((tree.as_str(), node.as_str()), &job.key)))
         .collect();
-    for Owned { key, is_stopped, .. } in &jobs {
-        // What was dispatched or launched is one run of another.
-        if *is_stopped || key.job.as_str().contains("/dispatch-") || key.job.as_str().contains("/periodic-") {
-            continue;
-        }
-        let declared = client.declarations(key).await.map_err(|error| refused(&error))?.unwrap_or_default();
+    // What was dispatched or launched is one run of another.
+    let is_run = |job: &str| job.contains("/dispatch-") || job.contains("/periodic-");
+    let drawn = jobs.iter().filter(|job| !job.is_stopped && !is_run(job.key.job.as_str()));
+    let mut answers = stream::iter(drawn.map(|Owned { key, .. }| async move {
+        let declared = client.declarations(key).await.map_err(|error| refused(&error))?;
+        Ok::<_, Failure>((key, declared.unwrap_or_default()))
+    }))
+    .buffered(AT_A_TIME);
+    while let Some((key, declared)) = answers.try_next().await? {
         let manifests: Vec<Manifest> =
             declared.iter().filter_map(|declared| manifest(&declared.config)).collect();
         if manifests.is_empty() && !declared.is_empty() {

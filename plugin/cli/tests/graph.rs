@@ -1,8 +1,17 @@
 //! A tree, drawn.
 
-use insta::assert_snapshot;
+use std::{
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Condvar, Mutex},
+    thread,
+};
 
-use super::{SHOP, dtree};
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{SHOP, dtree, said_with};
 
 #[test]
 fn a_graph_is_drawn_in_three_ways() {
@@ -84,4 +93,72 @@ fn a_picture_is_one_file_with_all_that_it_needs() {
     dtree: stdin declares 2 trees and tasks, and a picture shows one: keep one of them in a file of its own
     --- exit 2
     ");
+}
+
+/// How many questions about jobs are open, and how many were at most.
+#[derive(Default)]
+struct Open {
+    now: Mutex<(usize, usize)>,
+    changed: Condvar,
+}
+
+/// Answers one request as a Nomad with so many jobs does, each of which waits for the one before it. A question about a job is
+/// answered when so many others are open, or when it is one of the last.
+fn answer(mut stream: TcpStream, open: &Open, jobs: usize, at_once: usize) {
+    let mut request = vec![0; 4096];
+    let n = stream.read(&mut request).unwrap();
+    request.truncate(n);
+    let request = String::from_utf8_lossy(&request).into_owned();
+    let path = request.split(' ').nth(1).unwrap_or_default();
+    let mut status = "200 OK";
+    let body: Value = if path.starts_with("/v1/acl") {
+        status = "400 Bad Request";
+        "ACL support disabled".into()
+    } else if let Some(name) = path.strip_prefix("/v1/job/job-") {
+        let n: usize = name.split('?').next().unwrap().parse().unwrap();
+        let mut count = open.now.lock().unwrap();
+        count.0 += 1;
+        count.1 = count.1.max(count.0);
+        open.changed.notify_all();
+        if n < jobs / 2 {
+            count = open.changed.wait_while(count, |count| count.1 < at_once).unwrap();
+        }
+        count.0 -= 1;
+        drop(count);
+        let wait = format!("job-{}", n.saturating_sub(1));
+        let task = json!({ "Name": "gate", "Driver": "dtree", "Config": { "wait": [{ wait: [{}] }] } });
+        json!({ "ID": format!("job-{n}"), "TaskGroups": [{ "Name": "g", "Tasks": [task] }] })
+    } else if path.starts_with("/v1/jobs") {
+        let job = |n: usize| json!({ "ID": format!("job-{n}"), "Namespace": "default", "Meta": null });
+        (0..jobs).map(job).collect()
+    } else {
+        json!({})
+    };
+    let body = body.as_str().map_or_else(|| body.to_string(), str::to_owned);
+    let head = format!(
+        "HTTP/1.1 {status}\r\nX-Nomad-Index: 1\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all((head + &body).as_bytes()).ok();
+}
+
+#[test]
+fn the_jobs_of_a_cluster_are_asked_about_sixteen_at_a_time() {
+    const JOBS: usize = 64;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let open = Arc::new(Open::default());
+    let seen = Arc::clone(&open);
+    // It ends with the test's process.
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let open = Arc::clone(&open);
+            thread::spawn(move || answer(stream, &open, JOBS, 16));
+        }
+    });
+    let home = TempDir::new().unwrap();
+    let graph = said_with(home.path(), &["graph", "--cluster"], "", &[("NOMAD_ADDR", &address)]);
+    assert!(graph.ends_with("--- exit 0"), "{graph}");
+    assert!(graph.contains("64  default/job-63  after default/job-62"), "{graph}");
+    assert_eq!(seen.now.lock().unwrap().1, 16, "at most");
 }

@@ -7,8 +7,9 @@ use std::{
 };
 
 use insta::assert_snapshot;
+use tempfile::TempDir;
 
-use super::dtree;
+use super::{PLAIN, dtree};
 
 #[test]
 fn wrong_words_are_told_with_what_may_be_said() {
@@ -173,4 +174,22 @@ fn a_reader_that_goes_away_is_no_failure() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &[][..]));
+}
+
+#[test]
+fn whoever_stops_reading_gets_no_words_about_it() {
+    let home = TempDir::new().unwrap();
+    fs::write(home.path().join("plain.hcl"), PLAIN).unwrap();
+    for words in [&["plan", "--offline", "plain.hcl"][..], &["graph", "plain.hcl"], &["check", "plain.hcl"]] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_dtree"))
+            .args(words)
+            .current_dir(home.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &[][..]), "{words:?}");
+    }
 }
