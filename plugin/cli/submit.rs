@@ -47,7 +47,7 @@ pub(super) fn run(args: &TreeArgs, connection: &Connection, detached: bool) -> O
     let Some(tree) = manifest.tree.as_deref() else { return Ok(()) };
     block_on(async {
         let client = connection.client().await?;
-        let files = Files::Disk(args.files());
+        let files = Files::Disk(args.files()).read_all(tree);
         let texts = checked(&client, &files, &own, tree).await?;
         let submitted = runner::wall_clock().unix_millis().to_string();
         let job = jobspec::carrier(&own, &config, &texts, &submitted)

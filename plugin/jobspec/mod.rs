@@ -50,7 +50,7 @@ pub use task_dir::{TaskDir, Unreadable};
 
 use crate::{
     cluster::{Job, JobKey, Namespace},
-    manifest::{Problems, TaskPath},
+    manifest::{Problems, TaskPath, Tree},
     nomad,
 };
 
@@ -63,6 +63,8 @@ pub enum Files {
     Disk(DiskDir),
     /// In the templates of the tree's job, by the paths that they are put to.
     Carried(BTreeMap<String, String>),
+    /// Read already: what each path came to.
+    Read(BTreeMap<String, Result<String, Unreadable>>),
 }
 
 impl Files {
@@ -83,7 +85,14 @@ impl Files {
                     help: Some("`dtree stop FILE` reads it from the disk".to_owned()),
                 })
             }
+            Self::Read(texts) => texts.get(path).cloned().unwrap_or_else(|| Err(Unreadable::unread())),
         }
+    }
+
+    /// The same, with all jobspecs of `tree` read now, each once.
+    #[must_use]
+    pub fn read_all(&self, tree: &Tree) -> Self {
+        Self::Read(paths(tree).map(|path| (path.to_owned(), self.read(path))).collect())
     }
 }
 

@@ -54,6 +54,11 @@ impl Unreadable {
     fn new(why: impl Into<String>) -> Self {
         Self { why: why.into(), help: None }
     }
+
+    /// Of a file that was not read when all of its tree's were.
+    pub(super) fn unread() -> Self {
+        Self::new("is no jobspec of the tree")
+    }
 }
 
 impl fmt::Display for Unreadable {
