@@ -1,5 +1,9 @@
 //! Policies that are enough and not more, and what the doctor finds. With ACLs on.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use crate::cli_look::dtree;
@@ -266,6 +270,35 @@ fn the_doctor_tells_that_the_driver_is_not_healthy() {
     let found = findings(&story, None, &[], "", 1);
     let bad = found.iter().find(|(how, _)| how == "bad").expect("it found something");
     assert!(bad.1.contains("is not healthy") && bad.1.contains("nowhere"), "{found:?}");
+}
+
+#[test]
+fn the_doctor_tells_that_the_driver_is_of_another_version() {
+    let story = Story::alone(Options::default());
+    // This program, but for its version: for it the driver is of another one.
+    let other = story.cluster().dir().join("other-dtree");
+    let mut program = fs::read(env!("CARGO_BIN_EXE_dtree")).expect("dtree was built");
+    let (own, version) = (env!("CARGO_PKG_VERSION").as_bytes(), b"9.9.9");
+    let mut at = 0;
+    while let Some(found) = program[at..].windows(own.len()).position(|window| window == own) {
+        at += found;
+        program[at..at + own.len()].copy_from_slice(version);
+    }
+    fs::write(&other, program).expect("there is room");
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    // A client tells its driver's attributes some seconds after the driver.
+    let found = story.within(SOON, "the version of the driver to be told", || {
+        let doctor = Command::new(&other)
+            .arg("doctor")
+            .env("NOMAD_ADDR", story.cluster().api().url())
+            .env_remove("NOMAD_TOKEN")
+            .output()
+            .expect("it runs");
+        let said = String::from_utf8_lossy(&[doctor.stdout, doctor.stderr].concat()).into_owned();
+        if doctor.status.code() == Some(1) { Ok(said) } else { Err(format!("{}: {said}", doctor.status)) }
+    });
+    assert!(found.contains("is version 0.1.0, and this is 9.9.9"), "{found}");
+    assert!(found.contains("put this binary into its plugin_dir"), "{found}");
 }
 
 #[test]

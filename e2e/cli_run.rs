@@ -52,6 +52,8 @@ fn a_tree_is_planned_run_run_again_and_stopped() {
     assert_eq!(code, 0, "{said}");
     assert_eq!(story.stamp(&db), before[0]);
 
+    // What is forgotten cannot be judged at the end.
+    story.is_judged_up_to_now();
     let (code, said) = ended(tree.command(&story, &["stop", "--purge"]));
     assert_eq!(code, 0, "{said}");
     for id in [&db, &web] {

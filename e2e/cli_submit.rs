@@ -2,16 +2,19 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::json;
 
 use crate::harness::{Options, seconds};
-use crate::story::{Job, SOON, Shared, Story};
+use crate::story::{Job, SOON, Shared, Shell, Story};
 
 static CLUSTER: Shared = Shared::new(Options::default);
+static GUARDED: Shared = Shared::new(|| Options { acl: true, ..Options::default() });
 
 /// What a jobspec may hold that Nomad, its client or a template would evaluate. Nomad parses the first line to the second.
 const HOSTILE: &str = r#"$${node.class} %%{ if x } {{ env \"HOME\" }} [[ ]] <<dtree-0<< \"quoted\""#;
@@ -51,24 +54,43 @@ impl Written {
     }
 
     /// Hands it over; the process, whose talk is piped.
-    fn submit(&self, story: &Story) -> Child {
+    fn submit(&self, story: &Story) -> Process {
         story.knows_tree(&self.id);
         self.command(story, &["submit"])
     }
 
-    /// A command about it, with these words.
-    pub(crate) fn command(&self, story: &Story, words: &[&str]) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_dtree"))
+    /// A command about it, with these words; what it carries out the oracle judges.
+    pub(crate) fn command(&self, story: &Story, words: &[&str]) -> Process {
+        let address = story.cluster().api().url();
+        self.command_at(story, &address, words)
+    }
+
+    /// The same by another way to Nomad.
+    pub(crate) fn command_at(&self, story: &Story, address: &str, words: &[&str]) -> Process {
+        let file = self.file();
+        let shell = match words {
+            ["run", options @ ..] => {
+                let is_whole = !options.iter().any(|option| ["--target", "--exclude"].contains(option));
+                Some(story.carries_out(&self.id, &self.body, is_whole))
+            }
+            ["stop", options @ ..] => {
+                let body = format!("verb = \"stop\"\nstop {{\n{}}}\n{}", selection(options), self.body);
+                Some(story.carries_out(&self.id, &body, true))
+            }
+            _ => None,
+        };
+        let child = Command::new(env!("CARGO_BIN_EXE_dtree"))
             .args(words)
-            .arg(self.file())
-            .env("NOMAD_ADDR", story.cluster().api().url())
+            .arg(file)
+            .env("NOMAD_ADDR", address)
             .env_remove("NOMAD_TOKEN")
             .env_remove("NOMAD_NAMESPACE")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("dtree was built")
+            .expect("dtree was built");
+        Process { child, shell }
     }
 
     /// Hands it over, and follows it to its end; the exit code, and all that is said.
@@ -77,11 +99,51 @@ impl Written {
     }
 }
 
+/// A command that runs.
+pub(crate) struct Process {
+    child: Child,
+    /// What of it the oracle judges.
+    shell: Option<Shell>,
+}
+
+impl Deref for Process {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.child
+    }
+}
+
+impl DerefMut for Process {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.child
+    }
+}
+
+/// The options of a stop as its block has them.
+fn selection(options: &[&str]) -> String {
+    let mut block = String::new();
+    let mut words = options.iter();
+    while let Some(word) = words.next() {
+        let _infallible = match *word {
+            "--purge" => writeln!(block, "purge = true"),
+            "--with-dependencies" => writeln!(block, "with_dependencies = true"),
+            "--target" => writeln!(block, "target = {:?}", words.next().expect("a job")),
+            other => panic!("the oracle is not told of {other}"),
+        };
+    }
+    block
+}
+
 /// What it came to: the exit code, and all that is said.
-pub(crate) fn ended(child: Child) -> (i32, String) {
-    let output = child.wait_with_output().expect("it ends");
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned())
+pub(crate) fn ended(process: Process) -> (i32, String) {
+    let output = process.child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    let code = output.status.code().unwrap_or(-1);
+    if let Some(shell) = process.shell {
+        shell.ended(code, &said);
+    }
+    (code, said)
 }
 
 #[test]
@@ -165,4 +227,45 @@ fn who_does_not_follow_it_any_more_leaves_it_to_the_cluster() {
     flag.raise();
     story.task(&id, &id).succeeds(SOON);
     story.main(&web).runs(SOON);
+}
+
+#[test]
+fn with_acls_the_policy_that_dtree_prints_is_enough_to_hand_a_tree_over() {
+    let story = GUARDED.story();
+    let (db, web, id) = (story.id("db"), story.id("web"), story.id("handed"));
+    let tree = Written::new(&id)
+        .job(&Job::service(&db), "")
+        .job(&Job::service(&web), &format!("depends_on = [\"{db}\"]"));
+    story.knows([&db, &web].map(|id| (id.clone(), "default".to_owned())));
+    let (code, rules) = ended(tree.command(&story, &["policy"]));
+    assert_eq!(code, 0, "{rules}");
+
+    // Nobody may, and somebody may who has not enough.
+    let (code, said) = tree.is_submitted(&story);
+    assert!(code == 2 && said.contains("set NOMAD_TOKEN"), "{code}: {said}");
+    let reader = token(&story, "reader", "namespace \"default\" { policy = \"read\" }");
+    let (code, said) = ended(tree.command(&story, &["submit", "--token", &reader]));
+    assert!(code == 2 && said.contains("your token") && said.contains("submit-job"), "{code}: {said}");
+    story.were_never_registered(&[&db, &web, &id]);
+
+    // The user's token hands it over; what carries it out has its own identity, and the same policy.
+    let own = token(&story, "own", &rules);
+    let attached = json!({ "Namespace": "default", "JobID": id });
+    let name = format!("exactly-{id}");
+    story.post(
+        &format!("/v1/acl/policy/{name}"),
+        &json!({ "Name": name, "Rules": rules, "JobACL": attached }),
+    );
+    let (code, said) = ended(tree.command(&story, &["submit", "--token", &own]));
+    assert_eq!(code, 0, "it is not enough:\n{rules}\n{said}");
+    assert!(!said.contains("does not allow") && !said.contains(&own), "{said}");
+    story.main(&web).runs(SOON);
+}
+
+/// A token with these rules.
+fn token(story: &Story, name: &str, rules: &str) -> String {
+    let name = story.id(name);
+    story.post(&format!("/v1/acl/policy/{name}"), &json!({ "Name": name, "Rules": rules }));
+    let made = story.post("/v1/acl/token", &json!({ "Name": name, "Type": "client", "Policies": [name] }));
+    made["SecretID"].as_str().expect("a token has a secret").to_owned()
 }

@@ -16,6 +16,7 @@ mod bad_input;
 mod cli_approve;
 mod cli_look;
 mod cli_look_access;
+mod cli_manners;
 mod cli_older;
 mod cli_plan;
 mod cli_run;

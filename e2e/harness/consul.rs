@@ -54,6 +54,21 @@ impl Consul {
         Self::launch(dir, port, vec![tls, format!("ports {{ https = {https} }}")], None)
     }
 
+    /// Both: nobody may do anything without a token, and without such a certificate.
+    pub(crate) fn start_guarded(
+        dir: &Path,
+        [port, https]: [u16; 2],
+        [ca_file, cert_file, key_file]: [&str; 3],
+    ) -> Result<Self, String> {
+        let tls = format!(
+            "tls {{ https {{ verify_incoming = true ca_file = \"{ca_file}\" cert_file = \"{cert_file}\" key_file = \"{key_file}\" }} }}"
+        );
+        let acl = format!(
+            "acl {{ enabled = true default_policy = \"deny\" tokens {{ initial_management = \"{OPERATOR}\" agent = \"{OPERATOR}\" }} }}"
+        );
+        Self::launch(dir, port, vec![tls, acl, format!("ports {{ https = {https} }}")], Some(OPERATOR))
+    }
+
     fn launch(dir: &Path, port: u16, more: Vec<String>, token: Option<&'static str>) -> Result<Self, String> {
         let [server, serf] = free_ports().map_err(|error| format!("no free ports: {error}"))?;
         let ports = [port, server, serf];

@@ -50,7 +50,7 @@ impl JobRecord {
     /// The version that was current at a time.
     fn current(&self, at: Nanos) -> Option<&Value> {
         let before = self.versions.iter().filter(|job| number(&job["SubmitTime"]) <= at);
-        before.max_by_key(|job| number(&job["Version"]))
+        before.max_by_key(|job| (number(&job["SubmitTime"]), number(&job["Version"])))
     }
 }
 

@@ -72,7 +72,9 @@ impl Story {
         for (id, namespace) in trees.iter().filter(|(id, _)| !excused.contains_key(id)) {
             // What a tree has stopped takes a moment to end.
             let judged = wait_for(seconds(30), || {
-                let found = match oracle::trees::Record::read(self.cluster.api(), namespace, id) {
+                let shells = self.shells.of(&(namespace.clone(), id.clone()));
+                let found = match oracle::trees::Record::read_with(self.cluster.api(), namespace, id, shells)
+                {
                     Ok(mut record) => {
                         record.jobs.outside =
                             self.outside.lock().unwrap_or_else(PoisonError::into_inner).clone();

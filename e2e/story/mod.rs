@@ -4,6 +4,7 @@
 //! story's jobs, and what the plugin has logged. A job is a [`Job`], a tree of jobs a [`Tree`], something to health-check
 //! a [`Switch`], something that a task waits for a [`Flag`], something that counts what runs a [`Tally`].
 
+mod cut;
 mod disaster;
 mod files;
 mod flags;
@@ -12,6 +13,7 @@ mod judged;
 mod midway;
 mod record;
 mod shared;
+mod shells;
 mod submitted;
 mod switch;
 mod task;
@@ -25,12 +27,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+pub(crate) use cut::Cut;
 pub(crate) use files::Files;
 pub(crate) use flags::{Flag, Tally};
 pub(crate) use jobs::Job;
 pub(crate) use midway::{Midway, Places};
 pub(crate) use record::Record;
 pub(crate) use shared::Shared;
+pub(crate) use shells::Shell;
 pub(crate) use switch::Switch;
 pub(crate) use task::Task;
 pub(crate) use tree::{Hook, Node, Tree, template_of};
@@ -51,6 +55,8 @@ pub(crate) struct Story {
     jobs: Mutex<Vec<(String, String)>>,
     /// Those among them that are trees.
     trees: Mutex<BTreeSet<(String, String)>>,
+    /// What was carried out from shells.
+    shells: shells::Shells,
     /// Before this time trees are not judged any more: they were, while the records still told all.
     judged_until: Mutex<i128>,
     /// Since when what is no job may be so, by the job that waits and the wait's label.
@@ -73,6 +79,7 @@ impl Story {
             n,
             jobs: Mutex::default(),
             trees: Mutex::default(),
+            shells: shells::Shells::default(),
             judged_until: Mutex::default(),
             outside: Mutex::default(),
             excused: Mutex::default(),

@@ -29,9 +29,17 @@ pub(crate) struct Record {
 impl Record {
     /// Asks Nomad.
     pub(crate) fn read(api: &Api, namespace: &str, id: &str) -> Result<Self, String> {
+        Self::read_with(api, namespace, id, JobRecord::default())
+    }
+
+    /// Asks Nomad. What was carried out from shells, of which it has no record, is noted in `shells` as if it had.
+    pub(crate) fn read_with(api: &Api, namespace: &str, id: &str, shells: JobRecord) -> Result<Self, String> {
         let name = format!("{namespace}/{id}");
-        let own = Jobs::read(api, &[(id.to_owned(), namespace.to_owned())])?;
-        let tree = own.jobs.into_values().next().unwrap_or_default();
+        let key = (namespace.to_owned(), id.to_owned());
+        let mut own = Jobs::read(api, &[(id.to_owned(), namespace.to_owned())])?;
+        let mut tree = own.jobs.remove(&key).unwrap_or_default();
+        tree.versions.extend(shells.versions);
+        tree.allocations.extend(shells.allocations);
         let all = api.get("/v1/jobs?meta=true&namespace=*").map_err(|error| error.to_string())?;
         let all = array(&all);
         let mut of: BTreeMap<String, Vec<Key>> = BTreeMap::new();
