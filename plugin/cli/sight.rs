@@ -129,12 +129,13 @@ impl Sight {
             (None, began) => {
                 let since = began.map(|at| format!(" for {}", ago(at))).unwrap_or_default();
                 let is_gone = shown.process.as_ref().and_then(Process::is_there) == Some(false);
-                let who = if shown.is_led && is_gone {
-                    format!("but {holder}, which led it, has ended")
-                } else if shown.is_led {
-                    format!("led by {holder}")
-                } else {
-                    format!("but nobody leads it now; {holder} did")
+                let who = match shown.is_led {
+                    Some(false) => format!("but nobody leads it now; {holder} did"),
+                    Some(true) | None if is_gone => format!("but {holder}, which led it, has ended"),
+                    Some(true) => format!("led by {holder}"),
+                    None => format!(
+                        "led last by {holder} (whether it still does Nomad shows to management tokens only)"
+                    ),
                 };
                 format!("{run}, under way{since}, {who}")
             }
@@ -336,7 +337,7 @@ impl Sight {
             "began": self.began.map(spelled),
             "ended": self.ended.as_ref().map(|(at, ..)| spelled(*at)),
             "message": self.ended.as_ref().map(|(.., message)| message),
-            "led": self.shown.as_ref().is_some_and(|shown| shown.is_led),
+            "led": self.shown.as_ref().map_or(Some(false), |shown| shown.is_led),
             "holder": self.shown.as_ref().map(|shown| &shown.holder),
             "process": self.shown.as_ref().and_then(|shown| shown.process.as_ref()).map(|process| json!({
                 "user": process.user, "host": process.host, "pid": process.pid,

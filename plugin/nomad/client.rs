@@ -55,6 +55,17 @@ pub enum Asker {
     User,
 }
 
+/// What Nomad makes of who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It asks nobody for rights.
+    Unasked,
+    /// It may do everything.
+    Management,
+    /// It may do what its policies say.
+    Limited,
+}
+
 /// An answer, and the position in Nomad's log that it is as new as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read<T> {
@@ -240,22 +251,40 @@ impl Client {
     ///
     /// Only when Nomad did not answer: a denial is an answer.
     pub async fn acls_enabled(&self) -> Result<bool, Error> {
+        Ok(self.standing().await? != Standing::Unasked)
+    }
+
+    /// Whether Nomad shows it which variables are locked: to everybody where it has no ACLs, else to management tokens
+    /// only. To others a locked variable looks like any.
+    ///
+    /// # Errors
+    ///
+    /// Only when Nomad did not answer.
+    pub async fn sees_locks(&self) -> Result<bool, Error> {
+        Ok(self.standing().await? != Standing::Limited)
+    }
+
+    async fn standing(&self) -> Result<Standing, Error> {
         let wanted = "say whether it has ACLs";
         let answer = self.ask("/v1/acl/token/self", wanted).await?;
         let status = answer.head.status();
         // Since 1.7 Nomad describes a token that stands for all; before, it refused.
         if status == StatusCode::BAD_REQUEST && said(&answer.body) == "ACL support disabled" {
-            return Ok(false);
+            return Ok(Standing::Unasked);
         }
         if status.is_success() {
             let token: Read<wire::AclToken> = decode(answer, wanted)?;
-            return Ok(token.value.accessor_id != NO_ACLS);
+            return Ok(match (token.value.accessor_id.as_str(), token.value.kind.as_str()) {
+                (NO_ACLS, _) => Standing::Unasked,
+                (_, "management") => Standing::Management,
+                _ => Standing::Limited,
+            });
         }
         match self.refusal(&answer, wanted, &Namespace::from("default"), Capability::Read) {
-            denied if denied.is_denied() => Ok(true),
+            denied if denied.is_denied() => Ok(Standing::Limited),
             other if other.is_transient() => Err(other),
             // A workload identity is no ACL token: 404.
-            _ => Ok(true),
+            _ => Ok(Standing::Limited),
         }
     }
 

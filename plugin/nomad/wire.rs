@@ -422,6 +422,8 @@ pub(super) enum CheckStatus {
 pub(super) struct AclToken {
     #[serde(rename = "AccessorID")]
     pub(super) accessor_id: String,
+    #[serde(default, rename = "Type")]
+    pub(super) kind: String,
 }
 
 /// The answer of `/v1/job/:id/versions`.

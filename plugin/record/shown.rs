@@ -22,8 +22,8 @@ pub struct Shown {
     pub holder: String,
     /// The process at a command line that it is, where it is one.
     pub process: Option<Process>,
-    /// Whether it leads now.
-    pub is_led: bool,
+    /// Whether it leads now; `None` when that is not shown to who asks.
+    pub is_led: Option<bool>,
     /// What the run remembers, in the order in which it was written.
     pub notes: Vec<Note>,
 }
@@ -67,11 +67,16 @@ pub async fn shown(client: &Client, namespace: &Namespace, tree: &TreeName) -> R
         }
     }
     let lock = client.variable(namespace, &path::lock(tree)).await?;
+    let is_led = match &lock {
+        Some(lock) if lock.lock.is_some() => Some(true),
+        Some(_) if !client.sees_locks().await? => None,
+        Some(_) | None => Some(false),
+    };
     Ok(Some(Shown {
         run: header.run.map(|(run, _)| run),
         holder: header.term.alloc.to_string(),
         process: lock.as_ref().and_then(|lock| Process::of(&lock.items)),
-        is_led: lock.is_some_and(|lock| lock.lock.is_some()),
+        is_led,
         notes: Ledger::of(chunks).notes(),
     }))
 }

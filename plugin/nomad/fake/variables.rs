@@ -80,7 +80,16 @@ fn nothing(namespace: &str, path: &str) -> Value {
 impl State {
     pub(super) fn variable(&self, namespace: &str, path: &str) -> Response<Body> {
         match self.variables.get(&(namespace.to_owned(), path.to_owned())) {
-            Some(kept) => plain(200, self.index, kept.shown(namespace, path, true).to_string()),
+            Some(kept) => {
+                let mut shown = kept.shown(namespace, path, true);
+                if self.acls
+                    && let Some(shown) = shown.as_object_mut()
+                {
+                    // Only management tokens are shown locks, and nobody has one here.
+                    shown.remove("Lock");
+                }
+                plain(200, self.index, shown.to_string())
+            }
             None => plain(404, self.index, "variable not found"),
         }
     }

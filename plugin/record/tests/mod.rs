@@ -2,6 +2,7 @@
 
 mod approvals;
 mod keeper;
+mod shown;
 
 use std::{
     fs, io,
