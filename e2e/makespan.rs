@@ -207,11 +207,11 @@ fn by_reference(cluster: &Cluster, graph: &Graph) -> Result<f64, String> {
 /// Milliseconds from the start of `dtree run` to the last job healthy.
 fn by_shell(cluster: &Cluster, graph: &Graph) -> Result<f64, String> {
     let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let blocks: Vec<Value> = graph
+    let blocks: BTreeMap<&String, Value> = graph
         .iter()
-        .map(|(id, needs)| json!({ id: [{ "jobspec": format!("{id}.nomad.hcl"), "depends_on": needs }] }))
+        .map(|(id, needs)| (id, json!({ "jobspec": format!("{id}.nomad.hcl"), "depends_on": needs })))
         .collect();
-    let tree = json!({ "tree": [{ "shell": [{ "max_parallel": 1000, "job": blocks }] }] });
+    let tree = json!({ "tree": { "shell": { "max_parallel": 1000, "job": blocks } } });
     let file = dir.path().join("shell.dtree.json");
     fs::write(&file, tree.to_string()).map_err(|error| error.to_string())?;
     for id in graph.keys() {
