@@ -1,6 +1,5 @@
 //! What many gates cost that have nothing in common: each waits for a socket of its own, or looks on a token of its own.
 
-use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
@@ -8,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::harness::{Cluster, Options, free_ports, seconds, wait_for};
-use super::{gates, memory, plugin_of};
+use super::harness::{Cluster, Options, free_ports, seconds};
+use super::{all_wait, cpu_seconds, memory, plugin_of};
 
 /// As many as the promise speaks of.
 const SOCKETS: usize = 200;
@@ -44,13 +43,13 @@ fn sockets(what: &str, awaited: &[String]) -> Result<(), String> {
         })
         .collect();
     cluster.register(&cluster.parse(&job(&groups.concat()), "")?)?;
-    all_wait(&cluster, awaited.len())?;
+    all_wait(&cluster, awaited.len(), LIMIT)?;
     let title = format!("{} gates waiting for as many sockets that {what}: CPU of the plugin", awaited.len());
     let mut spent = Vec::new();
     for _ in 0..6 {
         let before = cpu_seconds(plugin)?;
         thread::sleep(Duration::from_mins(1));
-        spent.push(format!("{:.3}", cpu_seconds(plugin)? - before));
+        spent.push(format!("{:.2}", cpu_seconds(plugin)? - before));
     }
     println!("| {title}, in each of the first six minutes | {} s |", spent.join(", "));
     cluster.end().map_err(|remains| format!("it has left behind:\n{remains}"))
@@ -68,7 +67,7 @@ fn identities() -> Result<(), String> {
     let idle = memory(plugin, "RssAnon")?;
     let gate = group("g", OWN, "wait \"nobody\" {\n timeout = \"1h\"\n }");
     cluster.register(&cluster.parse(&job(&gate), "")?)?;
-    all_wait(&cluster, OWN)?;
+    all_wait(&cluster, OWN, LIMIT)?;
     thread::sleep(Duration::from_secs(70));
     let each = (memory(plugin, "RssAnon")? - idle) / f64::from(u32::try_from(OWN).unwrap_or(u32::MAX));
     println!(
@@ -77,30 +76,10 @@ fn identities() -> Result<(), String> {
     let before = cpu_seconds(plugin)?;
     thread::sleep(Duration::from_mins(1));
     println!(
-        "| {OWN} gates with identities of their own: CPU of the plugin | {:.3} s/min |",
+        "| {OWN} gates with identities of their own: CPU of the plugin | {:.2} s/min |",
         cpu_seconds(plugin)? - before
     );
     cluster.end().map_err(|remains| format!("it has left behind:\n{remains}"))
-}
-
-fn all_wait(cluster: &Cluster, wanted: usize) -> Result<(), String> {
-    wait_for(LIMIT, || {
-        let waiting = gates(cluster, "crowd")?.len();
-        if waiting == wanted { Ok(()) } else { Err(format!("{waiting} of {wanted} gates run")) }
-    })
-}
-
-/// Seconds of CPU that all threads of a process have used, by the scheduler's own count.
-fn cpu_seconds(pid: i32) -> Result<f64, String> {
-    let told = |error: io::Error| error.to_string();
-    let mut sum = 0.0;
-    for thread in fs::read_dir(format!("/proc/{pid}/task")).map_err(told)? {
-        // A thread may have ended just now.
-        let text = fs::read_to_string(thread.map_err(told)?.path().join("schedstat")).unwrap_or_default();
-        let nanoseconds = text.split(' ').next().and_then(|field| field.parse::<f64>().ok());
-        sum += nanoseconds.unwrap_or_default() / 1e9;
-    }
-    Ok(sum)
 }
 
 /// Takes connections in, and never says anything.

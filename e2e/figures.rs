@@ -81,10 +81,7 @@ fn figures() -> Result<(), String> {
     let job = cluster.parse(&waiting("crowd", GATES, "nobody"), "")?;
     let began = Instant::now();
     cluster.register(&job)?;
-    wait_for(LIMIT, || {
-        let waiting = gates(&cluster, "crowd")?.len();
-        if waiting == GATES { Ok(()) } else { Err(format!("{waiting} of {GATES} gates run")) }
-    })?;
+    all_wait(&cluster, GATES, LIMIT)?;
     let took = began.elapsed();
     // The first minute has the last event of each gate and one reading of the cluster.
     thread::sleep(Duration::from_secs(70));
@@ -114,6 +111,14 @@ fn figures() -> Result<(), String> {
     print_plan()?;
     cluster.end().map_err(|remains| format!("it has left behind:\n{remains}"))?;
     crowd::print_rows()
+}
+
+/// Until as many gates of the job `crowd` run as are wanted.
+fn all_wait(cluster: &Cluster, wanted: usize, limit: Duration) -> Result<(), String> {
+    wait_for(limit, || {
+        let waiting = gates(cluster, "crowd")?.len();
+        if waiting == wanted { Ok(()) } else { Err(format!("{waiting} of {wanted} gates run")) }
+    })
 }
 
 /// The plugin's process.
