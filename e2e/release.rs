@@ -26,6 +26,11 @@ const LIMIT: Duration = seconds(60);
 /// A row for each kind of gate and of main task.
 pub(crate) fn print_rows(cluster: &Cluster) -> Result<(), String> {
     for (has_logs, words) in [(true, "with a log collector"), (false, "without a log collector")] {
+        let mut floor = by_nothing(cluster, has_logs)?;
+        println!(
+            "| a prestart task that does nothing: its start to main task started, {words} | {} |",
+            spread(&mut floor)
+        );
         let (mut ours, mut reference) = by_nomad(cluster, has_logs)?;
         println!("| healthy to Nomad to main task started, {words} | {} |", spread(&mut ours));
         println!("| the same by a reference on the event stream | {} |", spread(&mut reference));
@@ -53,6 +58,20 @@ pub(crate) fn print_rows(cluster: &Cluster) -> Result<(), String> {
 /// The middle of sorted values.
 fn median(sorted: &[f64]) -> f64 {
     sorted[(sorted.len() - 1) / 2]
+}
+
+/// Milliseconds that Nomad needs where nothing is waited for: less nobody can reach.
+fn by_nothing(cluster: &Cluster, has_logs: bool) -> Result<Vec<f64>, String> {
+    let nothing = prestart("driver = \"mock_driver\"\n      config {\n        run_for = \"0s\"\n      }");
+    let mut started = Vec::new();
+    for n in 0..RELEASES {
+        let id = format!("floor-{n}");
+        register(cluster, &job(&id, "0s", "", &nothing, has_logs))?;
+        let main = started_at(cluster, &id, "main")?;
+        started.push(main - started_at(cluster, &id, "gate")?);
+        purge(cluster, std::iter::once(&id))?;
+    }
+    Ok(started)
 }
 
 /// Milliseconds from Nomad's own verdict, by a gate and by the reference, which wait for the same job.
@@ -248,12 +267,16 @@ fn newest(cluster: &Cluster, job: &str) -> Result<Value, String> {
 }
 
 fn main_started(cluster: &Cluster, job: &str) -> Result<f64, String> {
+    started_at(cluster, job, "main")
+}
+
+fn started_at(cluster: &Cluster, job: &str, task: &str) -> Result<f64, String> {
     wait_for(LIMIT, || {
-        let started = newest(cluster, job)?["TaskStates"]["main"]["StartedAt"].take();
+        let started = newest(cluster, job)?["TaskStates"][task]["StartedAt"].take();
         started
             .as_str()
             .and_then(unix_millis)
-            .ok_or_else(|| format!("the main task of {job} has not started"))
+            .ok_or_else(|| format!("the {task} task of {job} has not started"))
     })
 }
 
