@@ -123,6 +123,9 @@ pub enum Act {
         marks: Marks,
         /// Whether a job without marks is taken over.
         may_adopt: bool,
+        /// Whether there was no such job when it was looked at: then it is registered without another look, which Nomad
+        /// refuses where there is one after all.
+        is_new: bool,
     },
     /// Have the step's hook run under this ID unless it does or did: [`Report::Launched`] or [`Report::Spent`].
     Launch {

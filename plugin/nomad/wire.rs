@@ -505,6 +505,13 @@ pub(super) struct Register<'a> {
     pub(super) job_modify_index: u64,
 }
 
+/// The answer to that.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Registered {
+    pub(super) job_modify_index: u64,
+}
+
 /// The body that starts a run of a parameterized job.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]

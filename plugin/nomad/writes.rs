@@ -106,7 +106,8 @@ impl Client {
     }
 
     /// Registers `job`, whose ID and namespace are `key`'s, if its specification is still the one that was written at
-    /// `unless_changed_since`. Zero: only if there is no such job yet.
+    /// `unless_changed_since`. Zero: only if there is no such job yet. Returns the index at which it was written; that of
+    /// an earlier write if the specification is the same.
     ///
     /// # Errors
     ///
@@ -116,13 +117,14 @@ impl Client {
         key: &JobKey,
         job: &Value,
         unless_changed_since: RaftIndex,
-    ) -> Result<(), Error> {
+    ) -> Result<RaftIndex, Error> {
         let wanted = format!("register job `{}`", key.job);
         let target = within("/v1/jobs", &key.namespace);
         let body = wire::Register { job, enforce_index: true, job_modify_index: unless_changed_since.0 };
         let answer = self.send(Method::POST, &target, Some(&body), &wanted).await?;
-        self.allowed(answer, &wanted, &key.namespace, Capability::SubmitJob)?;
-        Ok(())
+        let answer = self.allowed(answer, &wanted, &key.namespace, Capability::SubmitJob)?;
+        let registered: Read<wire::Registered> = decode(answer, &wanted)?;
+        Ok(RaftIndex(registered.value.job_modify_index))
     }
 
     /// Stops the job, and with `purge` forgets it. A job that does not exist is stopped already.

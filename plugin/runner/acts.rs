@@ -2,8 +2,9 @@
 //!
 //! # Invariants
 //!
-//! * Every act looks first, so that it can be done again after its answer was lost: a job that is registered as wanted
-//!   is not registered again, a hook that was launched under its name is not launched again.
+//! * Every act looks first, or writes only where there is nothing yet, so that it can be done again after its answer was
+//!   lost: a job that is registered as wanted is not registered again, a hook that was launched under its name is not
+//!   launched again.
 //! * An answer that does not come is not an answer: the engine tries again, and the act looks again.
 //! * Everything is asked and written with the task's own token.
 
@@ -16,7 +17,7 @@ use tokio::sync::Semaphore;
 
 use super::{fill::Filled, lease::Lease, tail::Output};
 use crate::{
-    cluster::{JobKey, Marks, Namespace, RaftIndex, TreeName},
+    cluster::{JobKey, JobVersion, Marks, Namespace, RaftIndex, TreeName},
     condition::{self, Attested, Claim},
     engine::{Act, HookOutcome, Kept, Report, Submission, Trouble},
     http::Spares,
@@ -158,7 +159,10 @@ impl Hands {
         match act {
             Act::Recall { key } => self.recall(&client, &key).await,
             Act::Fill { wanted, known } => self.fill(&client, name, &wanted, known).await,
-            Act::Submit { key, marks, may_adopt } => {
+            Act::Submit { key, marks, may_adopt, is_new } => {
+                if is_new && let Some(created) = self.create(&client, name, &key, &marks).await? {
+                    return Ok(Report::Submitted(created));
+                }
                 self.submit(&client, name, &key, &marks, may_adopt).await
             }
             Act::Launch { key, marks, dispatch: None, about } => {
@@ -190,6 +194,22 @@ impl Hands {
                     Output { client: &client, namespace: &key.namespace, alloc: &alloc, task: &task };
                 output.end(has_failed, Some(&self.places)).await.map(Report::Tail)
             }
+        }
+    }
+
+    /// Registers a job that was not there when it was looked at; `None` when it is.
+    async fn create(
+        &self,
+        client: &Client,
+        name: &str,
+        key: &JobKey,
+        marks: &Marks,
+    ) -> Result<Option<Submission>, Trouble> {
+        let job = self.spec(name)?.marked(marks).ok_or_else(|| lost(name))?;
+        match client.register(key, &job, RaftIndex(0)).await {
+            Ok(create_index) => Ok(Some(Submission { create_index, version: JobVersion(0) })),
+            Err(error) if error.is_conflict() => Ok(None),
+            Err(error) => Err(self.refused(name, &error)),
         }
     }
 

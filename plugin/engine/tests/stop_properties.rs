@@ -181,7 +181,7 @@ impl<'a> Shell<'a> {
             let (job, key) = (case.job(name), key(name));
             let marks =
                 Marks { tree: "default/shop".into(), node: name.clone(), spec: SpecHash::from("as-it-was") };
-            let submit = Act::Submit { key: key.clone(), marks, may_adopt: false };
+            let submit = Act::Submit { key: key.clone(), marks, may_adopt: false, is_new: false };
             match job.stands {
                 Stands::Absent => continue,
                 Stands::Foreign => world.register_by_hand(name),

@@ -242,7 +242,7 @@ async fn each_denial_names_the_right_that_is_missing() {
     let (hook, none) = (key("hook"), BTreeMap::new());
     let denials = [
         ("submit-job", client.parse(&shop(), "{}", "").await.map(drop)),
-        ("submit-job", client.register(&key("db"), &job, RaftIndex(0)).await),
+        ("submit-job", client.register(&key("db"), &job, RaftIndex(0)).await.map(drop)),
         ("submit-job", client.deregister(&hook, true).await),
         ("dispatch-job", client.dispatch(&hook, &none, b"", "x").await.map(drop)),
         ("read-logs", client.log_tail(&"a1".into(), &shop(), "t", LogStream::Stdout, 9).await.map(drop)),

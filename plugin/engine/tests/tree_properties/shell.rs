@@ -93,7 +93,7 @@ impl<'a> Shell<'a> {
                     spec = self.filled(&name).unwrap_or(spec);
                 }
                 let marks = cluster_marks(&name, &spec);
-                let submit = Act::Submit { key: key.clone(), marks, may_adopt: false };
+                let submit = Act::Submit { key: key.clone(), marks, may_adopt: false, is_new: false };
                 let Ok(Report::Submitted(submission)) = self.world.perform(&name, &submit) else { panic!() };
                 self.world.fare(key, Fate::Good);
                 let done = crate::condition::Attested {

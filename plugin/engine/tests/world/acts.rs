@@ -40,7 +40,8 @@ impl World {
                 };
                 Report::Recalled { versions, done, hooks }
             }
-            Act::Submit { key, marks, may_adopt } => {
+            // Nomad refuses to create what is there, and then it is looked at: the same.
+            Act::Submit { key, marks, may_adopt, is_new: _ } => {
                 let found = self.jobs.get(key).map(|job| job.job(key).job);
                 match condition::claim(found.as_ref(), marks, *may_adopt) {
                     Claim::Unchanged => self.submitted(key),

@@ -164,8 +164,8 @@ impl JobStep {
                     out.remember(now, name, Memory::Submitting { due: due.clone(), deadline });
                     self.phase = Phase::Submitting { due, deadline };
                 }
-                Phase::Submitting { deadline, .. } => {
-                    let deadline = *deadline;
+                Phase::Submitting { deadline, due } => {
+                    let (deadline, is_new) = (*deadline, due.why == Cause::Created);
                     if !self.acting.is_under_way()
                         && let Some(why) = around.cancelled()
                     {
@@ -193,6 +193,7 @@ impl JobStep {
                         key: self.blueprint.key.clone(),
                         marks: self.marks.clone(),
                         may_adopt: self.may_adopt,
+                        is_new,
                     };
                     out.actions.extend(self.acting.begin(now, name, act));
                     return NodeState::Working { on: self.acting.describe("is being submitted") };

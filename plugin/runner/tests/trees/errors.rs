@@ -18,6 +18,8 @@ async fn a_write_whose_answer_is_an_error_has_no_second_effect() {
     run.is_done().await;
     insta::assert_snapshot!(stage.writes(), @"
     POST jobs postgres 200
+    POST jobs postgres 500
+    POST jobs postgres 500
     POST jobs setup-shop-9f05bf4f-1 200
     PUT var/dtree/default/shop/default/postgres  200
     DELETE job/setup-shop-9f05bf4f-1  200
@@ -112,8 +114,8 @@ async fn a_nomad_that_answers_errors_for_nine_minutes_is_waited_for_and_nothing_
     insta::assert_snapshot!(stage.writes(), @"
     POST jobs postgres 200
     POST jobs setup-shop-9f05bf4f-1 200
-    PUT var/dtree/default/shop/default/postgres  200
     POST jobs api 200
+    PUT var/dtree/default/shop/default/postgres  200
     DELETE job/setup-shop-9f05bf4f-1  200
     ");
 }

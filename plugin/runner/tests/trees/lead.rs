@@ -35,8 +35,8 @@ async fn a_run_whose_process_has_died_goes_on_in_another_allocation_as_the_same_
     assert_eq!(stage.writes(), "");
     assert_eq!(stage.goes_on(&run).await, hook);
     insta::assert_snapshot!(stage.writes(), @"
-    PUT var/dtree/default/shop/default/postgres  200
     POST jobs api 200
+    PUT var/dtree/default/shop/default/postgres  200
     DELETE job/setup-shop-9f05bf4f-1  200
     ");
     assert_eq!((header(&stage, "run"), header(&stage, "holder")), (id.clone(), "next".to_owned()));

@@ -67,8 +67,8 @@ async fn a_recovered_run_goes_on_and_keeps_its_time_limits() {
     assert_eq!(gives_up(&run), deadline);
     assert_eq!(stage.goes_on(&run).await, hook);
     insta::assert_snapshot!(stage.writes(), @"
-    PUT var/dtree/default/shop/default/postgres  200
     POST jobs api 200
+    PUT var/dtree/default/shop/default/postgres  200
     DELETE job/setup-shop-9f05bf4f-1  200
     ");
     // Nomad did not hear of it: the next process says the same, and does nothing.
@@ -117,8 +117,8 @@ async fn a_run_that_has_lost_its_memory_finds_in_the_cluster_what_it_did() {
     assert_eq!(stage.writes(), "");
     assert_eq!(stage.goes_on(&run).await, hook);
     insta::assert_snapshot!(stage.writes(), @"
-    PUT var/dtree/default/shop/default/postgres  200
     POST jobs api 200
+    PUT var/dtree/default/shop/default/postgres  200
     DELETE job/setup-shop-9f05bf4f-1  200
     ");
 }

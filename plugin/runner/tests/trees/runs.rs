@@ -11,8 +11,8 @@ async fn a_shop_comes_up_in_order_and_a_second_run_writes_nothing() {
     insta::assert_snapshot!(stage.writes(), @"
     POST jobs postgres 200
     POST jobs setup-shop-9f05bf4f-1 200
-    PUT var/dtree/default/shop/default/postgres  200
     POST jobs api 200
+    PUT var/dtree/default/shop/default/postgres  200
     DELETE job/setup-shop-9f05bf4f-1  200
     ");
     let again = stage.process(false);
