@@ -42,7 +42,7 @@ fn sockets(what: &str, awaited: &[String]) -> Result<(), String> {
             group(&format!("g{n}"), 1, &format!("wait \"it\" {{\n timeout = \"1h\"\n {wait}\n }}"))
         })
         .collect();
-    cluster.register(&cluster.parse(&job(&groups.concat()), "")?)?;
+    cluster.register(&cluster.parse(&job("crowd", &groups.concat()), "")?)?;
     all_wait(&cluster, awaited.len(), LIMIT)?;
     let title = format!("{} gates waiting for as many sockets that {what}: CPU of the plugin", awaited.len());
     let mut spent = Vec::new();
@@ -66,7 +66,7 @@ fn identities() -> Result<(), String> {
     cluster.api().post("/v1/acl/policy/looks", &policy).map_err(|error| error.to_string())?;
     let idle = memory(plugin, "RssAnon")?;
     let gate = group("g", OWN, "wait \"nobody\" {\n timeout = \"1h\"\n }");
-    cluster.register(&cluster.parse(&job(&gate), "")?)?;
+    cluster.register(&cluster.parse(&job("crowd", &gate), "")?)?;
     all_wait(&cluster, OWN, LIMIT)?;
     thread::sleep(Duration::from_secs(70));
     let each = (memory(plugin, "RssAnon")? - idle) / f64::from(u32::try_from(OWN).unwrap_or(u32::MAX));
@@ -127,11 +127,12 @@ fn busy() -> Result<SocketAddr, String> {
     Ok(address)
 }
 
-fn job(groups: &str) -> String {
-    format!("job \"crowd\" {{\n{groups}\n}}\n")
+pub(crate) fn job(id: &str, groups: &str) -> String {
+    format!("job \"{id}\" {{\n{groups}\n}}\n")
 }
 
-fn group(name: &str, count: usize, waits: &str) -> String {
+/// A group of gates that hold back tasks which only seem to run.
+pub(crate) fn group(name: &str, count: usize, waits: &str) -> String {
     format!(
         r#"
   group "{name}" {{

@@ -219,50 +219,8 @@ fn processes(cluster: &Cluster) -> i64 {
 
 /// A service of `count` groups, each held back by a gate that waits for `needs`.
 fn waiting(id: &str, count: usize, needs: &str) -> String {
-    format!(
-        r#"job "{id}" {{
-  group "web" {{
-    count = {count}
-    reschedule {{
-      attempts  = 0
-      unlimited = false
-    }}
-    task "gate" {{
-      driver = "dtree"
-      lifecycle {{
-        hook = "prestart"
-      }}
-      identity {{
-        file = true
-      }}
-      config {{
-        wait "{needs}" {{
-          timeout = "1h"
-        }}
-      }}
-      resources {{
-        cpu    = 1
-        memory = 10
-      }}
-    }}
-    task "main" {{
-      driver = "raw_exec"
-      config {{
-        command = "/bin/sleep"
-        args    = ["3600"]
-      }}
-      logs {{
-        disabled = true
-      }}
-      resources {{
-        cpu    = 1
-        memory = 10
-      }}
-    }}
-  }}
-}}
-"#
-    )
+    let wait = format!("wait \"{needs}\" {{\n timeout = \"1h\"\n }}");
+    crowd::job(id, &crowd::group("web", count, &wait))
 }
 
 /// A batch job that ends at once.
