@@ -43,7 +43,7 @@ struct Failing {
 }
 
 /// How long the last words of what failed are waited for.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How many lines of them are told.
 const TOLD_LINES: usize = 3;
 

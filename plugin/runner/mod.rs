@@ -61,7 +61,7 @@ use crate::{
     watch::Viewer,
 };
 
-/// How long reading the last words of what failed may take. The run waits for less.
+/// How long reading the last words of what failed may take. The run does not wait for longer.
 const READ_LIMIT: Duration = Duration::from_secs(5);
 
 /// What a run needs to begin, or to go on.
