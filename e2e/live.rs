@@ -206,3 +206,79 @@ fn while_the_agent_is_away_nothing_counts() {
     assert!(after >= seconds(20), "after {after:?}\n{}", story.report());
     story.main(&web).runs(SOON);
 }
+
+/// Two services on these ports. A check of the first runs each second and restarts the tasks once it fails; one of the second
+/// runs every twenty seconds.
+fn checked_twice(quick: u16, slow: u16) -> String {
+    format!(
+        r#"network {{
+      port "quick" {{
+        static = {quick}
+      }}
+      port "slow" {{
+        static = {slow}
+      }}
+    }}
+
+    service {{
+      port     = "quick"
+      provider = "nomad"
+
+      check {{
+        type     = "http"
+        path     = "/"
+        interval = "1s"
+        timeout  = "1s"
+
+        check_restart {{
+          limit = 1
+          grace = "1s"
+        }}
+      }}
+    }}
+
+    service {{
+      name     = "slow"
+      port     = "slow"
+      provider = "nomad"
+
+      check {{
+        type     = "http"
+        path     = "/"
+        interval = "20s"
+        timeout  = "1s"
+      }}
+    }}"#
+    )
+}
+
+#[test]
+fn after_a_restart_by_a_check_all_of_them_have_to_pass_again() {
+    let story = CLUSTER.story();
+    let (db, web, quick, slow) = (story.id("db"), story.id("web"), Switch::new(), Switch::new());
+    quick.turn_on();
+    slow.turn_on();
+    story.run(&Job::service(&db).restarts(9).group(&checked_twice(quick.port(), slow.port())));
+    story.is_healthy(&db);
+    quick.turn_off();
+    story.within(SOON, "the check to restart its task", || match story.main(&db).state()? {
+        state if state["Restarts"].as_u64() > Some(0) => Ok(()),
+        state => Err(state["Restarts"].to_string()),
+    });
+    quick.turn_on();
+    // Nomad acts upon a result a second late at most.
+    story.within(SOON, "the task to run on", || match story.main(&db).state()? {
+        state if state["State"] == "running" && story.main(&db).age() > seconds(3) => Ok(()),
+        state => Err(state.to_string()),
+    });
+    check_is(&story, &db, "success");
+    let again = story.main(&db).started();
+
+    // All is well but for one result that is older than the task.
+    story.run(&Job::service(&web).gate(&format!("wait \"{db}\" {{}}")));
+    story.gate(&web).succeeds(SOON);
+    assert_eq!(story.main(&db).started(), again, "{}", story.report());
+    let asked = slow.answered().into_iter().find(|at| *at > again).expect("it was asked");
+    assert!(story.gate(&web).ended() >= asked, "asked at {asked}\n{}", story.report());
+    story.main(&web).runs(SOON);
+}

@@ -24,6 +24,7 @@ pub(crate) struct Job {
     memory: u32,
     update: String,
     kill_timeout: &'static str,
+    restarts: u32,
 }
 
 /// A gate as it should be: a prestart task that is no sidecar.
@@ -56,6 +57,7 @@ impl Job {
             memory: 10,
             update: update.to_owned(),
             kill_timeout: "1s",
+            restarts: 0,
         }
     }
 
@@ -223,6 +225,12 @@ impl Job {
         self
     }
 
+    /// Nomad starts its tasks again so often.
+    pub(crate) fn restarts(mut self, attempts: u32) -> Self {
+        self.restarts = attempts;
+        self
+    }
+
     /// In another namespace.
     pub(crate) fn namespace(mut self, namespace: &str) -> Self {
         namespace.clone_into(&mut self.namespace);
@@ -256,6 +264,7 @@ impl Job {
             memory,
             update,
             kill_timeout,
+            restarts,
             ..
         } = self;
         let (payload, dispatch_payload) = if self.has_payload {
@@ -310,7 +319,8 @@ impl Job {
     {update}
 
     restart {{
-      attempts = 0
+      attempts = {restarts}
+      delay    = "1s"
       mode     = "fail"
     }}
 

@@ -12,8 +12,8 @@ pub(crate) struct Switch {
     on: Arc<AtomicBool>,
     over: Arc<AtomicBool>,
     address: SocketAddr,
-    /// When it last answered 200 after it had not.
-    passed: Arc<Mutex<Option<jiff::Timestamp>>>,
+    /// When it has answered 200 since it last answered 503.
+    answered: Arc<Mutex<Vec<jiff::Timestamp>>>,
 }
 
 impl Switch {
@@ -27,20 +27,24 @@ impl Switch {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let (on, over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let passed = Arc::new(Mutex::new(None));
-        let (is_on, is_over, has_passed) = (Arc::clone(&on), Arc::clone(&over), Arc::clone(&passed));
+        let answered = Arc::new(Mutex::new(Vec::new()));
+        let (is_on, is_over, has_answered) = (Arc::clone(&on), Arc::clone(&over), Arc::clone(&answered));
         thread::spawn(move || {
             for client in listener.incoming().flatten().take_while(|_| !is_over.load(Ordering::SeqCst)) {
                 let good = is_on.load(Ordering::SeqCst);
                 let status = if good { "200 OK" } else { "503 Service Unavailable" };
-                let mut passed = has_passed.lock().unwrap_or_else(PoisonError::into_inner);
-                *passed = passed.or_else(|| Some(jiff::Timestamp::now())).filter(|_| good);
-                drop(passed);
+                let mut answered = has_answered.lock().unwrap_or_else(PoisonError::into_inner);
+                if good {
+                    answered.push(jiff::Timestamp::now());
+                } else {
+                    answered.clear();
+                }
+                drop(answered);
                 // A checker that goes away is no concern of ours.
                 let _sent = answer(client, status);
             }
         });
-        Self { on, over, address, passed }
+        Self { on, over, address, answered }
     }
 
     /// The port to check.
@@ -60,7 +64,12 @@ impl Switch {
 
     /// Since when whoever asks is answered 200: not before this may a check pass.
     pub(crate) fn passed(&self) -> Option<jiff::Timestamp> {
-        *self.passed.lock().unwrap_or_else(PoisonError::into_inner)
+        self.answered().first().copied()
+    }
+
+    /// When it has answered 200 since it last did not.
+    pub(crate) fn answered(&self) -> Vec<jiff::Timestamp> {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

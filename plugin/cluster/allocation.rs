@@ -79,10 +79,17 @@ pub struct TaskState {
     pub exit_code: Option<i32>,
     /// How often Nomad has started it again.
     pub restarts: u64,
-    /// When its client started it last, in the client's words; empty before it has. Only good for being compared.
-    pub started: String,
+    /// When its client started it last, in microseconds of the Unix epoch by the client's clock; `None` before it has.
+    pub started: Option<i64>,
     /// The last of Nomad's events for it, in Nomad's words; empty if there is none.
     pub last_event: String,
+}
+
+impl TaskState {
+    /// In which second of the Unix epoch it was last started *again*; `None` if it was never.
+    pub fn restarted_in(&self) -> Option<i64> {
+        self.started.filter(|_| self.restarts > 0).map(|started| started.div_euclid(1_000_000))
+    }
 }
 
 /// Nomad's words for a task's `State`.
@@ -109,6 +116,17 @@ pub struct Check {
     pub status: CheckStatus,
     /// What the check answered, first line.
     pub output: String,
+    /// When its client began to ask, in seconds of the Unix epoch.
+    pub at: i64,
+}
+
+impl Check {
+    /// The result as it counts for tasks that were last started again in the second `restarted`: what passed up to then, or in
+    /// that second, has still to pass.
+    pub fn status_since(&self, restarted: Option<i64>) -> CheckStatus {
+        let is_old = restarted.is_some_and(|second| self.at <= second);
+        if is_old && self.status == CheckStatus::Success { CheckStatus::Pending } else { self.status }
+    }
 }
 
 /// Nomad's words for a check's result.

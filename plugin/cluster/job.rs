@@ -47,6 +47,11 @@ impl Job {
             .is_some_and(|mut tasks| tasks.all(|task| task.is_some_and(|it| it.phase == TaskPhase::Running)))
     }
 
+    /// In which second one of the allocation's main tasks was last started again: [`TaskState::restarted_in`].
+    pub fn restarted_in(&self, allocation: &Allocation) -> Option<i64> {
+        self.main_tasks(allocation)?.flatten().filter_map(TaskState::restarted_in).max()
+    }
+
     /// The states of the allocation's main tasks, in the order of their names; `None` for each that was not reported
     /// on. `None` at all where the job has no such group.
     pub fn main_tasks<'a>(

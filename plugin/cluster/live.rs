@@ -15,7 +15,7 @@ pub enum LiveChecks {
         /// For how long at least, the last time they were asked.
         lasted: Duration,
     },
-    /// None fails, but not each of them has a result.
+    /// None fails, but not each of them has a result of the main tasks as they run now.
     Pending,
     /// This one fails.
     Failing {
@@ -29,9 +29,10 @@ pub enum LiveChecks {
 }
 
 impl LiveChecks {
-    /// What these results say of an allocation of a group with `wanted` checks: they pass from now on, or do not.
-    pub fn of(checks: &[Check], wanted: u32) -> Self {
-        let is = |status| move |check: &&Check| check.status == status;
+    /// What these results say of an allocation of a group with `wanted` checks, of whose main tasks one was last started again
+    /// in the second `restarted`: they pass from now on, or do not.
+    pub fn of(checks: &[Check], wanted: u32, restarted: Option<i64>) -> Self {
+        let is = |status| move |check: &&Check| check.status_since(restarted) == status;
         if let Some(failing) = checks.iter().find(is(CheckStatus::Failure)) {
             return Self::Failing { check: failing.name.clone(), output: failing.output.clone() };
         }

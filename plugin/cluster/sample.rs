@@ -61,7 +61,7 @@ pub(crate) fn task(phase: TaskPhase) -> TaskState {
         has_failed: false,
         exit_code: None,
         restarts: 0,
-        started: String::new(),
+        started: None,
         last_event: String::new(),
     }
 }
@@ -73,7 +73,7 @@ pub(crate) fn failed_task(code: i32) -> TaskState {
         has_failed: true,
         exit_code: Some(code),
         restarts: 0,
-        started: String::new(),
+        started: None,
         last_event: format!("Exit Code: {code}"),
     }
 }

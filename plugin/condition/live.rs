@@ -4,9 +4,14 @@
 //! |---|---|
 //! | fail | no, whatever Nomad has said before |
 //! | pass each time for `min_healthy_time`, without a restart | yes, before Nomad says so; with checks of another provider beside them only when Nomad does |
-//! | pass for less, or are not all there | when Nomad says so |
+//! | pass for less | when Nomad says so |
+//! | are not all there | no: Nomad's word is older than what runs now |
 //! | cannot be asked | when Nomad says so |
 //! | were not asked yet | no: the answer is under way |
+//!
+//! A check has a result from the moment it first ran to the end of the allocation. So results are missing only before the
+//! first run, and when its client has begun to end the allocation, which is not always told yet; and what passed before a
+//! main task was started again is no result ([`LiveChecks`]).
 //!
 //! Where health does not follow from checks of Nomad's provider, or the user wants it so, Nomad's word alone counts.
 
@@ -22,8 +27,8 @@ pub(super) fn is_healthy(wait: &Wait, sight: &JobSight, allocation: &Allocation)
         return by_nomad;
     }
     match sight.live.get(&allocation.id) {
-        None | Some(LiveChecks::Failing { .. }) => false,
-        Some(LiveChecks::Pending | LiveChecks::Unknown(_)) => by_nomad,
+        None | Some(LiveChecks::Pending | LiveChecks::Failing { .. }) => false,
+        Some(LiveChecks::Unknown(_)) => by_nomad,
         Some(LiveChecks::Passing { lasted }) => {
             let long_enough = |group: &Group| !group.has_other_checks && *lasted >= group.min_healthy_time();
             by_nomad || sight.job.groups.get(&allocation.group).is_some_and(long_enough)
@@ -50,8 +55,9 @@ pub(super) fn remark(sight: &JobSight, allocation: &Allocation) -> Option<String
         LiveChecks::Unknown(why) => {
             Some(format!("the checks of allocation {id} cannot be asked, so Nomad's word counts: {why}"))
         }
-        LiveChecks::Pending if allocation.is_healthy != Some(true) => {
-            Some(format!("allocation {id}: its checks have not all answered yet"))
+        LiveChecks::Pending => {
+            let since = sight.job.restarted_in(allocation).map_or("yet", |_| "since its restart");
+            Some(format!("allocation {id}: its checks have not all answered {since}"))
         }
         LiveChecks::Passing { lasted } if allocation.is_healthy != Some(true) => {
             let group = sight.job.groups.get(&allocation.group)?;
@@ -63,7 +69,7 @@ pub(super) fn remark(sight: &JobSight, allocation: &Allocation) -> Option<String
             let needed = group.min_healthy_time();
             (*lasted < needed).then(|| format!("allocation {id}: its checks pass, and must for {needed:?}"))
         }
-        LiveChecks::Pending | LiveChecks::Passing { .. } => None,
+        LiveChecks::Passing { .. } => None,
     }
 }
 

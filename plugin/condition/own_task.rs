@@ -77,7 +77,7 @@ fn by_state(
         (TaskPhase::Dead, _) => Verdict::Never(format!("task {name} has ended: {}", state.last_event)),
         (TaskPhase::Pending, _) => Verdict::not_yet(format!("task {name} has not started")),
         (TaskPhase::Running, Until::Running) => Verdict::Met(format!("task {name} runs")),
-        (TaskPhase::Running, Until::Healthy) => healthy(name, spec, checks),
+        (TaskPhase::Running, Until::Healthy) => healthy(name, state, spec, checks),
         (
             TaskPhase::Running,
             Until::Complete | Until::Failed | Until::Finished | Until::Stopped | Until::Absent,
@@ -85,7 +85,7 @@ fn by_state(
     }
 }
 
-fn healthy(name: &str, spec: Option<&TaskSpec>, checks: Option<&[Check]>) -> Verdict {
+fn healthy(name: &str, state: &TaskState, spec: Option<&TaskSpec>, checks: Option<&[Check]>) -> Verdict {
     match spec {
         None => {
             return Verdict::not_yet(format!("task {name} runs; whether it has checks is not to be seen"));
@@ -101,7 +101,11 @@ fn healthy(name: &str, spec: Option<&TaskSpec>, checks: Option<&[Check]>) -> Ver
     if of_task.is_empty() {
         return Verdict::not_yet(format!("task {name} runs, its checks have not answered yet"));
     }
-    match of_task.iter().find(|check| check.status != CheckStatus::Success) {
+    let restarted = state.restarted_in();
+    match of_task.iter().find(|check| check.status_since(restarted) != CheckStatus::Success) {
+        Some(check) if check.status_since(restarted) == CheckStatus::Pending => {
+            Verdict::not_yet(format!("task {name} runs, its check `{}` has not answered yet", check.name))
+        }
         Some(check) if check.output.is_empty() => {
             Verdict::not_yet(format!("task {name} runs, its check `{}` does not pass", check.name))
         }

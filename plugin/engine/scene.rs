@@ -8,7 +8,8 @@ use std::{
 use super::Approved;
 use crate::{
     cluster::{
-        Answer, Blindness, CheckStatus, ClientId, JobKey, Namespace, Place, Question, Sight, Told, Unseen,
+        Answer, Blindness, CheckStatus, ClientId, JobKey, Namespace, Place, Question, Sight, TaskState, Told,
+        Unseen,
     },
     condition::{self, Truth, Verdict},
     manifest::{Provider, Service, Stored, Subject, Target, Wait},
@@ -160,22 +161,24 @@ impl Scene {
             Some(Ok(Answer::Checks(checks))) => Some(checks.as_slice()),
             _ => None,
         };
+        let reported = match sight.as_ref() {
+            Sight::Present(sight) => {
+                let own = sight.allocations.get(&self.place.alloc);
+                own.filter(|own| sight.is_of_current_version(own)).and_then(|own| own.tasks.get(task))
+            }
+            Sight::Absent { .. } | Sight::Unseen(_) => None,
+        };
+        let restarted = reported.and_then(TaskState::restarted_in);
         let have_answered = checks.is_some_and(|checks| {
             let mut of_task = checks.iter().filter(|check| check.task == task).peekable();
-            of_task.peek().is_some() && of_task.all(|check| check.status != CheckStatus::Pending)
+            of_task.peek().is_some()
+                && of_task.all(|check| check.status_since(restarted) != CheckStatus::Pending)
         });
-        let is_reported = match sight.as_ref() {
-            Sight::Present(sight) => sight
-                .allocations
-                .get(&self.place.alloc)
-                .is_some_and(|own| own.tasks.contains_key(task) && sight.is_of_current_version(own)),
-            Sight::Absent { .. } | Sight::Unseen(_) => false,
-        };
         Look {
             verdict: condition::judge_task(wait, task, &self.place, &sight, checks),
             is_seen: !matches!(*sight, Sight::Unseen(_)),
             is_present: matches!(*sight, Sight::Present(_)),
-            is_known: is_reported && (have_answered || question.is_none()),
+            is_known: reported.is_some() && (have_answered || question.is_none()),
         }
     }
 

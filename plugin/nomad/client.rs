@@ -75,15 +75,6 @@ pub struct Read<T> {
     pub index: RaftIndex,
 }
 
-/// A result of a check.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TimedCheck {
-    /// The result.
-    pub check: Check,
-    /// When its client came by it, in seconds of the Unix epoch.
-    pub at: i64,
-}
-
 /// A job as it stands in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobStub {
@@ -224,25 +215,12 @@ impl Client {
     /// The last results of Nomad's own checks on an allocation, those that count for health. Empty when there are
     /// none or the allocation has stopped.
     pub async fn checks(&self, alloc: &AllocId, namespace: &Namespace) -> Result<Vec<Check>, Error> {
-        Ok(self.timed_checks(alloc, namespace).await?.into_iter().map(|timed| timed.check).collect())
-    }
-
-    /// The same, with what tells a new result from the one before it.
-    pub async fn timed_checks(
-        &self,
-        alloc: &AllocId,
-        namespace: &Namespace,
-    ) -> Result<Vec<TimedCheck>, Error> {
         let wanted = format!("read the checks of allocation {}", alloc.short());
         let target = within(&format!("/v1/client/allocation/{}/checks", encode(alloc.as_str())), namespace);
         let answer = self.ask(&target, &wanted).await?;
         let answer = self.succeed(answer, &wanted, namespace)?;
         let read: Read<Option<std::collections::BTreeMap<String, wire::Check>>> = decode(answer, &wanted)?;
-        let timed = |check: wire::Check| {
-            let at = check.timestamp;
-            convert::check(check).map(|check| TimedCheck { check, at })
-        };
-        Ok(read.value.unwrap_or_default().into_values().filter_map(timed).collect())
+        Ok(read.value.unwrap_or_default().into_values().filter_map(convert::check).collect())
     }
 
     /// Whether Nomad asks for rights at all. In doubt it does.

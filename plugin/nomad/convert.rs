@@ -1,6 +1,11 @@
 //! From Nomad's JSON to plain data. Nothing here can fail: what is not understood was refused in `wire`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use jiff::Timestamp;
 
 use super::{JobStub, Offer, Variable, VariableStub, gates::gates, wire};
 use crate::cluster::{
@@ -104,7 +109,9 @@ fn convert_group(kind: JobType, group: wire::Group) -> Group {
         .flat_map(|service| &service.checks)
         .map(|check| (check.name.clone(), duration(check.interval)))
         .collect();
-    let own_checks: usize = own.into_iter().map(judging).sum();
+    // Checks that differ in nothing but their service are one to Nomad.
+    let own_checks = own.into_iter().flat_map(|service| &service.checks).filter(|check| is_judged(check));
+    let own_checks = own_checks.map(|check| &check.name).collect::<BTreeSet<_>>().len();
     let has_other_checks = others.into_iter().any(|service| judging(service) > 0);
 
     let names = |service: &wire::Service, task: &str| {
@@ -217,7 +224,7 @@ impl From<wire::TaskState> for TaskState {
             },
             has_failed: state.failed,
             restarts: state.restarts,
-            started: state.started_at,
+            started: state.started_at.parse().ok().map(Timestamp::as_microsecond),
             exit_code: state
                 .events
                 .iter()
@@ -318,6 +325,7 @@ pub(super) fn offer(placed: wire::Placed) -> Option<Offer> {
 pub(super) fn check(check: wire::Check) -> Option<Check> {
     (check.mode == wire::CheckMode::Healthiness).then(|| Check {
         output: output(&check),
+        at: check.timestamp,
         name: check.name,
         service: check.service,
         task: check.task,

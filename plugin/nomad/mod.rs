@@ -40,7 +40,7 @@ mod variables;
 mod wire;
 mod writes;
 
-pub use client::{Asker, Client, JobStub, Read, TimedCheck};
+pub use client::{Asker, Client, JobStub, Read};
 pub use endpoint::{endpoint, endpoint_with};
 pub use error::Error;
 pub use exec::Executed;

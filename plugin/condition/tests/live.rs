@@ -51,7 +51,7 @@ fn checks_and_nomads_word() {
     not asked yet                      not yet: 0 of 1 healthy, allocation 61d0c2aa: its checks are being asked
     not asked yet, healthy to Nomad    not yet: 0 of 1 healthy, allocation 61d0c2aa: its checks are being asked
     pending                            not yet: 0 of 1 healthy, allocation 61d0c2aa: its checks have not all answered yet
-    pending, healthy to Nomad          met: 1 of 1 healthy
+    pending, healthy to Nomad          not yet: 0 of 1 healthy, allocation 61d0c2aa: its checks have not all answered yet
     pass                               not yet: 0 of 1 healthy, allocation 61d0c2aa: its checks pass, and must for 10s
     pass for nearly long enough        not yet: 0 of 1 healthy, allocation 61d0c2aa: its checks pass, and must for 10s
     pass for long enough               met: 1 of 1 healthy

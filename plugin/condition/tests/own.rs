@@ -44,6 +44,7 @@ fn check(task: &str, status: CheckStatus, output: &str) -> Check {
         task: task.to_owned(),
         status,
         output: output.to_owned(),
+        at: 100,
     }
 }
 
@@ -55,6 +56,9 @@ fn ask(until: Option<&str>, own: JobSight, checks: Option<&[Check]>) -> String {
 #[test]
 fn a_sidecar_of_the_own_allocation() {
     let runs = || Some(task(TaskPhase::Running));
+    let again = |second: i64| {
+        Some(TaskState { restarts: 1, started: Some(second * 1_000_000 + 1), ..task(TaskPhase::Running) })
+    };
     let passes = [check("proxy", CheckStatus::Success, "")];
     let fails = [check("proxy", CheckStatus::Success, ""), check("proxy", CheckStatus::Failure, "refused")];
     let silent = [check("proxy", CheckStatus::Pending, "")];
@@ -74,6 +78,8 @@ fn a_sidecar_of_the_own_allocation() {
         ("runs, one check fails", ask(None, with_proxy(SIDECAR, true, runs()), Some(&fails))),
         ("runs, check pending", ask(None, with_proxy(SIDECAR, true, runs()), Some(&silent))),
         ("runs, passes", ask(None, with_proxy(SIDECAR, true, runs()), Some(&passes))),
+        ("restarted, passed before", ask(None, with_proxy(SIDECAR, true, again(100)), Some(&passes))),
+        ("restarted, passes again", ask(None, with_proxy(SIDECAR, true, again(99)), Some(&passes))),
         ("runs, until complete", ask(Some("complete"), with_proxy(SIDECAR, true, runs()), Some(&passes))),
         ("failed", ask(None, with_proxy(SIDECAR, false, Some(failed_task(2))), None)),
         ("ended", ask(None, with_proxy(SIDECAR, false, Some(task(TaskPhase::Dead))), None)),
@@ -122,8 +128,10 @@ fn a_sidecar_of_the_own_allocation() {
     runs, no answer yet                not yet: task proxy runs, its checks have not answered yet
     runs, only another's check         not yet: task proxy runs, its checks have not answered yet
     runs, one check fails              not yet: task proxy runs, its check `alive` does not pass: refused
-    runs, check pending                not yet: task proxy runs, its check `alive` does not pass
+    runs, check pending                not yet: task proxy runs, its check `alive` has not answered yet
     runs, passes                       met: task proxy runs and passes 1 of 1 checks
+    restarted, passed before           not yet: task proxy runs, its check `alive` has not answered yet
+    restarted, passes again            met: task proxy runs and passes 1 of 1 checks
     runs, until complete               not yet: task proxy runs
     failed                             never: task proxy failed: Exit Code: 2
     ended                              never: task proxy has ended: 

@@ -202,7 +202,7 @@ fn a_blind_gate_waits() {
 fn a_failure_that_happens_while_we_watch_ends_the_wait_at_once() {
     let mut run = Simulation::gate(&json!({"migrate": {}}));
     run.sees("migrate", batch(1).seen()).wait(10);
-    run.sees("migrate", failed_batch()).wait(3);
+    run.sees("migrate", failed_batch()).wait(6);
     assert_snapshot!(run.transcript(), @"
     0s: the run begins
         log     migrate: gated: looking at Nomad
@@ -559,6 +559,7 @@ fn a_wait_for_a_task_of_the_own_allocation_needs_its_checks() {
         task: "proxy".to_owned(),
         status: crate::cluster::CheckStatus::Success,
         output: String::new(),
+        at: 0,
     };
     let question = Question::OwnChecks { alloc: place().alloc };
     run.wait(1).told("checks", question, Ok(Answer::Checks(vec![passes])));

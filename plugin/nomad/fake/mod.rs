@@ -301,12 +301,17 @@ impl FakeNomad {
 
     /// The results of an allocation's checks: service, check and status of each.
     pub(crate) fn checks(&self, alloc: &str, checks: &[(&str, &str, &str)]) {
+        self.checks_at(alloc, 0, checks);
+    }
+
+    /// The same, of this second.
+    pub(crate) fn checks_at(&self, alloc: &str, at: i64, checks: &[(&str, &str, &str)]) {
         let result = |(service, check, status): &(&str, &str, &str)| {
             let result = serde_json::json!({
-                "Service": service, "Check": check, "Status": status, "Mode": "healthiness", "Output": "nomad: said so",
-                "Group": "", "Task": "",
+                "Service": service, "Check": check, "Task": "t", "Mode": "healthiness", "Status": status,
+                "Output": format!("it is a {status}"), "Timestamp": at,
             });
-            (check.to_string(), result)
+            ((*check).to_owned(), result)
         };
         let checks: serde_json::Map<String, Value> = checks.iter().map(result).collect();
         self.state().checks.insert(alloc.to_owned(), checks.into());
@@ -314,15 +319,8 @@ impl FakeNomad {
 
     /// What an allocation's checks say from now on: name and status of each.
     pub(crate) fn health_checks(&self, alloc: &str, checks: &[(&str, &str)]) {
-        let result = |(name, status): &(&str, &str)| {
-            let result = serde_json::json!({
-                "Check": name, "Service": "s", "Task": "t", "Mode": "healthiness", "Status": status,
-                "Output": format!("it is a {status}"),
-            });
-            ((*name).to_owned(), result)
-        };
-        let checks: serde_json::Map<String, Value> = checks.iter().map(result).collect();
-        self.state().checks.insert(alloc.to_owned(), checks.into());
+        let checks: Vec<_> = checks.iter().map(|(name, status)| ("s", *name, *status)).collect();
+        self.checks(alloc, &checks);
     }
 
     /// What a task has written.

@@ -21,8 +21,9 @@ pub(crate) fn job(namespace: &str, id: &str) -> Value {
 /// The same with so many checks of Nomad's own, which must pass for two seconds.
 pub(crate) fn checked_job(namespace: &str, id: &str, checks: usize) -> Value {
     let mut job = job(namespace, id);
-    let check = json!({ "OnUpdate": "require_healthy" });
-    job["TaskGroups"][0]["Services"] = json!([{ "Provider": "nomad", "Checks": vec![check; checks] }]);
+    let check = |n| json!({ "Name": format!("check-{n}"), "OnUpdate": "require_healthy" });
+    let checks: Vec<Value> = (0..checks).map(check).collect();
+    job["TaskGroups"][0]["Services"] = json!([{ "Provider": "nomad", "Checks": checks }]);
     job["TaskGroups"][0]["Update"]["MinHealthyTime"] = json!(2_000_000_000_u64);
     job
 }

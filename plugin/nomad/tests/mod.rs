@@ -299,6 +299,10 @@ fn checks_are_told_apart_by_whom_they_are_for() {
     assert!(group(&job).has_checks && !group(&job).tasks["t"].has_nomad_checks);
     job["TaskGroups"][0]["Services"][0]["Provider"] = json!("nomad");
     assert!(group(&job).has_checks && group(&job).tasks["t"].has_nomad_checks);
+    let twice = json!([job["TaskGroups"][0]["Services"][0], job["TaskGroups"][0]["Services"][0]]);
+    job["TaskGroups"][0]["Services"] = twice;
+    assert_eq!(group(&job).own_checks, 1, "one to Nomad, too, which tells checks by all but their service");
+    job["TaskGroups"][0]["Services"].as_array_mut().unwrap().truncate(1);
     job["TaskGroups"][0]["Services"][0]["Checks"] = check("ignore");
     assert!(!group(&job).has_checks && !group(&job).tasks["t"].has_nomad_checks);
     job["Type"] = json!("batch");

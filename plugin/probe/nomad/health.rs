@@ -1,7 +1,7 @@
 //! How an instance of a service fares, from what is seen of its allocation.
 
 use crate::{
-    cluster::{AllocStatus, Allocation, Check, CheckStatus, TaskPhase},
+    cluster::{AllocStatus, Allocation, Check, CheckStatus, TaskPhase, TaskState},
     nomad::Offer,
 };
 
@@ -37,11 +37,23 @@ pub(super) fn of_tasks(allocation: &Allocation, offer: &Offer) -> Result<(), Str
     Ok(())
 }
 
-/// How an instance with `n_wanted` checks fares: all of them must have passed the last time.
-pub(super) fn of_checks(checks: &[Check], service: &str, n_wanted: usize) -> Result<(), String> {
+/// In which second one of the main tasks was last started again: what passed before says nothing of it.
+pub(super) fn restarted_in(allocation: &Allocation, offer: &Offer) -> Option<i64> {
+    let states = offer.main_tasks.iter().filter_map(|task| allocation.tasks.get(task));
+    states.filter_map(TaskState::restarted_in).max()
+}
+
+/// How an instance with `n_wanted` checks fares whose tasks were last started again in the second `restarted`: all of them
+/// must have passed the last time.
+pub(super) fn of_checks(
+    checks: &[Check],
+    service: &str,
+    n_wanted: usize,
+    restarted: Option<i64>,
+) -> Result<(), String> {
     let own = || checks.iter().filter(|check| check.service == service);
     for check in own() {
-        match check.status {
+        match check.status_since(restarted) {
             CheckStatus::Success => {}
             CheckStatus::Failure => return Err(format!("check {:?} fails: {}", check.name, check.output)),
             CheckStatus::Pending => return Err(format!("check {:?} has not answered yet", check.name)),

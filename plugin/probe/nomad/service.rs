@@ -141,20 +141,20 @@ impl Look<'_> {
                 (Ok(()), Some(offer)) => match offer.n_checks(name) {
                     0 => health::of_tasks(allocation, offer),
                     n => {
-                        questions.push((alloc, n));
+                        questions.push((alloc, n, health::restarted_in(allocation, offer)));
                         continue;
                     }
                 },
             };
             fares.insert(alloc, fare);
         }
-        let questions = questions.into_iter().map(async |(alloc, n)| {
+        let questions = questions.into_iter().map(async |(alloc, n, restarted)| {
             let asked = line.nomad(async |client| client.checks(alloc, namespace).await);
             let fare = match timeout(LIMIT, asked).await {
                 Err(_elapsed) => {
                     Err(format!("its client did not tell its checks within {} s", LIMIT.as_secs()))
                 }
-                Ok(Ok(checks)) => health::of_checks(&checks, name, n),
+                Ok(Ok(checks)) => health::of_checks(&checks, name, n, restarted),
                 // It is about this allocation's client only.
                 Ok(Err(error @ (Error::Refused { .. } | Error::Garbled { .. } | Error::TooLong { .. }))) => {
                     Err(error.chain())

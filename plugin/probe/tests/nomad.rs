@@ -69,7 +69,7 @@ async fn an_instance_with_checks_passes_when_all_of_them_do() {
     fake.checks("two", &[("db", "query", "pending")]);
     assert_eq!(health(&mut asking).await, ["one ", "two check \"query\" has not answered yet"]);
     fake.checks("two", &[("db", "query", "failure")]);
-    assert_eq!(health(&mut asking).await, ["one ", "two check \"query\" fails: nomad: said so"]);
+    assert_eq!(health(&mut asking).await, ["one ", "two check \"query\" fails: it is a failure"]);
     fake.checks("two", &[("db", "query", "success")]);
     assert_eq!(health(&mut asking).await, ["one ", "two "]);
     is_silent(&mut asking, 60).await;
@@ -79,6 +79,24 @@ async fn an_instance_with_checks_passes_when_all_of_them_do() {
     assert_eq!(health(&mut asking).await, ["one its allocation has failed", "two "]);
     fake.services("db", &[("db", "two", "10.0.0.1", 5432)]);
     assert_eq!(health(&mut asking).await, ["two "]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_passed_before_a_restart_has_to_pass_again() {
+    let (fake, probe) = (FakeNomad::start(), probe());
+    db(&fake, true, &["one"]);
+    fake.checks_at("one", 100, &[("db", "query", "success")]);
+    let mut asking = asks_of(&probe, viewer(&fake.socket("api"), None), &service());
+    assert_eq!(health(&mut asking).await, ["one "]);
+    fake.transact(|write| {
+        write.client_update("one", |allocation| {
+            allocation["TaskStates"]["t"]["Restarts"] = json!(1);
+            allocation["TaskStates"]["t"]["StartedAt"] = json!("1970-01-01T00:01:40.9Z");
+        });
+    });
+    assert_eq!(health(&mut asking).await, ["one check \"query\" has not answered yet"]);
+    fake.checks_at("one", 101, &[("db", "query", "success")]);
+    assert_eq!(health(&mut asking).await, ["one "]);
 }
 
 #[tokio::test(start_paused = true)]

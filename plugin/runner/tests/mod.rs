@@ -266,6 +266,7 @@ async fn a_question_is_asked_and_its_answer_heard() {
         task: "proxy".to_owned(),
         status: crate::cluster::CheckStatus::Success,
         output: String::new(),
+        at: 0,
     };
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(*bench.asked.lock().unwrap(), BTreeSet::from([own.clone()]));

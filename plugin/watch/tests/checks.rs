@@ -123,6 +123,31 @@ async fn an_answer_from_before_a_restart_counts_for_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_passed_before_a_restart_has_to_pass_again() {
+    let stage = checked();
+    let both = |tcp| [("s", "http", "success"), ("s", "tcp", tcp)];
+    stage.fake.checks_at("a1", 100, &both("success"));
+    let mut subscription = stage.asks("gate", None, &["db"]);
+    sees(&mut subscription, long_enough).await;
+    stage.fake.transact(|write| {
+        write.client_update("a1", |allocation| {
+            let again = json!({ "State": "running", "Failed": false, "Restarts": 1, "Events": null,
+                "StartedAt": "1970-01-01T00:01:40.9Z" });
+            allocation["TaskStates"]["t"] = again;
+        });
+    });
+    // Of the second in which it started, too, nobody knows of which process it was.
+    sees(&mut subscription, is(LiveChecks::Pending)).await;
+    assert!(all_within(&mut subscription, 60).await.is_empty());
+    stage.fake.checks_at("a1", 100, &both("failure"));
+    let output = "it is a failure".to_owned();
+    sees(&mut subscription, is(LiveChecks::Failing { check: "tcp".to_owned(), output })).await;
+    stage.fake.checks_at("a1", 101, &both("success"));
+    assert_eq!(sees(&mut subscription, passing).await, Duration::ZERO);
+    sees(&mut subscription, long_enough).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_version_begins_it_anew() {
     let stage = checked();
     stage.fake.health_checks("a1", &[("http", "success")]);

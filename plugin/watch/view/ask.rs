@@ -7,6 +7,8 @@
 //!   it was so.
 //! * Any other answer, none in time, a restart of a main task, another version: then it begins anew, and what was being
 //!   asked meanwhile counts for nothing.
+//! * A result from before a restart is none: a check that runs once a minute says for as long what it said of the process
+//!   before.
 //! * Those who look are told when an answer changes, and once more when passing has lasted for `min_healthy_time`; that
 //!   instant is asked for, and not guessed.
 
@@ -23,7 +25,7 @@ use tokio::time::{Instant, timeout};
 use super::{View, phase::Phases};
 use crate::{
     cluster::{AllocId, Allocation, Check, JobId, JobSight, JobVersion, LiveChecks},
-    nomad::{Client, Error, TimedCheck},
+    nomad::{Client, Error},
     watch::{
         pace::{Pace, Throttle},
         subscription::MemberId,
@@ -57,14 +59,14 @@ struct Run {
 
 /// What changes when an allocation is not what it was: its version, and each main task's restarts and last start.
 #[derive(PartialEq, Eq)]
-struct Mark(Option<JobVersion>, Vec<(u64, String)>);
+struct Mark(Option<JobVersion>, Vec<(u64, Option<i64>)>);
 
 /// What came of asking.
 pub(super) struct Answer {
     key: Key,
     round: u64,
     began: Instant,
-    result: Result<Vec<TimedCheck>, Silence>,
+    result: Result<Vec<Check>, Silence>,
 }
 
 /// Why there is no answer.
@@ -76,7 +78,7 @@ struct Silence {
 impl Mark {
     fn of(sight: &JobSight, allocation: &Allocation) -> Self {
         let tasks = sight.job.main_tasks(allocation).into_iter().flatten().flatten();
-        Self(allocation.job_version, tasks.map(|task| (task.restarts, task.started.clone())).collect())
+        Self(allocation.job_version, tasks.map(|task| (task.restarts, task.started)).collect())
     }
 }
 
@@ -212,11 +214,11 @@ impl View {
             Err(Silence { why, is_denied }) => {
                 (LiveChecks::Unknown(why), began + if is_denied { self.pace.denied } else { seldom })
             }
-            Ok(timed) => {
-                run.phases.saw(began, now, &timed, &group.check_intervals);
-                let checks: Vec<Check> = timed.into_iter().map(|timed| timed.check).collect();
+            Ok(checks) => {
+                run.phases.saw(began, now, &checks, &group.check_intervals);
+                let restarted = sight.job.restarted_in(allocation);
                 let soon = run.phases.next(now, often);
-                match LiveChecks::of(&checks, group.own_checks) {
+                match LiveChecks::of(&checks, group.own_checks, restarted) {
                     LiveChecks::Passing { .. } => {
                         let since = *run.since.get_or_insert(now);
                         let lasted = began.saturating_duration_since(since);
@@ -256,13 +258,13 @@ async fn first_answer(
     clients: Vec<Client>,
     alloc: &AllocId,
     namespace: &crate::cluster::Namespace,
-) -> Result<Vec<TimedCheck>, Error> {
+) -> Result<Vec<Check>, Error> {
     let mut answer = Err(Error::StreamLost {
         address: "the Task API".to_owned(),
         how: "has no living task to read it".to_owned(),
     });
     for client in clients {
-        answer = client.timed_checks(alloc, namespace).await;
+        answer = client.checks(alloc, namespace).await;
         if !matches!(answer, Err(Error::Unreachable { .. })) {
             break;
         }

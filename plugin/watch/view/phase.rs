@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::{cluster::CheckStatus, nomad::TimedCheck};
+use crate::cluster::{Check, CheckStatus};
 
 /// How late the next result may be, beyond its check's interval.
 const LATE: Duration = Duration::from_millis(4);
@@ -87,15 +87,15 @@ impl Phases {
         &mut self,
         began: Instant,
         ended: Instant,
-        checks: &[TimedCheck],
+        checks: &[Check],
         intervals: &BTreeMap<String, Duration>,
     ) {
-        let key = |TimedCheck { check, .. }: &TimedCheck| (check.service.clone(), check.name.clone());
+        let key = |check: &Check| (check.service.clone(), check.name.clone());
         self.checks.retain(|known, _| checks.iter().any(|check| key(check) == *known));
-        for timed in checks {
-            let result = (timed.at, timed.check.status);
-            let interval = intervals.get(&timed.check.name).copied().unwrap_or_default();
-            match self.checks.get_mut(&key(timed)) {
+        for check in checks {
+            let result = (check.at, check.status);
+            let interval = intervals.get(&check.name).copied().unwrap_or_default();
+            match self.checks.get_mut(&key(check)) {
                 Some(phase) if phase.result == result => phase.interval = interval,
                 Some(phase) => {
                     (phase.result, phase.interval) = (result, interval);
@@ -103,7 +103,7 @@ impl Phases {
                 }
                 None => {
                     let came = self.looked.map(|before| (before, ended));
-                    self.checks.insert(key(timed), Phase { result, interval, came });
+                    self.checks.insert(key(check), Phase { result, interval, came });
                 }
             }
         }
@@ -128,7 +128,6 @@ impl Phases {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::Check;
 
     const PACE: Duration = Duration::from_millis(100);
 
@@ -136,15 +135,15 @@ mod tests {
         Duration::from_secs_f64(ms / 1000.0)
     }
 
-    fn result(name: &str, at: i64) -> TimedCheck {
-        let check = Check {
+    fn result(name: &str, at: i64) -> Check {
+        Check {
             name: name.to_owned(),
             service: "s".to_owned(),
             task: String::new(),
             status: CheckStatus::Failure,
             output: String::new(),
-        };
-        TimedCheck { check, at }
+            at,
+        }
     }
 
     /// Looks at checks, each with its first run, its interval and how late each run is: how late each result is seen, in
