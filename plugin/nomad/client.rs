@@ -4,7 +4,10 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hyper::{HeaderMap, Method, StatusCode};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, Error as _},
+};
 use tracing::debug;
 
 use super::{
@@ -242,6 +245,24 @@ impl Client {
         Ok(self.standing().await? != Standing::Limited)
     }
 
+    /// The first number of the agent's version.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_denied`] where the token lacks `agent { policy = "read" }`.
+    pub async fn major_version(&self) -> Result<u64, Error> {
+        let wanted = "read the agent's version";
+        let answer = self.ask("/v1/agent/self", wanted).await?;
+        let answer = self.succeed(answer, wanted, &Namespace::from("default"))?;
+        let agent: Read<wire::Agent> = decode(answer, wanted)?;
+        let version = agent.value.config.version.version;
+        let major = version.split('.').next().and_then(|major| major.parse().ok());
+        major.ok_or_else(|| Error::Garbled {
+            wanted: wanted.to_owned(),
+            source: serde_json::Error::custom(format!("`{version}` is no version")),
+        })
+    }
+
     async fn standing(&self) -> Result<Standing, Error> {
         let wanted = "say whether it has ACLs";
         let answer = self.ask("/v1/acl/token/self", wanted).await?;
@@ -282,7 +303,13 @@ impl Client {
                         target.extend(["&topic=", topic, ":", &encode(job.as_str())]);
                     }
                 }
+                Topics::Variable(_) => {}
             }
+        }
+        if let Topics::Variable(path) = topics {
+            // As Nomad writes it: it reads `//a//b/`, too.
+            let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+            target.extend(["&topic=Variable:", &encode(&segments.join("/"))]);
         }
         debug!(endpoint = %self.endpoint, target, "request");
         let opened = self.question(&target, wanted).open().await?;

@@ -32,6 +32,8 @@ pub enum Topics {
     All,
     /// These jobs, and what belongs to them.
     Jobs(BTreeSet<JobId>),
+    /// The variable at this path, since Nomad 2: that it was written, and no updates.
+    Variable(String),
 }
 
 impl Topics {
@@ -40,6 +42,7 @@ impl Topics {
         match self {
             Self::All => true,
             Self::Jobs(jobs) => jobs.contains(job),
+            Self::Variable(_) => false,
         }
     }
 }
@@ -231,12 +234,14 @@ impl EventStream {
     }
 }
 
-/// Whether an event may concern a wanted job: a job is an event's key, everything else names its job beside it.
+/// Whether an event may concern a wanted job: a job is an event's key, everything else names its job beside it. Only who
+/// wants to know of a variable is told of any.
 fn is_wanted(event: &wire::EventOutline, wanted: &(dyn Fn(&JobId) -> bool + Send + Sync)) -> bool {
     let is = |id: &String| wanted(&JobId::from(id.as_str()));
     match event.topic.as_str() {
         "Job" => is(&event.key),
         "Deployment" | "Allocation" | "Evaluation" => event.filter_keys.iter().any(is),
+        "Variable" => true,
         _ => false,
     }
 }

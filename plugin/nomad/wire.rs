@@ -426,6 +426,26 @@ pub(super) struct AclToken {
     pub(super) kind: String,
 }
 
+/// What an agent tells of itself.
+#[derive(Debug, Deserialize)]
+pub(super) struct Agent {
+    pub(super) config: AgentConfig,
+}
+
+/// What an agent was configured with, and what it is.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct AgentConfig {
+    pub(super) version: AgentVersion,
+}
+
+/// An agent's version.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct AgentVersion {
+    pub(super) version: String,
+}
+
 /// The answer of `/v1/job/:id/versions`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]

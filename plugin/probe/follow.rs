@@ -34,6 +34,11 @@ impl<A> Follower<A> {
         Self { ask, after: None, not_before: Instant::now(), attempts: attempts() }
     }
 
+    /// Has the next question answered at once, whether or not anything has changed.
+    pub(super) fn forget(&mut self) {
+        self.after = None;
+    }
+
     /// The next answer, which may be the same as the last one, or why there is none.
     pub(super) async fn next<T, E, F>(&mut self) -> Result<T, Outcome>
     where

@@ -81,6 +81,8 @@ pub(crate) struct State {
     pub(crate) only_reads: BTreeSet<(String, String)>,
     /// Namespaces that do not exist. All others do.
     pub(crate) no_namespaces: BTreeSet<String>,
+    /// Whether it is Nomad 2, which tells of writes to variables.
+    pub(crate) is_two: bool,
     /// Whether streams neither get their first line nor heartbeats.
     pub(crate) is_mute: bool,
 }

@@ -1,6 +1,7 @@
 //! What the fake answers.
 
 use std::{
+    collections::BTreeSet,
     convert::Infallible,
     io,
     path::PathBuf,
@@ -177,6 +178,15 @@ impl State {
                 plain(200, 0, r#"{"AccessorID":"acls-disabled"}"#)
             };
         }
+        if path == "/v1/agent/self" {
+            let version = if self.is_two { "2.0.5" } else { "1.11.3" };
+            let agent = json!({ "config": { "Version": { "Version": version } } });
+            return if self.acls {
+                plain(403, 0, "Permission denied")
+            } else {
+                plain(200, 0, agent.to_string())
+            };
+        }
         if let Some(name) = path.strip_prefix("/v1/namespace/") {
             let name = unescape(name);
             return if !self.is_allowed(token, &name) {
@@ -307,13 +317,16 @@ fn stream(
         let (topic, key) = value.split_once(':').unwrap_or((value.as_str(), "*"));
         (topic.to_owned(), key.to_owned())
     });
+    let topics: BTreeSet<(String, String)> = topics.collect();
     let (lines, queue) = mpsc::unbounded_channel();
-    if state.is_allowed(token, namespace) {
+    // What Nomad does not know takes all rights, where rights matter.
+    let is_unknown = !state.is_two && topics.iter().any(|(topic, _)| topic == "Variable");
+    if state.is_allowed(token, namespace) && !(state.acls && is_unknown) {
         if !state.is_mute {
             drop(lines.send(Bytes::from_static(b"{}\n")));
         }
         state.streams.push(Stream {
-            topics: topics.collect(),
+            topics,
             namespace: namespace.to_owned(),
             token: token.to_owned(),
             socket,

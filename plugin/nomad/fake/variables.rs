@@ -152,6 +152,11 @@ impl State {
         let kept = Kept { items: body["Items"].clone(), index: self.index, lock };
         let shown = kept.shown(namespace, path, true);
         self.variables.insert(key, kept);
+        if self.is_two {
+            let event = json!({ "Topic": "Variable", "Type": "VariableUpdated", "Key": path, "Namespace": namespace,
+                "FilterKeys": null, "Payload": { "Deleted": false } });
+            self.tell(self.index, &[event]);
+        }
         Ok(shown)
     }
 

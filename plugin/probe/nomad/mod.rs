@@ -2,17 +2,15 @@
 
 mod health;
 mod service;
+mod variable;
 
 use std::{convert::Infallible, time::Duration};
 
 use tokio::time::{MissedTickBehavior, interval};
 
-pub(super) use self::service::service;
-use super::{follow::Follower, table::Line};
-use crate::{
-    cluster::{AllocId, Answer, Namespace, RaftIndex, Value},
-    nomad::{self, Variable},
-};
+pub(super) use self::{service::service, variable::variable};
+use super::table::Line;
+use crate::cluster::{AllocId, Answer};
 
 /// How often the checks of the own allocation are asked for. Nomad runs no check more often.
 const CHECK_PERIOD: Duration = Duration::from_secs(1);
@@ -29,36 +27,5 @@ pub(super) async fn own_checks(line: &Line, alloc: &AllocId) -> Infallible {
             Ok(checks) => line.tell(Answer::Checks(checks)),
             Err(error) => line.tell(error),
         };
-    }
-}
-
-/// Answers [`Question::Variable`](crate::cluster::Question::Variable).
-pub(super) async fn variable(
-    line: &Line,
-    namespace: &Namespace,
-    path: &str,
-    key: Option<&str>,
-    equals: Option<&str>,
-) -> Infallible {
-    let mut follower = Follower::new(async |after: Option<u64>| {
-        let after = after.map(RaftIndex);
-        let read = line.nomad(async |client| client.variable_after(namespace, path, after).await).await?;
-        Ok::<_, nomad::Error>((how_it_is(read.value.as_ref(), key, equals), read.index.0))
-    });
-    loop {
-        match follower.next().await {
-            Ok(value) => line.tell(Answer::Value(value)),
-            Err(outcome) => line.tell(outcome),
-        };
-    }
-}
-
-fn how_it_is(variable: Option<&Variable>, key: Option<&str>, equals: Option<&str>) -> Value {
-    let Some(variable) = variable else { return Value::Absent };
-    let Some(key) = key else { return Value::Holds };
-    match (variable.items.get(key), equals) {
-        (None, _) => Value::NoItem,
-        (Some(item), Some(equals)) if item != equals => Value::Differs,
-        (Some(_), _) => Value::Holds,
     }
 }

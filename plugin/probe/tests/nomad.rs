@@ -1,6 +1,7 @@
 //! Questions to Nomad, on paused time.
 
 use serde_json::{Value as Json, json};
+use tokio::time::Instant;
 
 use super::*;
 use crate::{
@@ -151,7 +152,8 @@ async fn requests_are_bounded_while_it_waits() {
 
 async fn put(fake: &FakeNomad, items: &[(&str, &str)]) {
     let items = items.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    let client = Client::new(fake.endpoint(), None);
+    let token = Token::new("mine").filter(|_| fake.state().acls);
+    let client = Client::new(fake.endpoint(), token);
     client.put_variable(&"default".into(), "shop/release", &items, Cas::Any).await.unwrap();
 }
 
@@ -187,6 +189,65 @@ async fn a_variable_is_followed_without_polling_and_compared_here() {
     is_silent(&mut equal, 60).await;
     let n = fake.take_requests().len();
     assert!(n <= 3 * 3, "{n} requests in a minute for three questions");
+}
+
+/// Asks for the item `version` of a variable that is not there yet, with a token where there are ACLs.
+async fn asks_for_version(fake: &FakeNomad, probe: &Probe, acls: bool) -> Asking {
+    fake.state().acls = acls;
+    fake.state().allowed.insert(("mine".to_owned(), "default".to_owned()));
+    let viewer = viewer(&fake.socket("api"), acls.then_some("mine"));
+    let mut asking = asks_of(probe, viewer, &variable(Some("version"), None));
+    assert_eq!(answer(&mut asking).await, Answer::Value(Value::Absent));
+    asking
+}
+
+/// Writes the item `version` or another, and is told so in time.
+async fn is_told(fake: &FakeNomad, asking: &mut Asking, has_version: bool, limit: Duration) {
+    let (key, value) = if has_version { ("version", Value::Holds) } else { ("other", Value::NoItem) };
+    put(fake, &[(key, "1")]).await;
+    let written = Instant::now();
+    assert_eq!(answer(asking).await, Answer::Value(value));
+    assert!(written.elapsed() <= limit, "after {:?}", written.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nomad_2_tells_that_a_variable_was_written_and_is_not_asked_in_between() {
+    for acls in [false, true] {
+        let (fake, probe) = (FakeNomad::start(), probe());
+        fake.state().is_two = true;
+        let mut asking = asks_for_version(&fake, &probe, acls).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        fake.take_requests();
+        // Whatever is written elsewhere answers a request that is held, and calls nobody.
+        for _ in 0..600 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            fake.transact(|write| write.register(fake::job("default", "other")));
+        }
+        let n = fake.take_requests().len();
+        assert!(n <= 1, "{n} requests in a minute");
+        is_told(&fake, &mut asking, true, Duration::from_millis(10)).await;
+        // A word that got lost is made up for.
+        fake.state().is_two = false;
+        is_told(&fake, &mut asking, false, Duration::from_secs(61)).await;
+        // Where nobody tells any more, it is asked as before.
+        fake.end_streams();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        is_told(&fake, &mut asking, true, Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_tells_of_writes_a_request_is_held() {
+    for (is_two, acls) in [(false, false), (false, true), (true, true)] {
+        let (fake, probe) = (FakeNomad::start(), probe());
+        // The last one accepts the stream, and says nothing.
+        (fake.state().is_two, fake.state().is_mute) = (is_two, is_two);
+        let mut asking = asks_for_version(&fake, &probe, acls).await;
+        for (seconds, has_version) in [(0, true), (1, false), (7, true), (120, false)] {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            is_told(&fake, &mut asking, has_version, Duration::from_millis(100)).await;
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
