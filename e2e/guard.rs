@@ -96,6 +96,82 @@ fn a_lost_job_is_told_to_the_main_task_by_one_signal() {
 }
 
 #[test]
+fn a_signal_goes_to_the_tasks_that_are_named_and_to_no_other() {
+    let story = CLUSTER.story();
+    let (db, web) = (story.id("db"), story.id("web"));
+    let script = "trap 'echo got USR1' USR1; while :; do sleep 0.1; done";
+    let worker = format!(
+        r#"task "worker" {{
+      driver = "raw_exec"
+
+      config {{
+        command = "/bin/sh"
+        args    = ["-c", "{script}"]
+      }}
+
+      resources {{
+        cpu    = 10
+        memory = 10
+      }}
+    }}"#
+    );
+    let attributes =
+        ["on_loss = \"signal\"", "signal = \"SIGUSR1\"", "tasks = [\"worker\"]", "grace = \"1s\""];
+    story.run(&Job::service(&db));
+    story.is_healthy(&db);
+    story.run(&Job::service(&web).script(script).group(&format!("{}\n{worker}", guard(&db, &attributes))));
+    story.task(&web, "guard").says(SOON, "held");
+    let says_once = |task: &str| {
+        story.within(SOON, &format!("{task} to tell of one signal"), || {
+            let log = story.task(&web, task).logs();
+            if log == "got USR1\n" { Ok(()) } else { Err(log) }
+        });
+    };
+
+    story.stop(&db);
+    story.task(&web, "guard").says(SOON, "sends SIGUSR1 to worker");
+    says_once("worker");
+    // The other one would tell, too: it is sent one here, and tells of no other.
+    let (code, said) = story.main(&web).signal("SIGUSR1");
+    assert_eq!(code, 0, "{said}");
+    says_once("main");
+    story.run(&Job::service(&db).meta("again"));
+    story.task(&web, "guard").says(SOON, "holds again");
+    says_once("worker");
+    says_once("main");
+}
+
+#[test]
+fn a_loss_whose_grace_is_cut_by_a_restart_of_the_plugin_is_answered_once_and_not_early() {
+    let story = Story::alone(Options::default());
+    let (db, web) = (story.id("db"), story.id("web"));
+    let (job, signals) = noting(&story, &web);
+    let grace = seconds(15);
+    guarded(&story, job, &db, &["on_loss = \"signal\"", "grace = \"15s\""]);
+    let status = |words: &str| {
+        story.within(SOON, &format!("the guard to tell {words:?}"), || {
+            let (_, said) = story.task(&web, "guard").exec(&["status"]);
+            if said.contains(words) { Ok(()) } else { Err(said) }
+        });
+    };
+    story.stop(&db);
+    status("lost  ");
+    assert_eq!(signals.text(), "", "the grace has just begun");
+    let killed = std::time::SystemTime::now();
+    story.kill_plugin();
+    // Nobody has seen what was while no plugin ran: the grace begins anew.
+    story.within(SOON, "the signal", || if signals.text() == "hup\n" { Ok(()) } else { Err(signals.text()) });
+    let acted = std::fs::metadata(signals.path()).and_then(|file| file.modified()).expect("it was written");
+    let after = acted.duration_since(killed).expect("it was killed before");
+    assert!(after >= grace, "after {after:?}\n{}", story.report());
+    status("lost  ");
+    story.run(&Job::service(&db).meta("again"));
+    status("held  ");
+    assert_eq!(signals.text(), "hup\n");
+    assert_eq!(restarts(&story, &web), 0);
+}
+
+#[test]
 fn a_restart_restarts_what_runs_and_spends_no_attempt() {
     let story = CLUSTER.story();
     let (db, web) = (story.id("db"), story.id("web"));

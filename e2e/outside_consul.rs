@@ -1,4 +1,4 @@
-//! A Consul that wants a token, or a certificate; and a tree that waits for all that is no job.
+//! A Consul that wants a token, or a certificate, or answers badly; and a tree that waits for all that is no job.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::harness::{Consul, Options, free_ports};
 use crate::outside::with_consul;
-use crate::story::{Job, Node, SOON, Story, Switch, Tree};
+use crate::story::{Job, Manner, Node, Relay, SOON, Story, Switch, Tree};
 use crate::tls::Papers;
 
 /// A job whose gate waits for a key, and one whose gate waits for a service.
@@ -81,6 +81,53 @@ fn a_token_with_just_the_rights_opens_and_one_without_is_told_which() {
     let enough = consul.token_that_may("enough", &format!("{service}\n{key}"));
     fs::write(&token_file, enough).expect("it is written");
     both_open(&story, &consul, &gates);
+}
+
+#[test]
+fn one_that_hangs_floods_and_talks_nonsense_is_asked_again_until_it_answers() {
+    let [port] = free_ports().expect("loopback has free ports");
+    let relay = Relay::to(port, Manner::Hangs);
+    let plugin = format!("config {{\n consul {{\n address = \"http://{}\"\n}}\n}}", relay.address());
+    let story = Story::alone(Options { plugin, ..Options::default() });
+    let consul = Consul::start(story.cluster().dir(), port).unwrap_or_else(|why| panic!("{why}"));
+    // All is so already, and only that nobody can be asked is in the way.
+    consul.register("db", &[]);
+    consul.passes("db");
+    consul.put("/v1/kv/shop/release", "2.0");
+    let gates = two_gates(&story);
+
+    for (manner, words) in [
+        (Manner::Hangs, "did not answer within 10 s"),
+        (Manner::Floods, "is longer than 2097152 bytes"),
+        (Manner::Babbles, "cannot reach Consul"),
+    ] {
+        relay.turns(manner);
+        for gated in &gates {
+            story.within(SOON, &format!("{gated} to tell of one that {manner:?}"), || {
+                let (_, why) = story.gate(gated).exec(&["why"]);
+                if why.contains(words) { Ok(()) } else { Err(why) }
+            });
+        }
+        story.within(SOON, &format!("one that {manner:?} to be asked again"), || match relay.callers() {
+            n if n > gates.len() * 2 => Ok(()),
+            n => Err(format!("asked {n} times")),
+        });
+        for gated in &gates {
+            story.gate(gated).still_waits();
+            story.main(gated).has_never_started();
+        }
+    }
+    // What is not read is in the buffers of two sockets.
+    assert!(relay.most() < 64 << 20, "{} bytes were taken of one answer", relay.most());
+
+    for gated in &gates {
+        story.makes_it_so(gated, "it");
+    }
+    relay.turns(Manner::Passes);
+    for gated in &gates {
+        story.gate(gated).succeeds(SOON);
+        story.main(gated).runs(SOON);
+    }
 }
 
 #[test]

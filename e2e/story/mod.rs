@@ -2,7 +2,7 @@
 //!
 //! Waiting is always for a level, with a limit. Whoever waits in vain shows what was seen last, every task event of the
 //! story's jobs, and what the plugin has logged. A job is a [`Job`], a tree of jobs a [`Tree`], something to health-check
-//! a [`Switch`], something that a task waits for a [`Flag`], something that counts what runs a [`Tally`].
+//! a [`Switch`], a server that answers badly a [`Relay`], something that a task waits for a [`Flag`], something that counts what runs a [`Tally`].
 
 mod cut;
 mod disaster;
@@ -12,6 +12,7 @@ mod jobs;
 mod judged;
 mod midway;
 mod record;
+mod relay;
 mod shared;
 mod shells;
 mod submitted;
@@ -33,6 +34,7 @@ pub(crate) use flags::{Flag, Tally};
 pub(crate) use jobs::Job;
 pub(crate) use midway::{Midway, Places};
 pub(crate) use record::Record;
+pub(crate) use relay::{Manner, Relay};
 pub(crate) use shared::Shared;
 pub(crate) use shells::Shell;
 pub(crate) use switch::Switch;
