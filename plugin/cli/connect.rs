@@ -17,49 +17,20 @@ use crate::{
 
 /// What the options say about Nomad.
 #[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Nomad")]
 pub(super) struct Connection {
     /// Where Nomad listens: an http or https address, or `unix:///PATH`
-    #[arg(
-        long,
-        env = "NOMAD_ADDR",
-        hide_env_values = true,
-        value_name = "URL",
-        help_heading = "Nomad",
-        default_value = "http://127.0.0.1:4646"
-    )]
+    #[arg(long, env = "NOMAD_ADDR", value_name = "URL", default_value = "http://127.0.0.1:4646")]
     address: String,
     /// The ACL token
-    #[arg(
-        long,
-        env = "NOMAD_TOKEN",
-        hide_env_values = true,
-        value_name = "SECRET",
-        help_heading = "Nomad",
-        default_value = ""
-    )]
-    token: String,
+    #[arg(long, env = "NOMAD_TOKEN", value_name = "SECRET")]
+    token: Option<String>,
     /// The namespace of what names none
-    #[arg(
-        long,
-        env = "NOMAD_NAMESPACE",
-        hide_env_values = true,
-        value_name = "NAME",
-        help_heading = "Nomad",
-        default_value = "",
-        hide_default_value = true
-    )]
-    namespace: String,
+    #[arg(long, env = "NOMAD_NAMESPACE", value_name = "NAME")]
+    namespace: Option<String>,
     /// The region, where it is not that of the agent
-    #[arg(
-        long,
-        env = "NOMAD_REGION",
-        hide_env_values = true,
-        value_name = "NAME",
-        help_heading = "Nomad",
-        default_value = "",
-        hide_default_value = true
-    )]
-    region: String,
+    #[arg(long, env = "NOMAD_REGION", value_name = "NAME")]
+    region: Option<String>,
     #[command(flatten)]
     tls: NomadTls,
 }
@@ -83,13 +54,13 @@ impl Connection {
     pub(super) fn way(&self) -> Result<Way, Failure> {
         let endpoint =
             nomad::endpoint_with(&self.address, &self.tls.trust()?).map_err(|error| refused(&error))?;
-        let token = match self.token.trim() {
+        let token = match self.token.as_deref().unwrap_or_default().trim() {
             "" => None,
             text => Some(Token::new(text).ok_or_else(|| {
                 Failure::cannot("dtree: the token has letters that no token has: check NOMAD_TOKEN\n")
             })?),
         };
-        let region = Some(self.region.clone()).filter(|region| !region.is_empty());
+        let region = self.region.clone().filter(|region| !region.is_empty());
         Ok(Way::User { endpoint, token, region })
     }
 
@@ -99,7 +70,7 @@ impl Connection {
     ///
     /// When all of them were: `*` is none to write to.
     pub(super) fn namespace(&self) -> Result<Option<Namespace>, Failure> {
-        match self.namespace.as_str() {
+        match self.namespace.as_deref().unwrap_or_default() {
             "" => Ok(None),
             "*" => Err(Failure::cannot(
                 "dtree: a tree is in one namespace, and NOMAD_NAMESPACE is `*`: give `--namespace NAME`\n",
@@ -110,7 +81,7 @@ impl Connection {
 
     /// The namespace that was given, which may be all of them.
     pub(super) fn namespace_or_all(&self) -> Namespace {
-        if self.namespace.is_empty() { "default".into() } else { self.namespace.as_str().into() }
+        self.namespace.as_deref().filter(|name| !name.is_empty()).unwrap_or("default").into()
     }
 
     /// A client that has been answered at least once: whoever uses it knows that Nomad is there.

@@ -14,114 +14,47 @@ const USUAL: &str = "127.0.0.1:8500";
 
 /// What the options say about Consul.
 #[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Consul")]
 pub(super) struct ConsulOptions {
     /// Where Consul listens, for conditions that ask it
-    #[arg(
-        long = "consul-addr",
-        env = "CONSUL_HTTP_ADDR",
-        hide_env_values = true,
-        value_name = "URL",
-        help_heading = "Consul",
-        default_value = USUAL
-    )]
-    consul_address: String,
+    #[arg(long, env = "CONSUL_HTTP_ADDR", value_name = "URL", default_value = USUAL)]
+    consul_addr: String,
     #[command(flatten)]
     proof: Proof,
 }
 
 /// How Consul proves who it is, and how the user does.
 #[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Consul")]
 #[expect(clippy::struct_field_names, reason = "clap knows arguments by these names, Nomad's among them")]
 pub(super) struct Proof {
     /// The ACL token
-    #[arg(
-        long = "consul-token",
-        env = "CONSUL_HTTP_TOKEN",
-        hide_env_values = true,
-        value_name = "SECRET",
-        help_heading = "Consul",
-        default_value = "",
-        hide_default_value = true
-    )]
-    consul_token: String,
+    #[arg(long, env = "CONSUL_HTTP_TOKEN", value_name = "SECRET")]
+    consul_token: Option<String>,
     /// The file with the token
-    #[arg(
-        long = "consul-token-file",
-        env = "CONSUL_HTTP_TOKEN_FILE",
-        hide_env_values = true,
-        value_name = "FILE",
-        help_heading = "Consul"
-    )]
+    #[arg(long, env = "CONSUL_HTTP_TOKEN_FILE", value_name = "FILE")]
     consul_token_file: Option<PathBuf>,
     /// Whether an address without a scheme is one of https: `true`
-    #[arg(long = "consul-ssl", env = "CONSUL_HTTP_SSL", hide_env_values = true, value_name = "BOOL", help_heading = "Consul", default_value = "", hide_default_value = true, num_args = 0..=1, default_missing_value = "true")]
-    consul_ssl: String,
+    #[arg(long, env = "CONSUL_HTTP_SSL", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    consul_ssl: Option<String>,
     /// A file with the certificates of authorities that Consul's may be from
-    #[arg(
-        long = "consul-ca-cert",
-        env = "CONSUL_CACERT",
-        hide_env_values = true,
-        value_name = "FILE",
-        help_heading = "Consul",
-        default_value = "",
-        hide_default_value = true
-    )]
-    consul_ca_cert: String,
+    #[arg(long, env = "CONSUL_CACERT", value_name = "FILE")]
+    consul_ca_cert: Option<String>,
     /// A directory of such files
-    #[arg(
-        long = "consul-ca-path",
-        env = "CONSUL_CAPATH",
-        hide_env_values = true,
-        value_name = "DIR",
-        help_heading = "Consul",
-        default_value = "",
-        hide_default_value = true
-    )]
-    consul_ca_path: String,
+    #[arg(long, env = "CONSUL_CAPATH", value_name = "DIR")]
+    consul_ca_path: Option<String>,
     /// The certificate to show to Consul
-    #[arg(
-        long = "consul-client-cert",
-        env = "CONSUL_CLIENT_CERT",
-        hide_env_values = true,
-        value_name = "FILE",
-        help_heading = "Consul",
-        default_value = "",
-        hide_default_value = true
-    )]
-    consul_client_cert: String,
+    #[arg(long, env = "CONSUL_CLIENT_CERT", value_name = "FILE")]
+    consul_client_cert: Option<String>,
     /// Its key
-    #[arg(
-        long = "consul-client-key",
-        env = "CONSUL_CLIENT_KEY",
-        hide_env_values = true,
-        value_name = "FILE",
-        help_heading = "Consul",
-        default_value = "",
-        hide_default_value = true
-    )]
-    consul_client_key: String,
+    #[arg(long, env = "CONSUL_CLIENT_KEY", value_name = "FILE")]
+    consul_client_key: Option<String>,
     /// The name that Consul's certificate has
-    #[arg(
-        long = "consul-tls-server-name",
-        env = "CONSUL_TLS_SERVER_NAME",
-        hide_env_values = true,
-        value_name = "NAME",
-        help_heading = "Consul",
-        default_value = "",
-        hide_default_value = true
-    )]
-    consul_server_name: String,
+    #[arg(long, env = "CONSUL_TLS_SERVER_NAME", value_name = "NAME")]
+    consul_tls_server_name: Option<String>,
     /// `false`: take any certificate of Consul's
-    #[arg(
-        long = "consul-ssl-verify",
-        env = "CONSUL_HTTP_SSL_VERIFY",
-        hide_env_values = true,
-        value_name = "BOOL",
-        help_heading = "Consul",
-        default_value = "",
-        hide_default_value = true
-    )]
-    consul_verify: String,
+    #[arg(long, env = "CONSUL_HTTP_SSL_VERIFY", value_name = "BOOL")]
+    consul_ssl_verify: Option<String>,
 }
 
 /// Whether Consul is asked for it.
@@ -141,7 +74,7 @@ impl ConsulOptions {
     /// When the address is none, or what is said of TLS does not fit together.
     pub(super) fn way_for(&self, manifest: &Manifest) -> Result<Option<Consul>, Failure> {
         let is_asked = manifest.waits.values().any(|wait| is_of_consul(&wait.subject));
-        is_asked.then(|| self.proof.way(&self.consul_address, None)).transpose()
+        is_asked.then(|| self.proof.way(&self.consul_addr, None)).transpose()
     }
 }
 
@@ -158,7 +91,7 @@ impl Proof {
             "" => USUAL,
             address => address,
         };
-        let ssl = &self.consul_ssl;
+        let ssl = self.consul_ssl.as_deref().unwrap_or_default();
         let is_ssl = go_bool(ssl).ok_or_else(|| {
             wrong(format!("CONSUL_HTTP_SSL is {ssl:?}, which is neither `true` nor `false`"))
         })?;
@@ -168,7 +101,7 @@ impl Proof {
             format!("{}://{address}", if is_ssl { "https" } else { "http" })
         };
         let endpoint = consul::endpoint_with(&address, &self.trust(files).map_err(wrong)?).map_err(wrong)?;
-        let token = match self.consul_token.trim() {
+        let token = match self.consul_token.as_deref().unwrap_or_default().trim() {
             "" => None,
             text => Some(Token::new(text).ok_or_else(|| {
                 wrong("the token has letters that no token has: check CONSUL_HTTP_TOKEN".to_owned())
@@ -180,12 +113,12 @@ impl Proof {
 
     fn trust(&self, files: Option<&Files>) -> Result<Trust, String> {
         let value = |name: &str| match name {
-            "CONSUL_CACERT" => Some(self.consul_ca_cert.clone()),
-            "CONSUL_CAPATH" => Some(self.consul_ca_path.clone()),
-            "CONSUL_CLIENT_CERT" => Some(self.consul_client_cert.clone()),
-            "CONSUL_CLIENT_KEY" => Some(self.consul_client_key.clone()),
-            "CONSUL_TLS_SERVER_NAME" => Some(self.consul_server_name.clone()),
-            "CONSUL_HTTP_SSL_VERIFY" => Some(self.consul_verify.clone()).filter(|text| !text.is_empty()),
+            "CONSUL_CACERT" => self.consul_ca_cert.clone(),
+            "CONSUL_CAPATH" => self.consul_ca_path.clone(),
+            "CONSUL_CLIENT_CERT" => self.consul_client_cert.clone(),
+            "CONSUL_CLIENT_KEY" => self.consul_client_key.clone(),
+            "CONSUL_TLS_SERVER_NAME" => self.consul_tls_server_name.clone(),
+            "CONSUL_HTTP_SSL_VERIFY" => self.consul_ssl_verify.clone().filter(|text| !text.is_empty()),
             _ => None,
         };
         let mut trust = Trust::from_consuls_variables(value)?;

@@ -52,6 +52,7 @@ const INTERRUPTED: u8 = 130;
     name = "dtree",
     version = man::VERSION,
     arg_required_else_help = true,
+    mut_subcommands(|command| command.mut_args(|arg| arg.hide_env_values(true))),
     after_help = "A Nomad client starts the same program as a task driver: copy it into the client's plugin_dir, and write \
                   `plugin \"dtree\" {}` into the client's configuration."
 )]

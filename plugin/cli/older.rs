@@ -49,6 +49,7 @@ const ITS_OWN: [&str; 13] = [
 #[command(
     name = "dtree",
     no_binary_name = true,
+    mut_args(|arg| arg.hide_env_values(true)),
     about = "Bring a job of a dependency.json up with all that it depends on, or stop it, as nomad-dtree did",
     after_help = "This is nomad-dtree's own command line. `dtree import` makes a manifest of its dependency.json, and \
                   `dtree run FILE` takes that."
@@ -67,22 +68,22 @@ struct Options {
     #[arg(long, value_enum, ignore_case = true, default_value_t = Store::Filesystem)]
     store: Store,
     /// The dependency file
-    #[arg(long, env = "FS_DEP_FILEPATH", hide_env_values = true, value_name = "FILE")]
+    #[arg(long, env = "FS_DEP_FILEPATH", value_name = "FILE")]
     fs_depfile_path: Option<PathBuf>,
     /// The directory of the jobs: JOB.nomad
-    #[arg(long, env = "FS_JOBS_PATH", hide_env_values = true, value_name = "DIR")]
+    #[arg(long, env = "FS_JOBS_PATH", value_name = "DIR")]
     fs_jobs_path: Option<PathBuf>,
     /// Where Consul listens; else what Consul's own tools take it from
-    #[arg(long, env = "CONSUL_ADDRESS", hide_env_values = true, value_name = "URL")]
+    #[arg(long, env = "CONSUL_ADDRESS", value_name = "URL")]
     consul_addr: Option<String>,
     /// Consul's own word for it
     #[arg(long, env = "CONSUL_HTTP_ADDR", hide = true)]
     consul_http_addr: Option<String>,
     /// The key of the dependency file
-    #[arg(long, env = "CONSUL_DEP_FILEPATH", hide_env_values = true, value_name = "KEY")]
+    #[arg(long, env = "CONSUL_DEP_FILEPATH", value_name = "KEY")]
     consul_depfile_path: Option<String>,
     /// The keys of the jobs: PREFIX/JOB.nomad
-    #[arg(long, env = "CONSUL_JOBS_PATH", hide_env_values = true, value_name = "PREFIX")]
+    #[arg(long, env = "CONSUL_JOBS_PATH", value_name = "PREFIX")]
     consul_jobs_path: Option<String>,
     /// With stop: have Nomad forget what is stopped
     #[arg(long)]
@@ -91,13 +92,13 @@ struct Options {
     #[arg(long)]
     deep: bool,
     /// A file with the certificates of authorities that Nomad's and Consul's may be from
-    #[arg(long, env = "ROOT_CA_FILE", hide_env_values = true, value_name = "FILE")]
+    #[arg(long, env = "ROOT_CA_FILE", value_name = "FILE")]
     root_ca_file: Option<PathBuf>,
     /// The certificate to show to Nomad and Consul
-    #[arg(long, env = "CERT_FILE", hide_env_values = true, value_name = "FILE")]
+    #[arg(long, env = "CERT_FILE", value_name = "FILE")]
     cert_file: Option<PathBuf>,
     /// Its key
-    #[arg(long, env = "KEY_FILE", hide_env_values = true, value_name = "FILE")]
+    #[arg(long, env = "KEY_FILE", value_name = "FILE")]
     key_file: Option<PathBuf>,
     #[command(flatten)]
     connection: Connection,

@@ -9,63 +9,23 @@ use crate::http::{Names, Tls, Trust};
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct NomadTls {
     /// A file with the certificates of authorities that Nomad's may be from
-    #[arg(
-        long,
-        env = "NOMAD_CACERT",
-        hide_env_values = true,
-        value_name = "FILE",
-        help_heading = "Nomad",
-        default_value = "",
-        hide_default_value = true
-    )]
-    ca_cert: String,
+    #[arg(long, env = "NOMAD_CACERT", value_name = "FILE")]
+    ca_cert: Option<String>,
     /// A directory of such files
-    #[arg(
-        long,
-        env = "NOMAD_CAPATH",
-        hide_env_values = true,
-        value_name = "DIR",
-        help_heading = "Nomad",
-        default_value = "",
-        hide_default_value = true
-    )]
-    ca_path: String,
+    #[arg(long, env = "NOMAD_CAPATH", value_name = "DIR")]
+    ca_path: Option<String>,
     /// The certificate to show to Nomad
-    #[arg(
-        long,
-        env = "NOMAD_CLIENT_CERT",
-        hide_env_values = true,
-        value_name = "FILE",
-        help_heading = "Nomad",
-        default_value = "",
-        hide_default_value = true
-    )]
-    client_cert: String,
+    #[arg(long, env = "NOMAD_CLIENT_CERT", value_name = "FILE")]
+    client_cert: Option<String>,
     /// Its key
-    #[arg(
-        long,
-        env = "NOMAD_CLIENT_KEY",
-        hide_env_values = true,
-        value_name = "FILE",
-        help_heading = "Nomad",
-        default_value = "",
-        hide_default_value = true
-    )]
-    client_key: String,
+    #[arg(long, env = "NOMAD_CLIENT_KEY", value_name = "FILE")]
+    client_key: Option<String>,
     /// The name that Nomad's certificate has
-    #[arg(
-        long,
-        env = "NOMAD_TLS_SERVER_NAME",
-        hide_env_values = true,
-        value_name = "NAME",
-        help_heading = "Nomad",
-        default_value = "",
-        hide_default_value = true
-    )]
-    tls_server_name: String,
+    #[arg(long, env = "NOMAD_TLS_SERVER_NAME", value_name = "NAME")]
+    tls_server_name: Option<String>,
     /// Take any certificate of Nomad's: `true`
-    #[arg(long, env = "NOMAD_SKIP_VERIFY", hide_env_values = true, value_name = "BOOL", help_heading = "Nomad", default_value = "", hide_default_value = true, num_args = 0..=1, default_missing_value = "true")]
-    tls_skip_verify: String,
+    #[arg(long, env = "NOMAD_SKIP_VERIFY", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    tls_skip_verify: Option<String>,
     #[arg(skip)]
     files: Option<Files>,
 }
@@ -89,12 +49,12 @@ impl NomadTls {
     /// When the options do not fit together.
     pub(super) fn trust(&self) -> Result<Trust, Failure> {
         let value = |name: &str| match name {
-            "NOMAD_CACERT" => Some(self.ca_cert.clone()),
-            "NOMAD_CAPATH" => Some(self.ca_path.clone()),
-            "NOMAD_CLIENT_CERT" => Some(self.client_cert.clone()),
-            "NOMAD_CLIENT_KEY" => Some(self.client_key.clone()),
-            "NOMAD_TLS_SERVER_NAME" => Some(self.tls_server_name.clone()),
-            "NOMAD_SKIP_VERIFY" => Some(self.tls_skip_verify.clone()),
+            "NOMAD_CACERT" => self.ca_cert.clone(),
+            "NOMAD_CAPATH" => self.ca_path.clone(),
+            "NOMAD_CLIENT_CERT" => self.client_cert.clone(),
+            "NOMAD_CLIENT_KEY" => self.client_key.clone(),
+            "NOMAD_TLS_SERVER_NAME" => self.tls_server_name.clone(),
+            "NOMAD_SKIP_VERIFY" => self.tls_skip_verify.clone(),
             _ => None,
         };
         let wrong = |why| Failure::cannot(format!("dtree: {why}\n"));
