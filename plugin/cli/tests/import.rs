@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::dtree;
+use super::{dtree, wrong};
 
 #[test]
 fn the_files_of_an_older_tool_are_imported_and_what_comes_out_is_good() {
@@ -91,95 +91,26 @@ fn what_is_wrong_with_an_older_tools_file_is_told_with_its_place() {
     --- exit 2
     "#);
     assert!(dtree(&[], &["import", "-", "--job", "solo"], circle).ends_with("--- exit 0"));
-    assert_snapshot!(dtree(&[], &["import", "-", "--job", "sole"], circle), @r#"
-    --- stderr
-    error: has no entry for sole
-     --> stdin:1:1
-      |
-    1 | {"dependencies":{"left":{"wait_cond":1,"pre":{"job":"right"}},
-      | ^
-      |
-      = help: did you mean `solo`?
-
-    1 problem in stdin
-    --- exit 2
-    "#);
+    assert_snapshot!(wrong(&[], &["import", "-", "--job", "sole"], circle), @"1:1-1: has no entry for sole (did you mean `solo`?)");
 
     let comma = r#"{"dependencies":{"db":{"post":{"job":"db_init","wait_cond":3}
   "wait_cond":5}}}"#;
-    assert_snapshot!(dtree(&[], &["import", "-"], comma), @r#"
-    --- stderr
-    error: a comma is missing between this and `"wait_cond"`
-     --> stdin:1:61
-      |
-    1 | {"dependencies":{"db":{"post":{"job":"db_init","wait_cond":3}
-      |                                                             ^
-      |
-      = help: write a `,` here
-
-    1 problem in stdin
-    --- exit 2
-    "#);
+    assert_snapshot!(wrong(&[], &["import", "-"], comma), @r#"1:61-62: a comma is missing between this and `"wait_cond"` (write a `,` here)"#);
 
     let missing = r#"{"dependencies": {
   "nginx": {"wait_cond": 5, "pre": {"job": "backend"}},
   "api": {"wait_cond": "soon", "pre": 3, "post": {}},
   "db": []
 }}"#;
-    assert_snapshot!(dtree(&[], &["import", "-"], missing), @r#"
-    --- stderr
-    error: api: wait_cond is no number of seconds
-     --> stdin:3:24
-      |
-    3 |   "api": {"wait_cond": "soon", "pre": 3, "post": {}},
-      |                        ^^^^^^
-
-    error: api: pre is no object with a job
-     --> stdin:3:39
-      |
-    3 |   "api": {"wait_cond": "soon", "pre": 3, "post": {}},
-      |                                       ^
-
-    error: api: post names no job
-     --> stdin:3:50
-      |
-    3 |   "api": {"wait_cond": "soon", "pre": 3, "post": {}},
-      |                                                  ^^
-
-    error: db: is no object
-     --> stdin:4:3
-      |
-    4 |   "db": []
-      |   ^^^^
-
-    4 problems in stdin
-    --- exit 2
-    "#);
+    assert_snapshot!(wrong(&[], &["import", "-"], missing), @"
+    3:24-30: api: wait_cond is no number of seconds
+    3:39-40: api: pre is no object with a job
+    3:50-52: api: post names no job
+    4:3-7: db: is no object
+    ");
     let missing = r#"{"dependencies": {"nginx": {"wait_cond": 5, "pre": {"job": "backend"}}}}"#;
-    assert_snapshot!(dtree(&[], &["import", "-"], missing), @r#"
-    --- stderr
-    error: nginx: depends on backend, which has no entry
-     --> stdin:1:60
-      |
-    1 | {"dependencies": {"nginx": {"wait_cond": 5, "pre": {"job": "backend"}}}}
-      |                                                            ^^^^^^^^^
-
-    1 problem in stdin
-    --- exit 2
-    "#);
-    assert_snapshot!(dtree(&[], &["import", "-"], "{}"), @r#"
-    --- stderr
-    error: has no object `dependencies`, and no lists `edges` and `changes`
-     --> stdin:1:1
-      |
-    1 | {}
-      | ^
-      |
-      = help: what can be imported is `{"dependencies": {"JOB": { … }}}` of nomad-dtree, and `{"edges": [ … ], "changes": [ … ]}` of ernest
-
-    1 problem in stdin
-    --- exit 2
-    "#);
+    assert_snapshot!(wrong(&[], &["import", "-"], missing), @"1:60-69: nginx: depends on backend, which has no entry");
+    assert_snapshot!(wrong(&[], &["import", "-"], "{}"), @r#"1:1-1: has no object `dependencies`, and no lists `edges` and `changes` (what can be imported is `{"dependencies": {"JOB": { … }}}` of nomad-dtree, and `{"edges": [ … ], "changes": [ … ]}` of ernest)"#);
 }
 
 /// What a file comes to for a job, in its order.
@@ -233,29 +164,9 @@ fn the_older_tools_own_examples_keep_their_order() {
     --- exit 0
     "#);
     let circle = chain.replace("\"wait_cond\": 1", "\"wait_cond\": 1, \"pre\": {\"job\": \"nginx\"}");
-    assert_snapshot!(order(&circle, "nginx"), @r#"
-    --- stderr
-    error: these depend on each other: api → postgres → nginx → api
-     --> stdin:3:3
-      |
-    3 |   "api": {"wait_cond": 2, "pre": {"job": "postgres"}},
-      |   ^^^^^
-
-    1 problem in stdin
-    --- exit 2
-    "#);
+    assert_snapshot!(wrong(&[], &["import", "-", "--job", "nginx"], &circle), @"3:3-8: these depend on each other: api → postgres → nginx → api");
     let missing = chain.replace("\"job\": \"api\"", "\"job\": \"backend\"");
-    assert_snapshot!(order(&missing, "nginx"), @r#"
-    --- stderr
-    error: nginx: depends on backend, which has no entry
-     --> stdin:2:44
-      |
-    2 |   "nginx": {"wait_cond": 5, "pre": {"job": "backend"}},
-      |                                            ^^^^^^^^^
-
-    1 problem in stdin
-    --- exit 2
-    "#);
+    assert_snapshot!(wrong(&[], &["import", "-", "--job", "nginx"], &missing), @"2:44-53: nginx: depends on backend, which has no entry");
     assert_snapshot!(order(&missing, "api"), @r#"
     tree "imported"
        1  postgres
@@ -276,19 +187,7 @@ fn the_older_tools_own_examples_keep_their_order() {
     }
   }
 }"#;
-    assert_snapshot!(order(sample, "nginx"), @r#"
-    --- stderr
-    error: a comma is missing between this and `"wait_cond"`
-     --> stdin:9:7
-      |
-    9 |       }
-      |       ^
-      |
-      = help: write a `,` here
-
-    1 problem in stdin
-    --- exit 2
-    "#);
+    assert_snapshot!(wrong(&[], &["import", "-", "--job", "nginx"], sample), @r#"9:7-8: a comma is missing between this and `"wait_cond"` (write a `,` here)"#);
     assert_snapshot!(order(&sample.replace("}\n      \"wait", "},\n      \"wait"), "nginx"), @r#"
     tree "imported"
        1  postgres
@@ -303,59 +202,15 @@ fn the_older_tools_own_examples_keep_their_order() {
 fn what_the_older_tool_took_without_a_word_is_said() {
     let entry = |inside: &str| format!("{{\"dependencies\": {{\"db\": {{{inside}}}}}}}");
     // Cut off, commented, said twice.
-    assert_snapshot!(order(r#"{"dependencies": {"db": {"wait_cond": 5}"#, "db"), @r#"
-    --- stderr
-    error: ends before all that it opens is closed
-     --> stdin:1:40
-      |
-    1 | {"dependencies": {"db": {"wait_cond": 5}
-      |                                        ^
-      |
-      = help: it may be cut off: write the rest, and each `}`, `]` and `"` that is missing
-
-    1 problem in stdin
-    --- exit 2
-    "#);
-    assert_snapshot!(order("{\"dependencies\": {\n  // the database\n  \"db\": {\"wait_cond\": 5}\n}}", "db"), @"
-    --- stderr
-    error: has a comment here, and JSON has none
-     --> stdin:2:3
-      |
-    2 |   // the database
-      |   ^
-      |
-      = help: take it out
-
-    1 problem in stdin
-    --- exit 2
-    ");
-    assert_snapshot!(order(r#"{"dependencies": {"db": {"wait_cond": 5}, "db": {"wait_cond": 6}}}"#, "db"), @r#"
-    --- stderr
-    error: invalid object item; expected unique object key; found redefined object key
-     --> stdin:1:43
-      |
-    1 | {"dependencies": {"db": {"wait_cond": 5}, "db": {"wait_cond": 6}}}
-      |                                           ^
-
-    1 problem in stdin
-    --- exit 2
-    "#);
+    assert_snapshot!(wrong(&[], &["import", "-", "--job", "db"], r#"{"dependencies": {"db": {"wait_cond": 5}"#), @r#"1:40-41: ends before all that it opens is closed (it may be cut off: write the rest, and each `}`, `]` and `"` that is missing)"#);
+    assert_snapshot!(wrong(&[], &["import", "-", "--job", "db"], "{\"dependencies\": {\n  // the database\n  \"db\": {\"wait_cond\": 5}\n}}"), @"2:3-4: has a comment here, and JSON has none (take it out)");
+    assert_snapshot!(wrong(&[], &["import", "-", "--job", "db"], r#"{"dependencies": {"db": {"wait_cond": 5}, "db": {"wait_cond": 6}}}"#), @"1:43-44: invalid object item; expected unique object key; found redefined object key");
     for seconds in ["\"5s\"", "1.9", "true", "-4"] {
         let said = order(&entry(&format!("\"wait_cond\": {seconds}")), "db");
         assert!(said.contains("wait_cond is no number of seconds"), "{seconds}: {said}");
     }
     // A name is a name, with its dots and stars.
-    assert_snapshot!(order(r#"{"dependencies": {"nginx": {"wait_cond": 5}}}"#, "ng*"), @r#"
-    --- stderr
-    error: has no entry for ng*
-     --> stdin:1:1
-      |
-    1 | {"dependencies": {"nginx": {"wait_cond": 5}}}
-      | ^
-
-    1 problem in stdin
-    --- exit 2
-    "#);
+    assert_snapshot!(wrong(&[], &["import", "-", "--job", "ng*"], r#"{"dependencies": {"nginx": {"wait_cond": 5}}}"#), @"1:1-1: has no entry for ng*");
     // More than a hundred in a row are a chain like any other.
     let chain: Vec<String> = (0..150)
         .map(|n| match n {

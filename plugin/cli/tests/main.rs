@@ -1,7 +1,7 @@
 //! The command line as people and scripts see it: whole output, exit code. Needs no Nomad.
 
 #![expect(clippy::unwrap_used, reason = "tests, whose helpers stand outside of a test function")]
-#![expect(clippy::too_many_lines, reason = "whole output is long")]
+#![expect(clippy::indexing_slicing, reason = "a JSON value without that key gives null, and no panic")]
 
 mod approve;
 mod check;
@@ -23,6 +23,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// A tree of a shop, as a file of its own.
@@ -49,6 +50,13 @@ const SHOP: &str = r#"tree "shop" {
 /// Where no Nomad listens, and nothing else.
 const NOWHERE: &str = "unix:///nowhere/api.sock";
 
+/// What is said where Nomad is asked for something.
+const NO_NOMAD: &str = "--- stderr
+dtree: cannot reach Nomad at unix:///nowhere/api.sock: No such file or directory (os error 2)
+
+hint: check that the agent and its servers are up: `nomad server members`
+--- exit 2";
+
 /// A tree of which nothing is left open.
 const PLAIN: &str = r#"tree "plain" {
   job "db" {
@@ -68,6 +76,26 @@ fn dtree(files: &[(&str, &[u8])], words: &[&str], stdin: &str) -> String {
         fs::write(directory.path().join(name), text).unwrap();
     }
     said(directory.path(), words, stdin)
+}
+
+/// What an import finds wrong, a line for each: where, what, and what to do. Nothing else is said, and the exit code is 2.
+fn wrong(files: &[(&str, &[u8])], words: &[&str], stdin: &str) -> String {
+    let said = dtree(files, &[words, &["--json"]].concat(), stdin);
+    let document = said.strip_suffix("--- exit 2").unwrap_or_else(|| panic!("{said}"));
+    let document: Value = serde_json::from_str(document).unwrap();
+    let problems = document["problems"].as_array().unwrap().iter().map(|problem| {
+        let text = |key: &str| problem[key].as_str().unwrap_or_default();
+        let title = format!("{}: {}", text("place"), text("text"));
+        let help = if text("help").is_empty() { String::new() } else { format!(" ({})", text("help")) };
+        let end = if problem["line"] == problem["end_line"] {
+            problem["end_column"].to_string()
+        } else {
+            format!("{}:{}", problem["end_line"], problem["end_column"])
+        };
+        let at = format!("{}:{}-{end}", problem["line"], problem["column"]);
+        format!("{at}: {}{help}", title.trim_start_matches("file: "))
+    });
+    problems.collect::<Vec<_>>().join("\n")
 }
 
 fn said(directory: &Path, words: &[&str], stdin: &str) -> String {

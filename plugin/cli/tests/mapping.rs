@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::dtree;
+use super::{dtree, wrong};
 
 /// A mapping with two roots, of which one feeds two others.
 const FAN: &str = r#"{"id":"t1","action":"build.create",
@@ -210,24 +210,9 @@ fn a_mapping_that_deletes_is_a_tree_that_stops() {
 fn what_is_wrong_with_a_mapping_is_told_with_its_place() {
     let values = r#"{"id":"t4","action":"build.create","edges":[{"source":"start","destination":"a::1","length":1}],"components":[],
  "changes":[{"_component_id":"a::1","_component":"a","_action":"create","_provider":"x","_state":"waiting","p":"$(changes.0.p)","q":"$(components.#[_component_id=\"no::1\"].z)","r":"port $(id)"}]}"#;
-    assert_snapshot!(imported(values), @r#"
-    --- stderr
-    error: a::1: p takes its value from itself: a::1 p → a::1 p
-     --> stdin:2:108
-      |
-    2 |  "changes":[{"_component_id":"a::1","_component":"a","_action":"create","_provider":"x","_state":"waiting","p":"$(changes.0.p)","q":"...
-      |                                                                                                            ^^^^^^^^^^^^^^^^^^^^
-
-    error: a::1: q has `$(components.#[_component_id="no::1"].z)`, which has no value
-     --> stdin:2:129
-      |
-    2 | ...,"_state":"waiting","p":"$(changes.0.p)","q":"$(components.#[_component_id=\"no::1\"].z)","r":"port $(id)"}]}
-      |                                             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-      |
-      = help: no::1 is no component
-
-    2 problems in stdin
-    --- exit 2
+    assert_snapshot!(wrong(&[], &["import", "-"], values), @r#"
+    2:108-128: a::1: p takes its value from itself: a::1 p → a::1 p
+    2:129-177: a::1: q has `$(components.#[_component_id="no::1"].z)`, which has no value (no::1 is no component)
     "#);
     let good =
         values.replace(r#""p":"$(changes.0.p)","q":"$(components.#[_component_id=\"no::1\"].z)","#, "");
@@ -252,17 +237,7 @@ fn what_is_wrong_with_a_mapping_is_told_with_its_place() {
  "changes":[{"_component_id":"a::1","_action":"create"},
   {"_component_id":"b::1","_action":"create"},
   {"_component_id":"c::1","_action":"create"}]}"#;
-    assert_snapshot!(imported(circle), @r#"
-    --- stderr
-    error: these depend on each other: a::1 → c::1 → b::1 → a::1
-     --> stdin:2:13
-      |
-    2 |  "changes":[{"_component_id":"a::1","_action":"create"},
-      |             ^
-
-    1 problem in stdin
-    --- exit 2
-    "#);
+    assert_snapshot!(wrong(&[], &["import", "-"], circle), @"2:13-14: these depend on each other: a::1 → c::1 → b::1 → a::1");
 
     let all = r#"{"action":"build.explode","edges":[3,{"source":"a::1","destination":"b::2"}],
  "components":{},
@@ -271,127 +246,23 @@ fn what_is_wrong_with_a_mapping_is_told_with_its_place() {
   {"_component_id":"c::1","x":"a $(changes.1.x) b"},
   {"_component_id":"c::1"},
   {"_component":"d"}]}"#;
-    assert_snapshot!(imported(all), @r#"
-    --- stderr
-    error: action = "build.explode" is nothing that is known
-     --> stdin:1:2
-      |
-    1 | {"action":"build.explode","edges":[3,{"source":"a::1","destination":"b::2"}],
-      |  ^^^^^^^^^^^^^^^^^^^^^^^^
-      |
-      = help: what is: build.create, build.patch, build.delete, build.import, build.sync
-
-    error: edges.0: has no source and destination
-     --> stdin:1:36
-      |
-    1 | {"action":"build.explode","edges":[3,{"source":"a::1","destination":"b::2"}],
-      |                                    ^
-
-    error: edges: the edge from a::1 to b::2 names b::2, which is no component
-     --> stdin:1:55
-      |
-    1 | {"action":"build.explode","edges":[3,{"source":"a::1","destination":"b::2"}],
-      |                                                       ^^^^^^^^^^^^^^^^^^^^
-      |
-      = help: did you mean "b::1"?
-
-    error: components is no list
-     --> stdin:2:2
-      |
-    2 |  "components":{},
-      |  ^^^^^^^^^^^^
-
-    error: a::1: _action = "craete" is nothing that is known
-     --> stdin:3:37
-      |
-    3 |  "changes":[{"_component_id":"a::1","_action":"craete","x":"$(changes.1.y)"},
-      |                                     ^^^^^^^^^^^^^^^^^^
-      |
-      = help: did you mean "create"?
-
-    error: a::1: x has `$(oops`, in which a path is not closed, or none
-     --> stdin:3:56
-      |
-    3 |  "changes":[{"_component_id":"a::1","_action":"craete","x":"$(changes.1.y)"},
-      |                                                        ^^^^^^^^^^^^^^^^^^^^
-      |
-      = help: write it like `$(components.#[_component_id="db::a"].url)`
-
-    error: b::1: x takes its value from itself: b::1 x → c::1 x → b::1 x
-     --> stdin:4:27
-      |
-    4 |   {"_component_id":"b::1","x":"$(changes.2.x)","y":"$(oops","z":"$(nothing)","w":"$(changes.9.a)"},
-      |                           ^^^^^^^^^^^^^^^^^^^^
-
-    error: b::1: y has `$(oops`, in which a path is not closed, or none
-     --> stdin:4:48
-      |
-    4 |   {"_component_id":"b::1","x":"$(changes.2.x)","y":"$(oops","z":"$(nothing)","w":"$(changes.9.a)"},
-      |                                                ^^^^^^^^^^^^
-      |
-      = help: write it like `$(components.#[_component_id="db::a"].url)`
-
-    error: b::1: z has `$(nothing)`, which has no value
-     --> stdin:4:61
-      |
-    4 |   {"_component_id":"b::1","x":"$(changes.2.x)","y":"$(oops","z":"$(nothing)","w":"$(changes.9.a)"},
-      |                                                             ^^^^^^^^^^^^^^^^
-      |
-      = help: nothing of the mapping has this path
-
-    error: b::1: w has `$(changes.9.a)`, which has no value
-     --> stdin:4:78
-      |
-    4 |   {"_component_id":"b::1","x":"$(changes.2.x)","y":"$(oops","z":"$(nothing)","w":"$(changes.9.a)"},
-      |                                                                              ^^^^^^^^^^^^^^^^^^^^
-      |
-      = help: no component is there
-
-    error: c::1: x takes its value from itself: c::1 x → b::1 x → c::1 x
-     --> stdin:5:27
-      |
-    5 |   {"_component_id":"c::1","x":"a $(changes.1.x) b"},
-      |                           ^^^^^^^^^^^^^^^^^^^^^^^^
-
-    error: c::1: stands twice in changes
-     --> stdin:6:4
-      |
-    6 |   {"_component_id":"c::1"},
-      |    ^^^^^^^^^^^^^^^^^^^^^^
-
-    error: changes.4: has no `_component_id`
-     --> stdin:7:3
-      |
-    7 |   {"_component":"d"}]}
-      |   ^
-
-    13 problems in stdin
-    --- exit 2
+    assert_snapshot!(wrong(&[], &["import", "-"], all), @r#"
+    1:2-26: action = "build.explode" is nothing that is known (what is: build.create, build.patch, build.delete, build.import, build.sync)
+    1:36-37: edges.0: has no source and destination
+    1:55-75: edges: the edge from a::1 to b::2 names b::2, which is no component (did you mean "b::1"?)
+    2:2-14: components is no list
+    3:37-55: a::1: _action = "craete" is nothing that is known (did you mean "create"?)
+    3:56-76: a::1: x has `$(oops`, in which a path is not closed, or none (write it like `$(components.#[_component_id="db::a"].url)`)
+    4:27-47: b::1: x takes its value from itself: b::1 x → c::1 x → b::1 x
+    4:48-60: b::1: y has `$(oops`, in which a path is not closed, or none (write it like `$(components.#[_component_id="db::a"].url)`)
+    4:61-77: b::1: z has `$(nothing)`, which has no value (nothing of the mapping has this path)
+    4:78-98: b::1: w has `$(changes.9.a)`, which has no value (no component is there)
+    5:27-51: c::1: x takes its value from itself: c::1 x → b::1 x → c::1 x
+    6:4-26: c::1: stands twice in changes
+    7:3-4: changes.4: has no `_component_id`
     "#);
-    assert_snapshot!(imported("{\"edges\": []}"), @r#"
-    --- stderr
-    error: has no list `changes`
-     --> stdin:1:1
-      |
-    1 | {"edges": []}
-      | ^
-      |
-      = help: that is what is to be done; a mapping without it does nothing
-
-    1 problem in stdin
-    --- exit 2
-    "#);
-    assert_snapshot!(dtree(&[], &["import", "-", "--job", "db"], FAN), @r#"
-    --- stderr
-    error: has no component db
-     --> stdin:1:1
-      |
-    1 | {"id":"t1","action":"build.create",
-      | ^
-
-    1 problem in stdin
-    --- exit 2
-    "#);
+    assert_snapshot!(wrong(&[], &["import", "-"], "{\"edges\": []}"), @"1:1-1: has no list `changes` (that is what is to be done; a mapping without it does nothing)");
+    assert_snapshot!(wrong(&[], &["import", "-", "--job", "db"], FAN), @"1:1-1: has no component db");
 }
 
 #[test]
@@ -438,35 +309,11 @@ fn a_directory_of_jobspecs_says_which_there_are_and_which_variables_they_take() 
     --- exit 0
     "#);
     let some = [files[0], files[2]];
-    assert_snapshot!(dtree(&some, &["import", "t1.json", "--jobspecs", "."], ""), @r#"
-    --- stderr
-    error: db::a: the directory of jobspecs has none called db-a.nomad.hcl or db.nomad.hcl
-     --> t1.json:6:13
-      |
-    6 |  "changes":[{"_component_id":"db::a","_component":"db","_action":"create","_provider":"x","_state":"waiting"},
-      |             ^
-      |
-      = help: db.nomad.hcl would be that of all components of its type
-
-    error: api::1: the directory of jobspecs has none called api-1.nomad.hcl or api.nomad.hcl
-     --> t1.json:8:3
-      |
-    8 |   {"_component_id":"api::1","_component":"api","_action":"create","_provider":"x","_state":"waiting","db_url":"$(components.#[_compon...
-      |   ^
-      |
-      = help: api.nomad.hcl would be that of all components of its type
-
-    error: rep::1: the directory of jobspecs has none called rep-1.nomad.hcl or rep.nomad.hcl
-     --> t1.json:9:3
-      |
-    9 |   {"_component_id":"rep::1","_component":"rep","_action":"create","_provider":"x","_state":"waiting"}]}
-      |   ^
-      |
-      = help: rep.nomad.hcl would be that of all components of its type
-
-    3 problems in t1.json
-    --- exit 2
-    "#);
+    assert_snapshot!(wrong(&some, &["import", "t1.json", "--jobspecs", "."], ""), @"
+    6:13-14: db::a: the directory of jobspecs has none called db-a.nomad.hcl or db.nomad.hcl (db.nomad.hcl would be that of all components of its type)
+    8:3-4: api::1: the directory of jobspecs has none called api-1.nomad.hcl or api.nomad.hcl (api.nomad.hcl would be that of all components of its type)
+    9:3-4: rep::1: the directory of jobspecs has none called rep-1.nomad.hcl or rep.nomad.hcl (rep.nomad.hcl would be that of all components of its type)
+    ");
     assert_snapshot!(dtree(&some, &["import", "t1.json", "--jobspecs", "nowhere"], ""), @"
     --- stderr
     dtree: cannot read the jobspecs in nowhere: there is no such directory
@@ -506,17 +353,7 @@ fn a_directory_of_jobspecs_says_which_there_are_and_which_variables_they_take() 
     }
     --- exit 0
     "#);
-    assert_snapshot!(dtree(&files[..4], &["import", "dependency.json", "--jobspecs", "."], ""), @r#"
-    --- stderr
-    error: db: the directory of jobspecs has none called init.nomad or init.nomad.hcl
-     --> dependency.json:1:67
-      |
-    1 | {"dependencies":{"api":{"pre":{"job":"db"},"post":{"job":"seed"}},"db":{"post":{"job":"init"}}}}
-      |                                                                   ^^^^
-
-    1 problem in dependency.json
-    --- exit 2
-    "#);
+    assert_snapshot!(wrong(&files[..4], &["import", "dependency.json", "--jobspecs", "."], ""), @"1:67-71: db: the directory of jobspecs has none called init.nomad or init.nomad.hcl");
 }
 
 #[test]
