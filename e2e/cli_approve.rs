@@ -32,6 +32,10 @@ fn a_gate_is_approved_from_a_shell_by_whoever_is_meant() {
     story.gate(&web).says(SOON, "approve release");
     let (code, said) = approve(&story, None, &[&web]);
     assert!(code == 2 && said.contains("several approvals are waited for: release, word"), "{code}: {said}");
+    let (code, told, _) = dtree(&story, None, &["approve", &web, "--json"], "");
+    let told: Value = serde_json::from_str(&told).expect("it is JSON");
+    assert_eq!((code, &told["approved"]), (2, &json!([])), "{told}");
+    assert_eq!([&told["open"][0]["name"], &told["open"][1]["name"]], ["release", "word"], "{told}");
     let (code, said) = approve(&story, None, &[&web, "relaese"]);
     let words = "dtree: \"relaese\" does not wait for an approval now; these do: release, word\n";
     assert_eq!((code, said.as_str()), (1, words));
@@ -41,8 +45,14 @@ fn a_gate_is_approved_from_a_shell_by_whoever_is_meant() {
     let (code, said) = approve(&story, None, &[&alloc[..8], "release", "--by", "kim of ops"]);
     assert_eq!((code, said.as_str()), (0, "release is approved\n"));
     story.main(&web).has_never_started();
-    let (code, said) = approve(&story, None, &[&web]);
-    assert_eq!((code, said.as_str()), (0, "word is approved\n"));
+    let (code, told, said) = dtree(&story, None, &["approve", &web, "--json"], "");
+    let told: Value = serde_json::from_str(&told).expect("it is JSON");
+    assert_eq!((code, said.as_str()), (0, ""), "{told}");
+    let given = &told["approved"][0];
+    assert_eq!(
+        (&given["name"], &given["allocation"], &given["task"]),
+        (&json!("word"), &json!(alloc), &json!("gate"))
+    );
     story.main(&web).runs(SOON);
     story.gate(&web).says(SOON, "approved by kim of ops");
     let (code, said) = approve(&story, None, &[&web]);

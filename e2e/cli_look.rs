@@ -42,6 +42,39 @@ fn prints(story: &Story, words: &[&str], code: i32) -> String {
     out
 }
 
+/// It ends well; the JSON that it printed.
+fn printed(story: &Story, words: &[&str]) -> Value {
+    let out = prints(story, words, 0);
+    serde_json::from_str(&out).unwrap_or_else(|why| panic!("{why}: {out}"))
+}
+
+#[test]
+fn a_name_goes_before_the_beginning_of_an_id_and_both_are_told() {
+    let story = CLUSTER.story();
+    let [db, missing] = ["db", "missing"].map(|name| story.id(name));
+    story.run(&Job::service(&db).gate(&format!("wait \"{missing}\" {{}}")));
+    story.gate(&db).runs(SOON);
+    let alloc = story.gate(&db).allocation();
+    let short = &alloc[..8];
+    let why = printed(&story, &["why", short, "--json"]);
+    assert_eq!((&why["job"], &why["allocations"][0]["id"]), (&Value::Null, &alloc.as_str().into()), "{why}");
+    // Too short for an ID, and so a name.
+    let why = prints(&story, &["why", &alloc[..4]], 0);
+    assert!(
+        why.contains("no job has this ID yet") && why.contains("at least the first eight letters"),
+        "{why}"
+    );
+
+    story.run(&Job::service(short));
+    story.is_healthy(short);
+    let why = prints(&story, &["why", short], 0);
+    assert!(why.starts_with(&format!("{short}: satisfied")), "{why}");
+    assert!(why.contains(&format!("Allocation {short} of job default/{db}")), "{why}");
+    assert!(why.contains(&format!("{missing}: gated")), "{why}");
+    let (code, _, said) = dtree(&story, None, &["approve", short], "");
+    assert!(code == 1 && said.contains(&format!("{short} has no task of dtree")), "{code}: {said}");
+}
+
 #[test]
 fn a_shell_waits_for_jobs_of_every_type() {
     let story = CLUSTER.story();
@@ -141,6 +174,16 @@ fn a_tree_is_shown_from_its_begin_to_its_end_and_after_it() {
     let alloc = story.tree(&id).allocation();
     let why = prints(&story, &["why", &alloc[..8]], 0);
     assert!(why.contains("==> task tree: running") && why.contains(&setup_job), "{why}");
+    let of_tree = printed(&story, &["why", &id, "--json"]);
+    let of_alloc = printed(&story, &["why", &alloc, "--json"]);
+    assert_eq!((&of_tree["job"], &of_alloc["tree"]), (&Value::Null, &Value::Null), "{of_tree}");
+    let task = &of_alloc["allocations"][0]["tasks"][0];
+    assert_eq!((&task["task"], &task["state"]), (&"tree".into(), &"running".into()), "{of_alloc}");
+    for tree in [&of_tree["tree"], &task["tree"]] {
+        let steps = tree["steps"].as_array().cloned().unwrap_or_default();
+        let gated = steps.iter().find(|step| step["name"] == *setup).expect("it has the hook");
+        assert_eq!((&gated["state"], &gated["job"]), (&"gated".into(), &setup_job.as_str().into()), "{tree}");
+    }
 
     flag.raise();
     story.tree(&id).succeeds(SOON);
@@ -162,6 +205,14 @@ fn a_tree_is_shown_from_its_begin_to_its_end_and_after_it() {
     assert!(text.contains("was ready, and now: is stopped"), "{text}");
     let why = prints(&story, &["why", &db], 0);
     assert!(why.contains("is stopped"), "{why}");
+    let why = printed(&story, &["why", &db, "--json"]);
+    let ready = &why["job"]["ready"];
+    assert_eq!(
+        (&ready["state"], &ready["awaited"]),
+        (&"gated".into(), &format!("job {db} healthy").into()),
+        "{why}"
+    );
+    assert!(ready["detail"].to_string().contains("is stopped"), "{why}");
 }
 
 #[test]
@@ -184,4 +235,7 @@ fn the_graph_of_a_cluster_has_what_its_tasks_declare_with_circles_marked() {
     assert!(all.contains(&circle), "{all}");
     let why = prints(&story, &["why", &one, "--namespace", &space], 0);
     assert!(why.contains(&format!("==> its task gate of group g waits for others:\n{two}: gated")), "{why}");
+    let why = printed(&story, &["why", &one, "--namespace", &space, "--json"]);
+    let gate = &why["job"]["gates"][0];
+    assert_eq!((&gate["task"], &gate["waits"][0]["name"]), (&"gate".into(), &two.as_str().into()), "{why}");
 }

@@ -3,9 +3,9 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::cli_submit::{Written, ended};
+use crate::cli_submit::{Written, end_of, ended};
 use crate::harness::{Options, seconds, wait_for};
 use crate::story::{Job, SOON, Shared, Story};
 
@@ -39,9 +39,15 @@ fn a_tree_is_planned_run_run_again_and_stopped() {
     assert_eq!(code, 0, "{said}");
     assert!(said.contains(&format!("created {db}, {web}")), "{said}");
     let before = [&db, &web].map(|id| story.stamp(id));
-    let (code, said) = ended(tree.command(&story, &["run"]));
+    let (code, said) = ended(tree.command(&story, &["run", "--json"]));
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains("2 unchanged"), "{said}");
+    let end = end_of(&said);
+    assert!(end["message"].to_string().contains("2 unchanged"), "{end}");
+    assert_eq!(end["tree"], format!("default/{}", story.id("run")), "{end}");
+    let steps: Vec<[&Value; 2]> =
+        end["steps"].as_array().into_iter().flatten().map(|step| [&step["name"], &step["state"]]).collect();
+    let satisfied = json!("satisfied");
+    assert_eq!(steps, [[&json!(db), &satisfied], [&json!(web), &satisfied]], "{end}");
     assert_eq!([&db, &web].map(|id| story.stamp(id)), before);
 
     // What was not chosen is awaited, and not touched.
@@ -54,8 +60,9 @@ fn a_tree_is_planned_run_run_again_and_stopped() {
 
     // What is forgotten cannot be judged at the end.
     story.is_judged_up_to_now();
-    let (code, said) = ended(tree.command(&story, &["stop", "--purge"]));
+    let (code, said) = ended(tree.command(&story, &["stop", "--purge", "--json"]));
     assert_eq!(code, 0, "{said}");
+    assert!(end_of(&said)["message"].to_string().contains("stopped"), "{said}");
     for id in [&db, &web] {
         assert!(story.job(id).is_err(), "{id} is still there: {said}");
     }

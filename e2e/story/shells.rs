@@ -65,7 +65,9 @@ impl Shell {
         if code != 0 || !self.is_whole {
             return;
         }
-        let words = said.lines().filter_map(|line| line.find("done after").and_then(|at| line.get(at..)));
+        // What programs are told is told to people, too.
+        let lines = said.lines().filter(|line| !line.starts_with('{'));
+        let words = lines.filter_map(|line| line.find("done after").and_then(|at| line.get(at..)));
         let mut events: Vec<Value> = words.map(|line| json!({ "DisplayMessage": line })).collect();
         events.push(json!({ "Type": "Terminated", "ExitCode": code }));
         let now = jiff::Timestamp::now().to_string();

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     cluster::{AllocId, Namespace, TreeName, nearest},
+    engine::Line,
     manifest::Subject,
     nomad::{Asker, Client},
     record,
@@ -71,7 +72,7 @@ impl Approvals {
     }
 
     /// Gives them to `running` until that has ended; what a user has to know goes to `tell`.
-    pub(super) async fn serve(self, running: Running, tell: mpsc::UnboundedSender<String>) {
+    pub(super) async fn serve(self, running: Running, tell: mpsc::UnboundedSender<Line>) {
         let mut taken: Vec<String> = Vec::new();
         let (mut has_asked, mut is_refused, mut n_last) = (false, false, 0);
         loop {
@@ -101,7 +102,7 @@ impl Approvals {
                         let said = "nobody can approve from another shell, because this token may not write Nomad's \
                                     Variables; `--approve WAIT` gives an approval in advance";
                         // The process may be ending.
-                        tell.send(said.to_owned()).ok();
+                        tell.send(said.to_owned().into()).ok();
                     }
                     // It is asked again.
                     Err(error) => is_settled = !(error.is_conflict() && is_over),

@@ -11,7 +11,7 @@ use super::{Failure, connect::Connection, tls::with_system};
 use crate::{
     cluster::{Namespace, Place},
     consul::Consul,
-    engine::{Status, deadlines},
+    engine::{Line, Status, deadlines},
     manifest::{Manifest, OnTimeout, Problems, Subject, Wait},
     plan::Plan,
     probe::Probe,
@@ -76,10 +76,14 @@ pub(super) struct Silent;
 
 impl Notices for Silent {
     fn event(&self, _: &str) {}
-    fn log(&self, _: &str) {}
+    fn log(&self, _: &Line) {}
 }
 
 /// How the `waits` stand now, for whoever looks from `namespace`: each was seen, or could not be for ten seconds.
+///
+/// # Errors
+///
+/// When Nomad is not there any more.
 pub(super) async fn look(
     waits: Vec<(String, Wait)>,
     namespace: Namespace,
@@ -111,6 +115,8 @@ pub(super) async fn look(
     timeout(FIRST_LOOK, seen).await.ok();
     let status = gate.running.status();
     gate.close().await;
+    // A Nomad that has gone away meanwhile has shown nothing.
+    connection.client().await?;
     Ok(status)
 }
 

@@ -11,6 +11,7 @@ mod cluster;
 mod connect;
 mod consul;
 mod doctor;
+mod events;
 mod file;
 mod graph;
 mod import;
@@ -24,6 +25,7 @@ mod run;
 mod screen;
 mod sight;
 mod status;
+mod subject;
 mod submit;
 mod table;
 mod tls;
@@ -37,6 +39,7 @@ use std::{
     process::ExitCode,
 };
 
+use self::events::Events;
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 /// The run failed.
@@ -95,6 +98,9 @@ enum Command {
         /// Give the approval that this wait waits for, when it is its turn; may be given again
         #[arg(long, value_name = "WAIT")]
         approve: Vec<String>,
+        /// A JSON object for each thing that happens, and one for how it ended
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         connection: connect::Connection,
         #[command(flatten)]
@@ -107,6 +113,9 @@ enum Command {
         /// Have Nomad forget the jobs
         #[arg(long)]
         purge: bool,
+        /// A JSON object for each thing that happens, and one for how it ended
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         connection: connect::Connection,
         #[command(flatten)]
@@ -119,6 +128,9 @@ enum Command {
         /// Do not follow it
         #[arg(long)]
         detach: bool,
+        /// A JSON object for each thing that happens, and one for how it ended
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         connection: connect::Connection,
     },
@@ -266,13 +278,17 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match options.command {
         Command::Check { files, outside, json } => check::run(&files, outside, json),
         Command::Plan { tree, offline, json, connection } => plan::run(&tree, &connection, json, offline),
-        Command::Run { tree, approve, connection, consul } => {
-            run::run(&tree, &connection, &consul, chosen::Aim::Run, &approve)
+        Command::Run { tree, approve, json, connection, consul } => {
+            let events = Events { are_wanted: json };
+            run::run(&tree, &connection, &consul, chosen::Aim::Run, &approve, events)
         }
-        Command::Stop { tree, purge, connection, consul } => {
-            run::run(&tree, &connection, &consul, chosen::Aim::Stop { purge }, &[])
+        Command::Stop { tree, purge, json, connection, consul } => {
+            let events = Events { are_wanted: json };
+            run::run(&tree, &connection, &consul, chosen::Aim::Stop { purge }, &[], events)
         }
-        Command::Submit { tree, detach, connection } => submit::run(&tree, &connection, detach),
+        Command::Submit { tree, detach, json, connection } => {
+            submit::run(&tree, &connection, detach, Events { are_wanted: json })
+        }
         Command::Graph(options) => graph::run(&options),
         Command::Import { file, name, job, jobspecs, json } => {
             import::run(&file, name.as_deref(), job.as_deref(), jobspecs.as_deref(), json)

@@ -17,6 +17,7 @@ use super::{
     chosen::{Aim, TreeArgs},
     connect::{Connection, block_on},
     consul::Proof,
+    events::Events,
     file::Source,
     import::directory,
     run::carry_out,
@@ -190,7 +191,8 @@ impl Options {
         let target = (self.verb == Verb::Stop).then(|| self.job.clone());
         let tree = TreeArgs::of(manifest, jobspecs, target, self.deep);
         let chosen = tree.choose(&connection, aim)?;
-        block_on(carry_out(chosen, &connection, None, &format!("--job {} …", self.job), aim, &[]))
+        let (file, events) = (format!("--job {} …", self.job), Events { are_wanted: false });
+        events.end(block_on(carry_out(chosen, &connection, None, &file, aim, &[], events)))
     }
 
     /// The dependency file, and the directory of the jobs.

@@ -11,14 +11,14 @@ use super::{
     chosen::{Aim, Chosen, TreeArgs},
     connect::{Connection, Interrupts, block_on},
     consul::ConsulOptions,
+    events::{End, Events},
     named::{self, is_name},
-    print,
     screen::Screen,
     tls::with_system,
 };
 use crate::{
     consul::Consul,
-    engine::Status,
+    engine::{Line, Status},
     probe::Probe,
     runner::{self, Ending, Equipment, Errand, Notices, Order, Running, Senses},
     watch::Watch,
@@ -36,26 +36,31 @@ pub(super) fn run(
     consul: &ConsulOptions,
     aim: Aim,
     approved: &[String],
+    events: Events,
 ) -> Outcome {
-    let name = args.file.to_str().filter(|name| is_name(name) && !args.file.exists());
-    let chosen = match (name, aim) {
-        (Some(name), Aim::Stop { .. }) => named::choose(args, name, connection, aim)?,
-        _ => args.choose(connection, aim)?,
+    let begin = || {
+        let name = args.file.to_str().filter(|name| is_name(name) && !args.file.exists());
+        let chosen = match (name, aim) {
+            (Some(name), Aim::Stop { .. }) => named::choose(args, name, connection, aim)?,
+            _ => args.choose(connection, aim)?,
+        };
+        let consul = consul.way_for(chosen.plan.manifest())?;
+        let file = args.file.display().to_string();
+        block_on(carry_out(chosen, connection, consul, &file, aim, approved, events))
     };
-    let consul = consul.way_for(chosen.plan.manifest())?;
-    block_on(carry_out(chosen, connection, consul, &args.file.display().to_string(), aim, approved))
+    events.end(begin())
 }
 
 /// What happens, for the screen.
-struct Lines(mpsc::UnboundedSender<String>);
+struct Lines(mpsc::UnboundedSender<Line>);
 
 impl Notices for Lines {
     // It says what the lines of the log have said.
     fn event(&self, _message: &str) {}
 
-    fn log(&self, line: &str) {
+    fn log(&self, line: &Line) {
         // The process may be ending.
-        self.0.send(line.to_owned()).ok();
+        self.0.send(line.clone()).ok();
     }
 }
 
@@ -67,7 +72,8 @@ pub(super) async fn carry_out(
     file: &str,
     aim: Aim,
     approved: &[String],
-) -> Outcome {
+    events: Events,
+) -> Result<End, Failure> {
     let approvals = Approvals::of(&chosen, connection, approved)?;
     connection.client().await?;
     let mut interrupts = Interrupts::catch()?;
@@ -94,7 +100,7 @@ pub(super) async fn carry_out(
     if let Some(approvals) = approvals {
         tasks.spawn(approvals.serve(running.clone(), tell));
     }
-    let mut screen = Screen::new();
+    let mut screen = Screen::new(!events.are_wanted);
     let mut redraw = time::interval(REDRAW);
     let mut n_interrupts = 0_u32;
     let mut ending = None;
@@ -107,13 +113,13 @@ pub(super) async fn carry_out(
                     break;
                 }
             }
-            Some(line) = lines.recv() => told(&line, &running, &mut screen),
+            Some(line) = lines.recv() => told(&line, &running, &mut screen, events),
             ended = running.ended() => ending = Some(ended),
             _ = redraw.tick() => screen.draw(|| running.status()),
         }
     }
     while let Ok(line) = lines.try_recv() {
-        told(&line, &running, &mut screen);
+        told(&line, &running, &mut screen, events);
     }
     screen.draw(|| running.status());
     let status = running.status();
@@ -127,13 +133,17 @@ pub(super) async fn carry_out(
         Aim::Run => format!("`dtree run {file}` goes on where this run ended"),
         Aim::Stop { .. } => format!("`dtree stop {file}` goes on where this stop ended"),
     };
-    conclude(ending.as_ref(), &status, &name.to_string(), n_interrupts > 0, &again)
+    let tree = name.to_string();
+    let outcome = conclude(ending.as_ref(), &status, &tree, n_interrupts > 0, &again);
+    Ok(End { tree, status: Some(status), outcome })
 }
 
 /// Something has happened. The last of it is said when all is over.
-fn told(line: &str, running: &Running, screen: &mut Screen) {
-    if running.said_at_end().as_deref() != Some(line) {
-        screen.line(line);
+fn told(line: &Line, running: &Running, screen: &mut Screen, events: Events) {
+    let text = line.to_string();
+    if running.said_at_end().as_ref() != Some(&text) {
+        screen.line(&text);
+        events.line(line);
     }
 }
 
@@ -162,13 +172,13 @@ fn conclude(
     tree: &str,
     was_interrupted: bool,
     again: &str,
-) -> Outcome {
+) -> Result<String, Failure> {
     let title = match &status.run {
         Some(run) => format!("==> Run {run} of {tree}"),
         None => format!("==> {tree}"),
     };
     match ending {
-        Some(Ending::Done) => print(&format!("{title}: {}\n", status.ending.as_deref().unwrap_or("done"))),
+        Some(Ending::Done) => Ok(format!("{title}: {}\n", status.ending.as_deref().unwrap_or("done"))),
         Some(Ending::Failed { message }) => {
             let has_begun = status.run.is_some();
             let why = format!("{title}: {}\n", message.replace(" · ", "\n    "));

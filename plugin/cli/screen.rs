@@ -24,9 +24,10 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    pub(super) fn new() -> Self {
+    /// With a table where there may be one, `has_table`, and a terminal to draw it on.
+    pub(super) fn new(has_table: bool) -> Self {
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        let is_terminal = io::stderr().is_terminal() && !is_dumb;
+        let is_terminal = has_table && io::stderr().is_terminal() && !is_dumb;
         let has_colour = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
         Self { is_terminal, has_colour, drawn: 0, last: Vec::new() }
     }

@@ -46,6 +46,8 @@ pub(super) struct Row {
     pub(super) since: Option<Time>,
     pub(super) job: Option<JobKey>,
     pub(super) detail: String,
+    /// What Nomad shows of it now beyond that.
+    pub(super) seen: Vec<String>,
     pub(super) help: Option<String>,
 }
 
@@ -176,6 +178,7 @@ impl Sight {
         let status = look(looks, self.namespace.clone(), connection, None).await?;
         for node in &status.nodes {
             let Some(row) = rows.iter_mut().find(|row| row.name == node.name) else { continue };
+            row.seen.clone_from(&node.seen);
             match (row.state, node.state) {
                 ("satisfied", "satisfied") => row.detail = format!("{}; now {}", row.detail, node.detail),
                 ("gated", "satisfied") => row.detail.clone_from(&node.detail),
@@ -248,7 +251,16 @@ impl Sight {
             Some((_, Memory::Ended(ended))) => ended.outcome.job.clone(),
             _ => self.jobs.get(name).or_else(|| self.hooks.get(name)).cloned(),
         };
-        Row { name: name.to_owned(), kind, state, since: memory.map(|(at, _)| *at), job, detail, help: None }
+        Row {
+            name: name.to_owned(),
+            kind,
+            state,
+            since: memory.map(|(at, _)| *at),
+            job,
+            detail,
+            seen: Vec::new(),
+            help: None,
+        }
     }
 
     /// How a step stands by the record.
@@ -325,7 +337,7 @@ impl Sight {
                     "name": row.name, "kind": row.kind, "state": row.state, "since": row.since.map(spelled),
                     "namespace": row.job.as_ref().map(|job| job.namespace.to_string()),
                     "job": row.job.as_ref().map(|job| job.job.to_string()),
-                    "detail": row.detail, "help": row.help,
+                    "detail": row.detail, "seen": row.seen, "help": row.help,
                 })
             })
             .collect();

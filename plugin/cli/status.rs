@@ -35,9 +35,9 @@ pub(super) struct Options {
     /// Its name: that of its job, or of the tree in its file; without, all trees are listed
     tree: Option<String>,
     /// Look again every two seconds, until Ctrl-C
-    #[arg(long, requires = "tree", conflicts_with = "json")]
+    #[arg(long, requires = "tree")]
     watch: bool,
-    /// Print JSON
+    /// Print JSON; with `--watch` an object a line, whenever something has changed
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -81,11 +81,11 @@ pub(super) fn run(options: &Options) -> Outcome {
                     return if is_up { Ok(()) } else { Err(Failure { why: String::new(), code: FAILED }) };
                 }
                 Ok((text, _)) => {
-                    let is_terminal = io::stdout().is_terminal();
+                    let is_terminal = io::stdout().is_terminal() && !options.json;
                     let is_heard = if is_terminal {
                         told(&format!("{CLEAR}{text}"))?
                     } else if text != last {
-                        told(&format!("{text}\n"))?
+                        told(&if options.json { text.clone() } else { format!("{text}\n") })?
                     } else {
                         true
                     };
@@ -123,8 +123,11 @@ async fn show(
     };
     let rows = sight.rows(&options.connection).await?;
     let is_up = sight.is_up(&rows);
-    let text =
-        if options.json { format!("{:#}\n", sight.document(&rows)) } else { text(&sight, &rows, is_up) };
+    let text = match (options.json, options.watch) {
+        (true, true) => format!("{}\n", sight.document(&rows)),
+        (true, false) => format!("{:#}\n", sight.document(&rows)),
+        (false, _) => text(&sight, &rows, is_up),
+    };
     Ok((text, is_up))
 }
 

@@ -10,14 +10,16 @@ use super::{
     FAILED, Failure, INTERRUPTED, Outcome,
     chosen::{Aim, TreeArgs},
     connect::{Connection, Interrupts, block_on, refused},
-    print, screen,
+    events::{End, Events},
+    screen,
 };
 use crate::{
-    cluster::{AllocId, Job, JobKey, JobSight, RaftIndex, Sight},
+    cluster::{AllocId, Blindness, Job, JobKey, JobSight, RaftIndex, Sight, Unseen},
     condition::{self, Verdict},
+    engine::{Line, NodeState},
     jobspec::{self, Files, SUBMITTED},
     manifest::{AtLeast, Manifest, Subject, Tree, Until, Wait, text},
-    nomad::{Client, LogStream},
+    nomad::{Client, Error, LogStream},
     runner,
     watch::{Asks, Subscription, Watch},
 };
@@ -28,7 +30,16 @@ const READ: Duration = Duration::from_millis(500);
 const STANDS: Duration = Duration::from_millis(500);
 
 /// Hands over what the file says, and follows it unless it is to be `detached`.
-pub(super) fn run(args: &TreeArgs, connection: &Connection, detached: bool) -> Outcome {
+pub(super) fn run(args: &TreeArgs, connection: &Connection, detached: bool, events: Events) -> Outcome {
+    events.end(hand_over(args, connection, detached, events))
+}
+
+fn hand_over(
+    args: &TreeArgs,
+    connection: &Connection,
+    detached: bool,
+    events: Events,
+) -> Result<End, Failure> {
     let (source, good) = args.declared()?;
     if good.declared.owner.task.is_some() {
         return Err(Failure::cannot(format!(
@@ -44,7 +55,8 @@ pub(super) fn run(args: &TreeArgs, connection: &Connection, detached: bool) -> O
     } else {
         (good.declared.config.clone(), good.plan.manifest().clone())
     };
-    let Some(tree) = manifest.tree.as_deref() else { return Ok(()) };
+    let end = |outcome| End { tree: own.to_string(), status: None, outcome };
+    let Some(tree) = manifest.tree.as_deref() else { return Ok(end(Ok(String::new()))) };
     block_on(async {
         let client = connection.client().await?;
         let files = Files::Disk(args.files()).read_all(tree);
@@ -54,19 +66,23 @@ pub(super) fn run(args: &TreeArgs, connection: &Connection, detached: bool) -> O
             .map_err(|why| Failure::cannot(format!("dtree: {why}\n")))?;
         let found = client.job(&own).await.map_err(|error| refused(&error))?;
         let over = may_replace(&client, &own, found.as_ref()).await?;
-        client.register(&own, &job, over).await.map_err(|error| refused(&error))?;
-        screen::write(&format!("==> Tree {own} is handed over: job {}, task {}\n", own.job, own.job));
+        client.register(&own, &job, over).await.map_err(|error| unregistered(&own, &error))?;
+        let said = format!("Tree {own} is handed over: job {}, task {}", own.job, own.job);
+        screen::write(&format!("==> {said}\n"));
+        events.line(&said.into());
         if detached {
-            return Ok(());
+            return Ok(end(Ok(String::new())));
         }
         let stop = CancellationToken::new();
         let _end = stop.clone().drop_guard();
         let watch = Watch::new(None, stop);
         let viewer = connection.viewer(own.clone())?;
         let shown = watch.subscribe(viewer, [own.clone()].into(), Asks::default());
-        Follower {
+        let follower = Follower {
             client,
-            own,
+            own: own.clone(),
+            steps: manifest.waits.keys().chain(tree.jobs.keys()).chain(tree.hooks.keys()).cloned().collect(),
+            events,
             submitted,
             said: 0,
             rest: Vec::new(),
@@ -74,9 +90,8 @@ pub(super) fn run(args: &TreeArgs, connection: &Connection, detached: bool) -> O
             last: String::new(),
             obstacle: String::new(),
             is_mute: false,
-        }
-        .follow(shown)
-        .await
+        };
+        Ok(end(follower.follow(shown).await))
     })
 }
 
@@ -189,10 +204,25 @@ async fn may_replace(client: &Client, own: &JobKey, found: Option<&Job>) -> Resu
     Ok(job.job_modify_index)
 }
 
+/// That the tree's job was not registered, or that this is not known.
+fn unregistered(own: &JobKey, error: &Error) -> Failure {
+    let mut failure = refused(error);
+    if error.is_unsettled() {
+        let JobKey { namespace, job } = own;
+        failure.why.push_str(&format_args!(
+            "hint: it may have been handed over all the same: `nomad job status -namespace {namespace} {job}` tells\n"
+        ).to_string());
+    }
+    failure
+}
+
 /// Follows a tree that was handed over.
 struct Follower {
     client: Client,
     own: JobKey,
+    /// The names of its steps.
+    steps: Vec<String>,
+    events: Events,
     /// What tells this hand-over from others.
     submitted: String,
     /// How many bytes of the task's log were told.
@@ -209,7 +239,8 @@ struct Follower {
 }
 
 impl Follower {
-    async fn follow(mut self, mut shown: Subscription) -> Outcome {
+    /// Its last words, once it has done its work.
+    async fn follow(mut self, mut shown: Subscription) -> Result<String, Failure> {
         let mut interrupts = Interrupts::catch()?;
         let mut read = time::interval(READ);
         read.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -222,14 +253,13 @@ impl Follower {
                 Some((_, sight)) = shown.next() => match self.judge(&sight) {
                     Some(Verdict::Met(_)) => {
                         self.read().await;
-                        return print(&format!("==> Tree {}: {}\n", self.own, self.last_words("done")));
+                        return Ok(format!("==> Tree {}: {}\n", self.own, self.last_words("done")));
                     }
                     Some(Verdict::Never(why)) => failure = failure.or_else(|| Some((why, Instant::now()))),
                     Some(Verdict::NotYet(obstacle)) => {
                         failure = None;
-                        if obstacle.is_blocked && obstacle.text != self.obstacle {
-                            screen::write(&format!("    not placed yet: {}\n", obstacle.text));
-                            self.obstacle = obstacle.text;
+                        if obstacle.is_blocked {
+                            self.tell_once(format!("not placed yet: {}", obstacle.text));
                         }
                     }
                     None => {}
@@ -257,6 +287,10 @@ impl Follower {
             Sight::Present(sight) if sight.job.is_stopped => {
                 return Some(Verdict::Never("its job was stopped".to_owned()));
             }
+            Sight::Unseen(Unseen { because: Blindness::Unreachable, why, .. }) => {
+                self.tell_once(format!("{why}; follows it when that is back"));
+                return None;
+            }
             Sight::Absent { .. } | Sight::Present(_) | Sight::Unseen(_) => return None,
         };
         if job.job.is_stopped {
@@ -283,19 +317,35 @@ impl Follower {
                     let line = String::from_utf8_lossy(&line);
                     screen::write(&format!("    {line}"));
                     // When it was said stands before it.
-                    let said = line.split_once(' ').filter(|(at, _)| at.parse::<jiff::Timestamp>().is_ok());
-                    said.map_or(&*line, |(_, said)| said).trim().clone_into(&mut self.last);
+                    match line.split_once(' ').filter(|(at, _)| at.parse::<jiff::Timestamp>().is_ok()) {
+                        Some((at, said)) => {
+                            said.trim().clone_into(&mut self.last);
+                            self.events.line_at(at, &understood(said.trim(), &self.steps));
+                        }
+                        None => line.trim().clone_into(&mut self.last),
+                    }
                 }
             }
             Err(error) if error.is_denied() => {
                 self.is_mute = true;
-                screen::write(
-                    "    what it says is not to be read: this takes `read-logs` in its namespace\n",
-                );
+                self.tell("what it says is not to be read: this takes `read-logs` in its namespace");
             }
             // It is asked again.
             Err(_) => {}
         }
+    }
+
+    /// Tells what is in the way, unless that was told last.
+    fn tell_once(&mut self, obstacle: String) {
+        if obstacle != self.obstacle {
+            self.tell(&obstacle);
+            self.obstacle = obstacle;
+        }
+    }
+
+    fn tell(&self, text: &str) {
+        screen::write(&format!("    {text}\n"));
+        self.events.line(&text.to_owned().into());
     }
 
     /// The last that was told of it, or else `why`.
@@ -316,8 +366,33 @@ impl Follower {
     }
 }
 
+/// A line of the task's log: how one of the `steps` stands, or something else.
+fn understood(said: &str, steps: &[String]) -> Line {
+    let of_step = |name: &String| {
+        let (word, detail) = said.strip_prefix(name.as_str())?.strip_prefix(": ")?.split_once(": ")?;
+        let state = NodeState::WORDS.into_iter().find(|state| *state == word)?;
+        Some(Line::Step { name: name.clone(), state, detail: detail.to_owned() })
+    };
+    steps.iter().find_map(of_step).unwrap_or_else(|| said.to_owned().into())
+}
+
 /// The newest allocation of the job's current version.
 fn newest(sight: &JobSight) -> Option<AllocId> {
     let current = sight.allocations.values().filter(|it| it.job_version == Some(sight.job.version));
     current.max_by_key(|allocation| allocation.create_index).map(|allocation| allocation.id.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_log_is_understood_as_the_step_that_it_is_about() {
+        let steps = ["db", "db: x", "api"].map(str::to_owned);
+        let say = |said| format!("{:?}", understood(said, &steps));
+        insta::assert_snapshot!(say("db: gated: 0 of 1: none yet"), @r#"Step { name: "db", state: "gated", detail: "0 of 1: none yet" }"#);
+        insta::assert_snapshot!(say("db: x: satisfied: is up"), @r#"Step { name: "db: x", state: "satisfied", detail: "is up" }"#);
+        insta::assert_snapshot!(say("api: | gated: no route"), @r#"Said("api: | gated: no route")"#);
+        insta::assert_snapshot!(say("web: gated: is nobody's"), @r#"Said("web: gated: is nobody's")"#);
+    }
 }

@@ -17,7 +17,7 @@ use super::{
     print,
 };
 use crate::{
-    engine::Status,
+    engine::{Line, Status},
     manifest::{Manifest, Problem, Subject, text},
     plan::Plan,
     runner::{Ending, Notices},
@@ -61,15 +61,16 @@ impl Notices for Talk {
     // The log says the same, and says it at once.
     fn event(&self, _: &str) {}
 
-    fn log(&self, line: &str) {
+    fn log(&self, line: &Line) {
+        let line = line.to_string();
         if LOOKING.iter().any(|words| line.ends_with(words)) {
             return;
         }
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if *last != line {
-            line.clone_into(&mut last);
             // Nobody may be listening any more.
             writeln!(std::io::stderr(), "==> {line}").ok();
+            *last = line;
         }
     }
 }

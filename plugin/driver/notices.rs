@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tracing::warn;
 
 use super::{events::Events, log_file::LogFile, wire::TaskId};
-use crate::{cluster::Place, runner};
+use crate::{cluster::Place, engine::Line, runner};
 
 /// The two places for one task.
 #[derive(Debug)]
@@ -22,9 +22,9 @@ impl runner::Notices for Notices {
         self.events.tell(&self.id, &self.place, message);
     }
 
-    fn log(&self, line: &str) {
+    fn log(&self, line: &Line) {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = log.append(Timestamp::now(), line) {
+        if let Err(error) = log.append(Timestamp::now(), &line.to_string()) {
             warn!(error = &error as &dyn std::error::Error, "cannot write the log of a task");
             self.event(&format!("dtree cannot write this task's log: {error}"));
         }

@@ -46,7 +46,7 @@ impl Circles {
             self.standing(now).filter(|_| self.due().is_some()).map(|found| text(found, scene))
         {
             self.told.extend(self.now.iter().map(|(_, circle)| circle.clone()));
-            actions.extend([Action::Log(message.clone()), Action::Announce(message)]);
+            actions.extend([Action::Log(message.clone().into()), Action::Announce(message)]);
         }
         actions
     }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::Arc,
     time::Duration,
 };
@@ -74,7 +75,7 @@ pub enum Action {
     /// Tell the user in a task event.
     Announce(String),
     /// Write a line into the task's log.
-    Log(String),
+    Log(Line),
     /// Write this down so that a crash does not lose it, before anything that follows is done.
     Remember(Entry),
     /// Take the lead of the tree, as [`Event::Led`]. Nothing of it is looked at or written before.
@@ -97,6 +98,37 @@ pub enum Action {
     Notify(Box<Notice>),
     /// The run is over.
     Finish(Outcome),
+}
+
+/// A line of the task's log, and what it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// A step stands like this now.
+    Step {
+        /// Its name.
+        name: String,
+        /// One of the six words; of a guard's wait how that stands.
+        state: &'static str,
+        /// What is in the way, or in what way it is satisfied.
+        detail: String,
+    },
+    /// Anything else.
+    Said(String),
+}
+
+impl From<String> for Line {
+    fn from(text: String) -> Self {
+        Self::Said(text)
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Step { name, state, detail } => write!(f, "{name}: {state}: {detail}"),
+            Self::Said(text) => f.write_str(text),
+        }
+    }
 }
 
 /// Something that a shell does with Nomad. Each of them can be done again without a second effect.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Act, Action, Approved, Event, NodeState, NodeStatus, Outcome, Report, Status, Time, Trouble,
+    Act, Action, Approved, Event, Line, NodeState, NodeStatus, Outcome, Report, Status, Time, Trouble,
     announce::Announcer,
     circle::Circles,
     node::{Evidence, Node},
@@ -143,7 +143,7 @@ impl Gate {
             return self.finish(Outcome::Failed(why.clone()), why);
         }
         if was != self.standing {
-            actions.extend(self.notes().into_iter().map(Action::Log));
+            actions.extend(self.notes().into_iter().map(|note| Action::Log(note.into())));
         }
         for name in self.plan.order().to_vec() {
             if let Some(line) = self.judge(now, &name) {
@@ -274,7 +274,7 @@ impl Gate {
     }
 
     /// Brings one step up to date; a line for the log if that changed anything.
-    fn judge(&mut self, now: Time, name: &str) -> Option<String> {
+    fn judge(&mut self, now: Time, name: &str) -> Option<Line> {
         let wait = self.plan.manifest().waits.get(name)?;
         let node = self.nodes.get(name)?;
         let part = |name: &str| self.nodes.get(name).map_or(Truth::Unknown, |node| node.truth());
@@ -301,7 +301,11 @@ impl Gate {
             },
         );
         node.was_seen |= look.is_present;
-        has_changed.then(|| format!("{name}: {}: {}", node.state.word(), node.state.detail()))
+        has_changed.then(|| Line::Step {
+            name: name.to_owned(),
+            state: node.state.word(),
+            detail: node.state.detail(),
+        })
     }
 
     /// Whether everything holds at this instant.
@@ -318,7 +322,7 @@ impl Gate {
         self.ending = Some(message.clone());
         // Nobody looks any more; others may share these.
         self.scene.close();
-        vec![Action::Log(message.clone()), Action::Announce(message), Action::Finish(outcome)]
+        vec![Action::Log(message.clone().into()), Action::Announce(message), Action::Finish(outcome)]
     }
 
     fn announce(&mut self, now: Time) -> Option<Action> {

@@ -33,7 +33,7 @@ mod tree;
 use std::collections::BTreeMap;
 
 pub use self::{
-    event::{Act, Action, Event, Holder, Kept, Lead, Notice, Outcome, Report, Submission, Trouble},
+    event::{Act, Action, Event, Holder, Kept, Lead, Line, Notice, Outcome, Report, Submission, Trouble},
     guard::{Deed, Keepsake, Mark},
     node::NodeState,
     status::{NodeStatus, Status},

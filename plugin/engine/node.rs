@@ -73,6 +73,9 @@ pub enum NodeState {
 }
 
 impl NodeState {
+    /// The names of all states.
+    pub const WORDS: [&str; 6] = ["blocked", "working", "gated", "satisfied", "failed", "skipped"];
+
     /// The state's name.
     pub fn word(&self) -> &'static str {
         match self {

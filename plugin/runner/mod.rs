@@ -56,7 +56,7 @@ use self::{
 };
 use crate::{
     cluster::{AllocId, Namespace, Place},
-    engine::{Act, Action, Engine, Event, Outcome, Report, Status, Time},
+    engine::{Act, Action, Engine, Event, Line, Outcome, Report, Status, Time},
     plan::Plan,
     watch::Viewer,
 };
@@ -95,7 +95,7 @@ pub trait Notices: Send + Sync + 'static {
     /// A task event. There will be few.
     fn event(&self, message: &str);
     /// A line of the task's log.
-    fn log(&self, line: &str);
+    fn log(&self, line: &Line);
 }
 
 /// How a run ended.
@@ -229,7 +229,7 @@ pub fn start(
             let approved = approvals.as_mut().map_or_else(|| Ok(BTreeMap::new()), |it| it.past());
             let approved = approved.unwrap_or_else(|why| {
                 warn!(why, "approvals of a former process are not known");
-                notices.log(&why);
+                notices.log(&why.into());
                 BTreeMap::new()
             });
             Engine::gate(plan, place, &deadlines, clock.now()).with_approvals(approved)
@@ -352,7 +352,7 @@ impl<O: Outlook> Run<O> {
                         Some(Event::Approved { name, by })
                     }
                     Command::LookAgain => {
-                        self.notices.log("looks at the cluster anew");
+                        self.notices.log(&"looks at the cluster anew".to_owned().into());
                         self.outlook.look_again();
                         Some(Event::Tick)
                     }
@@ -421,7 +421,7 @@ impl<O: Outlook> Run<O> {
         let Some(approvals) = &mut self.approvals else { return };
         if let Err(why) = approvals.flush().await {
             warn!(why, "an approval is not written down");
-            self.notices.log(&why);
+            self.notices.log(&why.into());
         }
     }
 
@@ -491,9 +491,8 @@ impl<O: Outlook> Run<O> {
                 self.tasks.spawn(async move {
                     let told = webhook::send(&name, &webhook, &trust, &body);
                     let told = stop.run_until_cancelled_owned(told).await;
-                    notices.log(
-                        &told.unwrap_or_else(|| format!("webhook {name}: dtree stopped before it was told")),
-                    );
+                    let cut = || format!("webhook {name}: dtree stopped before it was told");
+                    notices.log(&told.unwrap_or_else(cut).into());
                 });
             }
         }

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::{PLAIN, SHOP, dtree};
+use super::{NO_NOMAD, PLAIN, SHOP, dtree};
 
 #[test]
 fn a_check_tells_programs_what_is_declared_and_what_is_wrong_where() {
@@ -266,4 +266,62 @@ fn a_verb_that_trees_do_not_have_is_no_typing_error() {
         assert!(said.contains(help) && said.ends_with("--- exit 2"), "{said}");
     }
     assert!(dtree(&[], &["restart"], "").contains("`dtree stop FILE`"));
+}
+
+/// The same without the time at which it was said.
+fn timeless(said: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for line in said.lines() {
+        let object: Option<serde_json::Value> =
+            serde_json::from_str(line).ok().filter(|_| line.starts_with('{'));
+        lines.push(object.map_or_else(
+            || line.to_owned(),
+            |mut object| {
+                assert!(object["at"].take().as_str().is_some_and(|at| at.ends_with('Z')), "{line}");
+                object.to_string()
+            },
+        ));
+    }
+    lines.join("\n")
+}
+
+#[test]
+fn what_cannot_begin_has_an_end_for_programs_and_its_words_for_people() {
+    let files: &[(&str, &[u8])] = &[("plain.hcl", PLAIN.as_bytes()), ("shop.hcl", SHOP.as_bytes())];
+    let say = |words: &[&str]| timeless(&dtree(files, words, ""));
+    assert_snapshot!(say(&["run", "plain.hcl", "--json"]), @r#"
+    {"at":null,"code":2,"event":"end","help":"check that the agent and its servers are up: `nomad server members`","message":"cannot reach Nomad at unix:///nowhere/api.sock: No such file or directory (os error 2)","run":null,"steps":[],"tree":null}
+    --- stderr
+    dtree: cannot reach Nomad at unix:///nowhere/api.sock: No such file or directory (os error 2)
+
+    hint: check that the agent and its servers are up: `nomad server members`
+    --- exit 2
+    "#);
+    assert_snapshot!(say(&["stop", "plain", "--json"]), @r#"
+    {"at":null,"code":2,"event":"end","help":"check that the agent and its servers are up: `nomad server members`","message":"cannot reach Nomad at unix:///nowhere/api.sock: No such file or directory (os error 2)","run":null,"steps":[],"tree":null}
+    --- stderr
+    dtree: cannot reach Nomad at unix:///nowhere/api.sock: No such file or directory (os error 2)
+
+    hint: check that the agent and its servers are up: `nomad server members`
+    --- exit 2
+    "#);
+    assert_snapshot!(say(&["submit", "shop.hcl", "--json"]), @r#"
+    {"at":null,"code":2,"event":"end","help":"write the values in full, or register the job with `nomad job run`","message":"shop.hcl leaves open what Nomad evaluates where it starts a task, which does not happen here:\n    job \"api\": vars.version = var.version","run":null,"steps":[],"tree":null}
+    --- stderr
+    dtree: shop.hcl leaves open what Nomad evaluates where it starts a task, which does not happen here:
+        job "api": vars.version = var.version
+
+    hint: write the values in full, or register the job with `nomad job run`
+    --- exit 2
+    "#);
+    assert_snapshot!(say(&["run", "missing.hcl", "--json"]), @r#"
+    {"at":null,"code":2,"event":"end","help":null,"message":"cannot read missing.hcl: there is no such file","run":null,"steps":[],"tree":null}
+    --- stderr
+    dtree: cannot read missing.hcl: there is no such file
+    --- exit 2
+    "#);
+    // What is no following has no document where it cannot be told.
+    for command in ["why", "approve", "status", "history"] {
+        assert_eq!(dtree(files, &[command, "plain", "--json"], ""), NO_NOMAD, "{command}");
+    }
 }

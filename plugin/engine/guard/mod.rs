@@ -26,7 +26,7 @@ use self::{
     words::{clamp, promise, spoken, times},
 };
 use super::{
-    Action, Event, NodeStatus, Outcome, Report, Status, Time, Trouble, node::waits_for, scene::Scene,
+    Action, Event, Line, NodeStatus, Outcome, Report, Status, Time, Trouble, node::waits_for, scene::Scene,
     time::Spoken,
 };
 use crate::{
@@ -120,7 +120,7 @@ impl Guard {
                 let held = self.wards.values().filter(|ward| matches!(ward.look, Look::Holds(_))).count();
                 let message = format!("stopped; {held} of {} held", self.wards.len());
                 self.close(message.clone());
-                return vec![Action::Log(message), Action::Finish(Outcome::Stopped)];
+                return vec![Action::Log(message.into()), Action::Finish(Outcome::Stopped)];
             }
             Event::Seen(job, sight) => self.scene.see(job, sight),
             Event::Told(question, told) => self.scene.hear(question, told),
@@ -146,7 +146,7 @@ impl Guard {
             let why = format!("this guard cannot keep watch: {why}");
             self.close(why.clone());
             let outcome = Outcome::Failed(why.clone());
-            actions.extend([Action::Log(why.clone()), Action::Announce(why), Action::Finish(outcome)]);
+            actions.extend([Action::Log(why.clone().into()), Action::Announce(why), Action::Finish(outcome)]);
             return actions;
         }
         let before = self.keepsake.waits.clone();
@@ -260,7 +260,7 @@ impl Guard {
                 self.teller.tell(now, message)
             }
             Turn::Holds | Turn::Lacks | Turn::Unseen => {
-                vec![Action::Log(format!("{name}: {state}: {detail}"))]
+                vec![Action::Log(Line::Step { name: name.to_owned(), state, detail: detail.to_owned() })]
             }
         }
     }
@@ -362,12 +362,12 @@ impl Guard {
         match result {
             Ok(_) => match std::mem::replace(&mut self.right, Right::Unrefuted) {
                 Right::Unrefuted => Vec::new(),
-                Right::Barred(_) => vec![Action::Log("it may act now".to_owned())],
+                Right::Barred(_) => vec![Action::Log("it may act now".to_owned().into())],
             },
             // Nothing is known against it; whether Nomad can be asked shows again when it must be.
             Err(trouble) if trouble.is_transient => {
                 self.prove_at = Some(now + AGAIN);
-                vec![Action::Log(format!("whether it may act is not known yet: {}", trouble.why))]
+                vec![Action::Log(format!("whether it may act is not known yet: {}", trouble.why).into())]
             }
             Err(trouble) => self.bar(&trouble.why),
         }
@@ -382,7 +382,7 @@ impl Guard {
         };
         let on_loss = terms.on_loss;
         match result {
-            Ok(_) => vec![Action::Log(format!("{name}: {on_loss}: done"))],
+            Ok(_) => vec![Action::Log(format!("{name}: {on_loss}: done").into())],
             // The signal may have been sent, and is not sent twice.
             Err(trouble) if trouble.is_transient && on_loss == OnLoss::Signal => self
                 .teller

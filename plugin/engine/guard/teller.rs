@@ -18,13 +18,13 @@ pub(super) struct Teller(Vec<Time>);
 impl Teller {
     /// Tells `message` in the log and in an event, however many there were: what is done is done rarely enough.
     pub(super) fn insist(message: String) -> Vec<Action> {
-        vec![Action::Log(message.clone()), Action::Announce(message)]
+        vec![Action::Log(message.clone().into()), Action::Announce(message)]
     }
 
     /// Tells `message` in the log, and in an event if there may be one.
     pub(super) fn tell(&mut self, now: Time, message: String) -> Vec<Action> {
         self.0.retain(|at| now.since(*at) < WINDOW);
-        let log = Action::Log(message.clone());
+        let log = Action::Log(message.clone().into());
         match (self.0.first(), MOST.checked_sub(self.0.len() + 1)) {
             (_, None) => vec![log],
             (Some(first), Some(0)) => {

@@ -108,7 +108,7 @@ impl Tree {
     pub(super) fn leave(&mut self, now: Time) -> Vec<Action> {
         let message = self.stopped_message(now);
         let mut actions: Vec<Action> =
-            self.steps.values().filter_map(Step::farewell).map(Action::Log).collect();
+            self.steps.values().filter_map(Step::farewell).map(|text| Action::Log(text.into())).collect();
         actions.extend(self.close(Outcome::Stopped, message));
         actions
     }
@@ -182,6 +182,6 @@ impl Tree {
     pub(super) fn close(&mut self, outcome: Outcome, message: String) -> Vec<Action> {
         self.ending = Some(message.clone());
         self.scene.close();
-        vec![Action::Log(message.clone()), Action::Announce(message), Action::Finish(outcome)]
+        vec![Action::Log(message.clone().into()), Action::Announce(message), Action::Finish(outcome)]
     }
 }

@@ -54,7 +54,9 @@ use self::{
     soonest::Soonest,
     step::{Acting, Out, Step, Work},
 };
-use super::{Action, Event, NodeState, Outcome, Report, Time, Trouble, announce::Announcer, scene::Scene};
+use super::{
+    Action, Event, Line, NodeState, Outcome, Report, Time, Trouble, announce::Announcer, scene::Scene,
+};
 use crate::{
     cluster::{JobKey, Place, RunId, Sight, TreeName},
     manifest,
@@ -206,7 +208,7 @@ impl Tree {
                 agenda.add(self.steps.values());
             }
             Event::Unprepared(trouble) => {
-                if let Some(actions) = self.unprepared(now, trouble) {
+                if let Some(actions) = self.unprepared(now, trouble, &mut out) {
                     return actions;
                 }
             }
@@ -442,7 +444,8 @@ impl Tree {
                     step.since = now;
                 }
                 step.state = state;
-                out.log(format!("{name}: {}: {}", step.state.word(), step.state.detail()));
+                let (state, detail) = (step.state.word(), step.state.detail());
+                out.log(Line::Step { name: name.clone(), state, detail });
             }
             let has_failed = has_changed && matches!(step.state, NodeState::Failed { .. });
             self.n_busy.set(self.n_busy.get().map(|n| n + usize::from(step.is_busy())));

@@ -132,8 +132,11 @@ impl Tree {
     }
 
     /// What cannot be prepared ends the run, unless trying again may help.
-    pub(super) fn unprepared(&mut self, now: Time, trouble: Trouble) -> Option<Vec<Action>> {
+    pub(super) fn unprepared(&mut self, now: Time, trouble: Trouble, out: &mut Out) -> Option<Vec<Action>> {
         let Phase::Preparing(acting, _) = &mut self.phase else { return None };
+        if trouble.is_transient && acting.trouble.as_ref() != Some(&trouble.why) {
+            out.log(trouble.why.clone());
+        }
         let why = trouble.why.clone();
         acting.end(now, Err(trouble))?.err()?;
         let message = format!("{}: {why}", self.came_to_nothing());

@@ -4,7 +4,7 @@ use super::{
     hook::HookStep, job::JobStep, memory::Memory, release::ReleaseStep, stop::StopStep, wait::WaitStep,
 };
 use crate::condition::Truth;
-use crate::engine::{Act, Action, Entry, NodeState, Report, Time, Trouble, event::backoff};
+use crate::engine::{Act, Action, Entry, Line, NodeState, Report, Time, Trouble, event::backoff};
 
 /// A step.
 #[derive(Clone, Debug)]
@@ -156,8 +156,8 @@ impl Out {
         self.actions.push(Action::Remember(Entry::Step { name: name.to_owned(), at: now, memory }));
     }
 
-    pub(super) fn log(&mut self, line: String) {
-        self.actions.push(Action::Log(line));
+    pub(super) fn log(&mut self, line: impl Into<Line>) {
+        self.actions.push(Action::Log(line.into()));
     }
 }
 

@@ -207,8 +207,11 @@ impl State {
         let Asked { path, namespace, .. } = asked;
         let filter = asked.parameter("filter");
         let list = |things: &mut dyn Iterator<Item = &Value>| {
+            let begin = asked.parameter("prefix").unwrap_or_default();
             let fits = |thing: &&Value| {
-                thing["Namespace"] == namespace.as_str() && filter.is_none_or(|f| passes(thing, f))
+                (namespace == "*" || thing["Namespace"] == namespace.as_str())
+                    && thing["ID"].as_str().is_some_and(|id| id.starts_with(begin))
+                    && filter.is_none_or(|f| passes(thing, f))
             };
             let things: Vec<&Value> = things.filter(fits).collect();
             plain(200, self.index, json!(things).to_string())
@@ -256,7 +259,7 @@ impl State {
                 let parts: Vec<String> =
                     path.strip_prefix("/v1/job/").unwrap_or_default().split('/').map(unescape).collect();
                 match parts.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-                    [""] => plain(404, 0, "Invalid path"),
+                    [""] if path != "/v1/job/" => plain(404, 0, "Invalid path"),
                     [id] => match self.jobs.get(&(namespace.clone(), (*id).to_owned())) {
                         Some(job) => plain(200, self.index, job.to_string()),
                         None => plain(404, self.index, "job not found"),

@@ -56,7 +56,7 @@ impl Notices for Notebook {
         self.0.lock().unwrap().push(message.to_owned());
     }
 
-    fn log(&self, _: &str) {}
+    fn log(&self, _: &Line) {}
 }
 
 struct Bench {

@@ -28,8 +28,8 @@ impl Notices for Diary {
         self.0.lock().unwrap().push(format!("event {message}"));
     }
 
-    fn log(&self, line: &str) {
-        self.0.lock().unwrap().push(line.to_owned());
+    fn log(&self, line: &Line) {
+        self.0.lock().unwrap().push(line.to_string());
     }
 }
 
