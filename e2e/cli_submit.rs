@@ -1,15 +1,18 @@
 //! A tree that a shell hands to the cluster: it arrives as it was, and is followed to its end.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
 use std::ops::{Deref, DerefMut};
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::cli_look::dtree;
 use crate::harness::{Options, seconds};
 use crate::story::{Job, SOON, Shared, Shell, Story};
 
@@ -126,6 +129,7 @@ fn selection(options: &[&str]) -> String {
     let mut words = options.iter();
     while let Some(word) = words.next() {
         let _infallible = match *word {
+            "--json" => Ok(()),
             "--purge" => writeln!(block, "purge = true"),
             "--with-dependencies" => writeln!(block, "with_dependencies = true"),
             "--target" => writeln!(block, "target = {:?}", words.next().expect("a job")),
@@ -146,6 +150,26 @@ pub(crate) fn ended(process: Process) -> (i32, String) {
     (code, said)
 }
 
+/// The objects among what a command has said that prints one a line.
+pub(crate) fn objects(said: &str) -> Vec<Value> {
+    let lines = said.lines().filter(|line| line.starts_with('{'));
+    lines.map(|line| serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}"))).collect()
+}
+
+/// The last of them, once the steps were told one by one as it has them at the end.
+#[track_caller]
+pub(crate) fn end_of(said: &str) -> Value {
+    let mut told = objects(said);
+    let end = told.pop().unwrap_or_else(|| panic!("nothing was told: {said}"));
+    assert_eq!(end["event"], "end", "{said}");
+    for step in end["steps"].as_array().into_iter().flatten() {
+        let is_it = |event: &&Value| event["event"] == "step" && event["name"] == step["name"];
+        let last = told.iter().rev().find(is_it).unwrap_or_else(|| panic!("nothing of {step}: {said}"));
+        assert_eq!(last["state"], step["state"], "{said}");
+    }
+    end
+}
+
 #[test]
 fn a_tree_arrives_as_it_was_and_a_second_time_changes_nothing() {
     let story = CLUSTER.story();
@@ -163,11 +187,71 @@ fn a_tree_arrives_as_it_was_and_a_second_time_changes_nothing() {
     assert_eq!(registered["Meta"]["greeting"], ARRIVED);
 
     let before = [&db, &web].map(|id| story.stamp(id));
-    let (code, said) = tree.is_submitted(&story);
+    let (code, said) = ended(tree.command(&story, &["submit", "--json"]));
     assert_eq!(code, 0, "{said}");
     let words = format!("==> Tree default/{id}: done after ");
     assert!(said.contains(&words) && said.contains(": 2 unchanged"), "{said}");
+    let end = end_of(&said);
+    assert_eq!((&end["code"], &end["tree"]), (&0.into(), &format!("default/{id}").into()), "{end}");
+    assert!(end["message"].as_str().is_some_and(|said| said.starts_with("done after ")), "{end}");
+    for job in [&db, &web] {
+        let is_up = |event: &Value| event["name"] == *job && event["state"] == "satisfied";
+        assert!(objects(&said).iter().any(is_up), "{said}");
+    }
     assert_eq!([&db, &web].map(|id| story.stamp(id)), before);
+}
+
+#[test]
+fn jobspecs_from_anywhere_travel_with_the_tree_when_that_is_allowed() {
+    let story = CLUSTER.story();
+    let [up, far, link, id] = ["up", "far", "link", "outside"].map(|name| story.id(name));
+    let elsewhere = tempfile::tempdir().expect("there is room");
+    for job in [&up, &far, &link] {
+        fs::write(elsewhere.path().join(job), Job::service(job).hcl()).expect("there is room");
+    }
+    // Above the file, by its whole path, and by a link.
+    let name = elsewhere.path().file_name().and_then(OsStr::to_str).expect("it has a name");
+    let absolute = elsewhere.path().join(&far).display().to_string();
+    let block =
+        |job: &str, path: &str, more: &str| format!("job \"{job}\" {{\n jobspec = \"{path}\"\n {more}\n}}");
+    let tree = Written::new(&id)
+        .block(&block(&up, &format!("../{name}/{up}"), ""))
+        .block(&block(&far, &absolute, &format!("depends_on = [\"{up}\"]")))
+        .block(&block(&link, "local/linked.hcl", ""));
+    symlink(elsewhere.path().join(&link), tree.dir.path().join("linked.hcl")).expect("there is room");
+    story.knows([&up, &far, &link].map(|id| (id.clone(), "default".to_owned())));
+    story.knows_tree(&id);
+    for command in ["plan", "run", "submit", "policy", "doctor"] {
+        let (code, said) = ended(tree.command(&story, &[command]));
+        assert!(code == 2 && said.contains("`--outside`"), "{command}: {code}: {said}");
+    }
+    story.were_never_registered(&[&up, &far, &link, &id]);
+    // A link alone is found when it is read.
+    let linked = Written::new(&id).block(&block(&link, "local/linked.hcl", ""));
+    symlink(elsewhere.path().join(&link), linked.dir.path().join("linked.hcl")).expect("there is room");
+    for command in ["plan", "run", "submit"] {
+        let (code, said) = ended(linked.command(&story, &[command]));
+        assert!(code == 2 && said.contains("is a link out of the directory"), "{command}: {code}: {said}");
+    }
+    story.were_never_registered(&[&up, &far, &link, &id]);
+
+    for (command, wanted) in [("policy", "submit-job"), ("doctor", "Nomad answers"), ("plan", "3 to create")]
+    {
+        let (code, said) = ended(tree.command(&story, &[command, "--outside"]));
+        assert!(code == 0 && said.contains(wanted), "{command}: {code}: {said}");
+    }
+    let (code, said) = ended(tree.command(&story, &["submit", "--outside"]));
+    assert!(code == 0 && said.contains(&format!("created {link}, {up}, {far}")), "{code}: {said}");
+    // What a shell finds is what has travelled.
+    let (code, said) = ended(tree.command(&story, &["run", "--outside"]));
+    assert!(code == 0 && said.contains("3 unchanged"), "{code}: {said}");
+    // The job carries them: no file is needed any more.
+    drop((elsewhere, linked));
+    let (code, out, err) = dtree(&story, None, &["stop", &id], "");
+    assert_eq!(code, 0, "{out}{err}");
+    for job in [&up, &far, &link] {
+        story.has_stopped(job);
+    }
 }
 
 #[test]
@@ -178,9 +262,13 @@ fn what_fails_in_the_cluster_fails_here_with_the_same_words() {
         .job(&Job::batch(&seed).script("echo no route to host >&2; exit 3"), "")
         .job(&Job::service(&web), &format!("depends_on = [\"{seed}\"]"));
     story.knows([(seed.clone(), "default".to_owned())]);
-    let (code, said) = tree.is_submitted(&story);
+    story.knows_tree(&id);
+    let (code, said) = ended(tree.command(&story, &["submit", "--json"]));
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("failed after") && said.contains(&seed), "{said}");
+    let end = end_of(&said);
+    assert!(end["code"] == 1 && end["message"].to_string().contains("exited with 3"), "{end}");
+    assert_eq!(end["help"], "`dtree submit` goes on where it ended");
     story.were_never_registered(&[&web]);
 }
 

@@ -3,11 +3,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use super::{
-    Failure,
+    Failure, beside,
     connect::Connection,
     file::{Good, Source},
 };
@@ -106,11 +106,7 @@ impl TreeArgs {
 
     /// The directory in which its jobspecs are.
     pub(super) fn directory(&self) -> PathBuf {
-        let beside = || match self.file.parent() {
-            Some(directory) if directory != Path::new("") => directory.to_owned(),
-            _ => PathBuf::from("."),
-        };
-        self.jobspecs.clone().unwrap_or_else(beside)
+        self.jobspecs.clone().unwrap_or_else(|| beside::directory(&self.file))
     }
 
     /// Whether it is only a part of the tree.

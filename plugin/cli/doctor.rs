@@ -1,11 +1,16 @@
 //! `dtree doctor`: is all there that dtree needs? Each finding with its remedy.
 
-use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 
 use super::{
     FAILED, Failure, Outcome,
+    beside::Beside,
     connect::{Connection, block_on, refused},
     file::Source,
     print,
@@ -24,6 +29,9 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(super) struct Options {
     /// A tree, or a jobspec: whether this token may do what it needs
     file: Option<PathBuf>,
+    /// Let its jobspecs be anywhere on this disk: by `..`, by absolute paths, by links
+    #[arg(long, requires = "file")]
+    outside: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -58,7 +66,8 @@ impl Finding {
 pub(super) fn run(options: &Options) -> Outcome {
     let connection = &options.connection;
     let namespace = connection.namespace()?;
-    let rights = options.file.as_deref().map(|file| needed(file, namespace.as_ref())).transpose()?;
+    let needs = |file| needed(file, options.outside, namespace.as_ref());
+    let rights = options.file.as_deref().map(needs).transpose()?;
     block_on(async {
         let client = connection.client().await?;
         let mut findings = vec![Finding::good(format!("Nomad answers at {}", client.endpoint()))];
@@ -111,15 +120,17 @@ fn tell(findings: &[Finding], is_json: bool) -> Outcome {
 }
 
 /// What a file needs, for whoever carries it out.
-fn needed(file: &std::path::Path, namespace: Option<&Namespace>) -> Result<Rights, Failure> {
-    let source = Source::read(file)?;
+fn needed(file: &Path, may_leave: bool, namespace: Option<&Namespace>) -> Result<Rights, Failure> {
+    let source = Source::read(file)?.with_outside(may_leave);
     let mut rights = Rights::default();
     for good in source.understand()? {
         let owner = &good.declared.owner;
         let home = namespace.cloned().or_else(|| owner.namespace.as_deref().map(Into::into));
         let own =
             JobKey { namespace: home.unwrap_or_else(|| "default".into()), job: owner.job.as_str().into() };
-        rights.append(jobspec::rights(good.plan.manifest(), &own, &|_| None));
+        let manifest = good.plan.manifest();
+        let beside = Beside::of(file, manifest, may_leave);
+        rights.append(jobspec::rights(manifest, &own, &|jobspec| beside.namespace_of(jobspec)));
     }
     Ok(rights)
 }

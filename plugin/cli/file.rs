@@ -180,7 +180,6 @@ impl Source {
 
 /// What to do about a problem.
 fn help(problem: &Problem) -> Option<&str> {
-    let outside =
-        "from a shell, `--outside` reads it where it is: check, plan, run, stop and submit take that";
+    let outside = "from a shell, `--outside` reads it where it is: check, plan, run, stop, submit, policy and doctor take that";
     problem.help().or_else(|| problem.leads_out().then_some(outside))
 }

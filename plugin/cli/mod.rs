@@ -5,6 +5,7 @@
 
 mod approvals;
 mod approve;
+mod beside;
 mod check;
 mod chosen;
 mod cluster;
@@ -154,16 +155,7 @@ enum Command {
         json: bool,
     },
     /// Print the least ACL policy for what a file declares, and how to attach it
-    Policy {
-        /// NAME.dtree.hcl, NAME.dtree.json, or a Nomad jobspec in HCL; - reads from stdin
-        file: PathBuf,
-        /// Where its job is; else what the jobspec says, or `default`
-        #[arg(long)]
-        namespace: Option<String>,
-        /// One JSON document
-        #[arg(long)]
-        json: bool,
-    },
+    Policy(policy::Options),
     /// Print the manual, for `man -l -`
     Man,
     /// Wait until jobs, services, sockets or values are as they should be: exit code 0 met, 1 not in time or never
@@ -293,7 +285,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Import { file, name, job, jobspecs, json } => {
             import::run(&file, name.as_deref(), job.as_deref(), jobspecs.as_deref(), json)
         }
-        Command::Policy { file, namespace, json } => policy::run(&file, namespace.as_deref(), json),
+        Command::Policy(options) => policy::run(&options),
         Command::Wait(options) => wait::run(&options),
         Command::Status(options) => status::run(&options),
         Command::History(options) => status::history(&options),

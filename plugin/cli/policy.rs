@@ -1,27 +1,22 @@
 //! `dtree policy`: the least ACL policy for what a file declares, and how to attach it.
 
-use std::{fmt::Write as _, fs::File, io::Read as _, path::Path};
+use std::{fmt::Write as _, path::PathBuf};
 
 use serde_json::{Value, json};
 
 use super::{
     Failure, Outcome,
+    beside::Beside,
     file::{Good, Source},
     print,
 };
 use crate::{
-    cluster::{JobKey, Namespace, TreeName},
+    cluster::{JobKey, TreeName},
     jobspec,
-    manifest::{
-        Launch, Manifest, Provider, Stored, Subject, Verb,
-        text::{Owner, namespace_of},
-    },
+    manifest::{Provider, Stored, Subject, text::Owner},
     nomad::{Right, Rights},
     record,
 };
-
-/// The longest jobspec that is looked at, in bytes: Nomad takes no longer one.
-const MAX_JOBSPEC: u64 = 1 << 20;
 
 /// The attributes on which it depends what is needed.
 const DECIDING: [&str; 12] = [
@@ -39,9 +34,25 @@ const DECIDING: [&str; 12] = [
     "verb",
 ];
 
-/// Prints the policy for all that `file` declares, for a job in `namespace`.
-pub(super) fn run(file: &Path, namespace: Option<&str>, is_json: bool) -> Outcome {
-    let source = Source::read(file)?;
+/// What a policy is for.
+#[derive(clap::Args)]
+pub(super) struct Options {
+    /// NAME.dtree.hcl, NAME.dtree.json, or a Nomad jobspec in HCL; - reads from stdin
+    file: PathBuf,
+    /// Where its job is; else what the jobspec says, or `default`
+    #[arg(long)]
+    namespace: Option<String>,
+    /// Let jobspecs be anywhere on this disk: by `..`, by absolute paths, by links
+    #[arg(long)]
+    outside: bool,
+    /// One JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the policy for all that a file declares.
+pub(super) fn run(options: &Options) -> Outcome {
+    let source = Source::read(&options.file)?.with_outside(options.outside);
     let good = source.understand()?;
     let Some(first) = good.first() else { return Ok(()) };
     let owner = &first.declared.owner;
@@ -51,18 +62,18 @@ pub(super) fn run(file: &Path, namespace: Option<&str>, is_json: bool) -> Outcom
             source.name()
         )));
     }
-    let home = namespace.or(owner.namespace.as_deref()).unwrap_or("default");
+    let home = options.namespace.as_deref().or(owner.namespace.as_deref()).unwrap_or("default");
     let own = JobKey::new(home, owner.job.as_str());
     let mut rights = Rights::default();
     let mut notes = Vec::new();
     for good in &good {
         let manifest = good.plan.manifest();
-        let beside = Beside::of(file, manifest);
+        let beside = Beside::of(&options.file, manifest, options.outside);
         rights.append(jobspec::rights(manifest, &own, &|jobspec| beside.namespace_of(jobspec)));
         notes.extend(notes_on(good, &own, &beside));
     }
     let names: Vec<&str> = good.iter().map(|good| good.declared.name.as_str()).collect();
-    if is_json {
+    if options.json {
         return print(&format!("{:#}\n", document(&names, owner, home, &rights, &notes)));
     }
     let names = names.join(", ");
@@ -188,49 +199,4 @@ fn approvers(name: &str, own: &JobKey, may_be_run: bool) -> String {
         let _ = write!(note, "\n# or, where the tree is run from a shell:\n#     {}", rights.line(home));
     }
     note
-}
-
-/// The jobspecs that stand beside a file: with their path, or without the `local/` that a task has before it.
-struct Beside {
-    namespaces: Vec<(String, Namespace)>,
-    missing: Vec<String>,
-}
-
-impl Beside {
-    fn of(file: &Path, manifest: &Manifest) -> Self {
-        let mut beside = Self { namespaces: Vec::new(), missing: Vec::new() };
-        let Some(tree) = &manifest.tree else { return beside };
-        let jobs = tree.jobs.values().filter(|job| job.namespace.is_none()).map(|job| &job.jobspec);
-        let hooks = tree.hooks.values().filter(|hook| hook.namespace.is_none());
-        let hooks = hooks.filter(|hook| tree.verb == Verb::Run || !hook.moment.is_of_run());
-        let hooks = hooks.filter_map(|hook| match &hook.launch {
-            Launch::Jobspec { jobspec, .. } => Some(jobspec),
-            Launch::Dispatch { .. } => None,
-        });
-        let directory = file.parent().unwrap_or_else(|| Path::new("."));
-        for jobspec in jobs.chain(hooks) {
-            let bare = jobspec.trim_start_matches('/');
-            let bare = bare.strip_prefix("local/").unwrap_or(bare);
-            let paths = [directory.join(jobspec.trim_start_matches('/')), directory.join(bare)];
-            match paths.iter().find_map(|path| read(path)) {
-                Some(text) => {
-                    let namespace = namespace_of(&text).map(|namespace| (jobspec.clone(), namespace.into()));
-                    beside.namespaces.extend(namespace);
-                }
-                None => beside.missing.push(jobspec.clone()),
-            }
-        }
-        beside
-    }
-
-    fn namespace_of(&self, jobspec: &str) -> Option<Namespace> {
-        let found = self.namespaces.iter().find(|(path, _)| path == jobspec);
-        found.map(|(_, namespace)| namespace.clone())
-    }
-}
-
-fn read(path: &Path) -> Option<String> {
-    let mut text = String::new();
-    File::open(path).and_then(|file| file.take(MAX_JOBSPEC).read_to_string(&mut text)).ok()?;
-    Some(text)
 }

@@ -222,7 +222,7 @@ fn what_is_out_of_the_directory_takes_a_flag() {
     3 |     jobspec = "../db.nomad.hcl"
       |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: from a shell, `--outside` reads it where it is: check, plan, run, stop and submit take that
+      = help: from a shell, `--outside` reads it where it is: check, plan, run, stop, submit, policy and doctor take that
 
     error: job "api": jobspec = "/etc/api.nomad.hcl" is not in the task's directory, of which "/local/", "/secrets/" and "/alloc/" can be read; let a template or artifact block bring the file to "local/"
      --> plain.hcl:6:5
@@ -230,7 +230,7 @@ fn what_is_out_of_the_directory_takes_a_flag() {
     6 |     jobspec    = "/etc/api.nomad.hcl"
       |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
       |
-      = help: from a shell, `--outside` reads it where it is: check, plan, run, stop and submit take that
+      = help: from a shell, `--outside` reads it where it is: check, plan, run, stop, submit, policy and doctor take that
 
     2 problems in plain.hcl
     --- exit 2

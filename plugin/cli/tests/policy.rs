@@ -1,8 +1,11 @@
 //! The least policy for what a file declares.
 
-use insta::assert_snapshot;
+use std::{fs, os::unix::fs::symlink};
 
-use super::{PLAIN, SHOP, dtree};
+use insta::assert_snapshot;
+use tempfile::TempDir;
+
+use super::{PLAIN, SHOP, dtree, said};
 
 #[test]
 fn a_policy_grants_what_a_tree_needs_and_says_how_to_attach_it() {
@@ -216,4 +219,37 @@ fn what_an_approver_needs_is_a_policy_of_its_own() {
     }
     --- exit 0
     "#);
+}
+
+#[test]
+fn jobspecs_from_elsewhere_are_read_for_their_namespaces_with_a_flag() {
+    let above = TempDir::new().unwrap();
+    let home = above.path().join("trees");
+    let elsewhere = TempDir::new().unwrap();
+    fs::create_dir(&home).unwrap();
+    let job = |namespace: &str| format!("job \"x\" {{\n  namespace = \"{namespace}\"\n}}\n");
+    fs::write(above.path().join("up.hcl"), job("above")).unwrap();
+    fs::write(elsewhere.path().join("abs.hcl"), job("absolute")).unwrap();
+    fs::write(elsewhere.path().join("target.hcl"), job("linked")).unwrap();
+    symlink(elsewhere.path().join("target.hcl"), home.join("link.hcl")).unwrap();
+    let tree = format!(
+        "tree \"plain\" {{\n  job \"a\" {{\n    jobspec = \"../up.hcl\"\n  }}\n  job \"b\" {{\n    jobspec = \"{}\"\n  }}\n  job \"c\" {{\n    jobspec = \"local/link.hcl\"\n  }}\n}}\n",
+        elsewhere.path().join("abs.hcl").display()
+    );
+    fs::write(home.join("plain.hcl"), tree).unwrap();
+    for command in ["policy", "doctor"] {
+        let said = said(&home, &[command, "plain.hcl"], "");
+        assert!(said.contains("2 problems in plain.hcl") && said.contains("`--outside` reads it"), "{said}");
+    }
+    let policy = said(&home, &["policy", "plain.hcl", "--outside"], "");
+    for namespace in ["above", "absolute", "linked"] {
+        assert!(policy.contains(&format!("\nnamespace \"{namespace}\" {{\n  capabilities")), "{policy}");
+    }
+    assert!(!policy.contains("Not found") && policy.ends_with("--- exit 0"), "{policy}");
+    let doctor = said(&home, &["doctor", "plain.hcl", "--outside"], "");
+    assert!(doctor.contains("cannot reach Nomad"), "{doctor}");
+    // A link out of the directory alone takes the flag, too.
+    fs::write(home.join("plain.hcl"), PLAIN.replace("db.nomad.hcl", "link.hcl")).unwrap();
+    let policy = said(&home, &["policy", "plain.hcl"], "");
+    assert!(policy.contains("Not found beside the file") && policy.contains("link.hcl"), "{policy}");
 }
