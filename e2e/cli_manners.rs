@@ -11,8 +11,8 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::cli_look::dtree;
-use crate::cli_submit::{Written, ended};
-use crate::harness::Options;
+use crate::cli_submit::{Process, Written, ended};
+use crate::harness::{Options, wait_for};
 use crate::story::{Cut, Hook, Job, Node, SOON, Shared, Story, Tree};
 
 static CLUSTER: Shared = Shared::new(Options::default);
@@ -81,6 +81,13 @@ fn a_tree_that_is_watched_is_shown_as_it_goes_on_until_an_interrupt() {
     interrupt(&watch);
     assert_eq!(watch.wait().expect("it ends").code(), Some(130));
     story.tree(&id).succeeds(SOON);
+    let mut watch = begin(&story, &["status", &id, "--watch", "--json"]);
+    let shown = lines(watch.stdout.take().expect("it is piped"));
+    let line = shown.recv_timeout(SOON).expect("it prints");
+    let document: Value = serde_json::from_str(&line).expect("it is JSON");
+    assert_eq!(document["tree"], format!("default/{id}"));
+    interrupt(&watch);
+    assert_eq!(watch.wait().expect("it ends").code(), Some(130));
 }
 
 #[test]
@@ -174,42 +181,164 @@ fn what_nobody_reads_to_its_end_is_done_all_the_same() {
     }
 }
 
+/// Runs something by a way that is cut after each number of connections, until there are enough for it to end with `code`.
+fn is_told_that_nomad_is_away(story: &Story, what: &[&str], code: i32, run: impl Fn(&str) -> (i32, String)) {
+    let address = story.cluster().api().url();
+    for n in 0.. {
+        let (found, said) = run(&Cut::after(&address, n).url());
+        if found == code {
+            assert!(n > 1, "{what:?} asks more than {n} questions: {said}");
+            return;
+        }
+        assert!(found == 2 && said.contains("cannot reach Nomad"), "{what:?} after {n}: {found}: {said}");
+        assert!(
+            said.contains("hint: check that the agent and its servers are up"),
+            "{what:?} after {n}: {said}"
+        );
+        assert!(!said.contains("panicked"), "{what:?} after {n}: {said}");
+    }
+}
+
 #[test]
 fn a_nomad_that_goes_away_while_it_is_asked_is_told_and_nothing_is_written() {
     let story = CLUSTER.story();
-    let [db, web, id, idle] = ["db", "web", "cut", "idle"].map(|name| story.id(name));
-    story.knows([&db, &web].map(|id| (id.clone(), "default".to_owned())));
+    let [db, web, id, idle, alone, gated] =
+        ["db", "web", "cut", "idle", "alone", "gated"].map(|name| story.id(name));
+    story.knows([&db, &web, &alone].map(|id| (id.clone(), "default".to_owned())));
     let tree = Written::new(&id)
         .job(&Job::service(&db), "")
         .job(&Job::service(&web), &format!("depends_on = [\"{db}\"]"));
-    let address = story.cluster().api().url();
-    // After each number of connections, until there are enough.
-    let is_told = |what: &str, run: &dyn Fn(&str) -> (i32, String)| {
-        for n in 0.. {
-            let cut = Cut::after(&address, n);
-            let (code, said) = run(&cut.url());
-            if code == 0 {
-                assert!(n > 1, "{what} asks more than {n} questions: {said}");
-                return;
-            }
-            assert!(code == 2 && said.contains("cannot reach Nomad"), "{what} after {n}: {code}: {said}");
-            assert!(said.contains("hint: check that the agent and its servers are up"), "{said}");
-            assert!(!said.contains("panicked"), "{said}");
-        }
-    };
-    is_told("plan", &|url| ended(tree.command_at(&story, url, &["plan"])));
+    is_told_that_nomad_is_away(&story, &["plan"], 0, |url| ended(tree.command_at(&story, url, &["plan"])));
     story.were_never_registered(&[&db, &web]);
-    let done = Written::new(&idle).job(&Job::service(&story.id("alone")), "");
+
+    let done = Written::new(&idle).job(&Job::service(&alone), "");
     let (code, said) = ended(done.command(&story, &["run"]));
     assert_eq!(code, 0, "{said}");
-    is_told("history", &|url| {
-        let (code, out, err) = dtree(&story, None, &["history", &idle, "--address", url], "");
-        (code, format!("{out}{err}"))
+    story.run(&Job::service(&gated).gate(&format!("wait \"{db}\" {{}}")));
+    story.gate(&gated).runs(SOON);
+    let alloc = story.gate(&gated).allocation();
+    for words in [
+        &["history", &idle][..],
+        &["status"],
+        &["status", &idle],
+        &["why", &idle],
+        &["why", &gated],
+        &["why", &alloc[..8], "--json"],
+        &["graph", "--cluster"],
+        &["doctor"],
+    ] {
+        is_told_that_nomad_is_away(&story, words, 0, |url| {
+            let words = [words, &["--address", url]].concat();
+            let (code, out, err) = dtree(&story, None, &words, "");
+            assert!(code == 0 || out.is_empty(), "half of it was printed: {out}");
+            (code, err)
+        });
+    }
+    is_told_that_nomad_is_away(&story, &["approve"], 1, |url| {
+        let (code, out, err) = dtree(&story, None, &["approve", &gated, "--address", url], "");
+        (code, out + &err)
     });
-    is_told("status", &|url| {
-        let (code, out, err) = dtree(&story, None, &["status", "--address", url], "");
-        (code, format!("{out}{err}"))
+}
+
+/// Interrupts it until it ends, once something was said that has all of these words.
+fn is_left(mut run: Process, words: &[&str]) -> (i32, String) {
+    let mut talk = BufReader::new(run.stderr.take().expect("it is piped"));
+    let mut said = String::new();
+    while !said.lines().any(|line| words.iter().all(|word| line.contains(word))) {
+        assert_ne!(talk.read_line(&mut said).expect("it says something"), 0, "it has ended: {said}");
+    }
+    let is_over = || match run.try_wait() {
+        Ok(Some(_)) => Ok(()),
+        _ => {
+            interrupt(&run);
+            Err("it has not ended".to_owned())
+        }
+    };
+    wait_for(SOON, is_over).expect("it ends");
+    talk.read_to_string(&mut said).expect("it was piped");
+    let (code, out) = ended(run);
+    (code, said + &out)
+}
+
+#[test]
+fn a_run_that_has_lost_nomad_is_left_with_what_goes_on_and_how_to_go_on_with_it() {
+    let story = CLUSTER.story();
+    let address = story.cluster().api().url();
+    // At the begin: nothing was done yet, and it waits.
+    for n in 1..4 {
+        let [job, id] = ["early", "lost"].map(|name| story.id(&format!("{name}{n}")));
+        let tree = Written::new(&id).job(&Job::service(&job), "");
+        let run = tree.command_at(&story, &Cut::after(&address, n).url(), &["run"]);
+        let (code, said) = is_left(run, &["cannot reach Nomad"]);
+        assert!(code == 130 && said.contains("`dtree run"), "after {n}: {code}: {said}");
+        story.were_never_registered(&[&job]);
+    }
+
+    // In the middle.
+    let [seed, web, id] = ["seed", "web", "lost"].map(|name| story.id(name));
+    let flag = story.flag("seed");
+    story.knows([&seed, &web].map(|id| (id.clone(), "default".to_owned())));
+    let tree = Written::new(&id)
+        .job(&Job::batch(&seed).script_after(&flag, "exit 0"), "")
+        .job(&Job::service(&web), &format!("depends_on = [\"{seed}\"]"));
+    let cut = Cut::after(&address, usize::MAX);
+    let run = tree.command_at(&story, &cut.url(), &["run"]);
+    story.main(&seed).runs(SOON);
+    cut.now();
+    let (code, said) = is_left(run, &[&seed, "gated", "cannot reach Nomad"]);
+    assert_eq!(code, 130, "{said}");
+    assert!(said.contains(&format!("still under way: {seed}")), "{said}");
+    assert!(said.contains("goes on where this run ended"), "{said}");
+    flag.raise();
+    let (code, said) = ended(tree.command(&story, &["run"]));
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(story.versions(&seed).len(), 1, "{said}");
+    assert_eq!(story.allocations(&seed).unwrap_or_default().len(), 1, "{said}");
+
+    // A stop does not begin, by its file or by its name, and has stopped nothing when it is left.
+    let before = story.stamp(&web);
+    for n in 1..4 {
+        let stop = tree.command_at(&story, &Cut::after(&address, n).url(), &["stop"]);
+        let (code, said) = is_left(stop, &["cannot reach Nomad"]);
+        assert!(code == 130 && said.contains("`dtree stop"), "after {n}: {code}: {said}");
+    }
+    for n in 0..2 {
+        let url = Cut::after(&address, n).url();
+        let (code, _, said) = dtree(&story, None, &["stop", &id, "--address", &url], "");
+        assert!(code == 2 && said.contains("cannot reach Nomad"), "after {n}: {code}: {said}");
+    }
+    assert_eq!(story.stamp(&web), before);
+}
+
+#[test]
+fn a_tree_is_handed_over_whole_or_not_at_all_and_a_follower_that_loses_nomad_says_so() {
+    let story = CLUSTER.story();
+    let [db, id] = ["db", "handed"].map(|name| story.id(name));
+    story.knows([(db.clone(), "default".to_owned())]);
+    story.knows_tree(&id);
+    let tree = Written::new(&id).job(&Job::service(&db), "");
+    is_told_that_nomad_is_away(&story, &["submit", "--detach"], 0, |url| {
+        let handed = ended(tree.command_at(&story, url, &["submit", "--detach"]));
+        if handed.0 != 0 {
+            story.were_never_registered(&[&id]);
+        }
+        handed
     });
+    story.task(&id, &id).succeeds(SOON);
+
+    let [seed, id] = ["seed", "followed"].map(|name| story.id(name));
+    let flag = story.flag("seed");
+    story.knows([(seed.clone(), "default".to_owned())]);
+    story.knows_tree(&id);
+    let tree = Written::new(&id).job(&Job::batch(&seed).script_after(&flag, "exit 0"), "");
+    let cut = Cut::after(&story.cluster().api().url(), usize::MAX);
+    let follows = tree.command_at(&story, &cut.url(), &["submit"]);
+    story.main(&seed).runs(SOON);
+    cut.now();
+    let (code, said) = is_left(follows, &["cannot reach Nomad", "follows it when that is back"]);
+    assert!(code == 130 && said.contains("goes on in the cluster"), "{code}: {said}");
+    flag.raise();
+    story.task(&id, &id).succeeds(SOON);
 }
 
 #[test]

@@ -1,35 +1,71 @@
-//! A way to Nomad that is cut after so many connections: as if it had gone away in the middle.
+//! A way to Nomad that is cut after so many connections, or when a story says so: as if Nomad had gone away in the middle.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 /// The way. Nobody else gets its port: it is kept as long as the story's process lives.
-pub(crate) struct Cut(SocketAddr);
+pub(crate) struct Cut {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    /// How many more connections are let through.
+    left: usize,
+    open: Vec<TcpStream>,
+}
+
+impl State {
+    /// Closes all that is open.
+    fn close(&mut self) {
+        self.left = 0;
+        for stream in self.open.drain(..) {
+            // It may be over already.
+            let _gone = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
 
 impl Cut {
-    /// Leads to `url`, and lets so many connections through. The next is closed at once, and so are all after it.
+    /// Leads to `url`, and lets so many connections through. The next is closed at once, with all before it and after it.
     pub(crate) fn after(url: &str, n: usize) -> Self {
         let nomad: SocketAddr = url.trim_start_matches("http://").parse().expect("an address");
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let address = listener.local_addr().expect("it has an address");
+        let state = Arc::new(Mutex::new(State { left: n, open: Vec::new() }));
+        let shared = Arc::clone(&state);
         let through = move || {
-            for (n_before, stream) in listener.incoming().flatten().enumerate() {
-                if n_before >= n {
+            for stream in listener.incoming().flatten() {
+                let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                if state.left == 0 {
+                    state.close();
                     continue;
                 }
+                state.left -= 1;
                 let Ok(there) = TcpStream::connect(nomad) else { return };
-                let (Ok(back), Ok(front)) = (stream.try_clone(), there.try_clone()) else { return };
+                let (Ok(back), Ok(front), Ok(kept)) =
+                    (stream.try_clone(), there.try_clone(), stream.try_clone())
+                else {
+                    return;
+                };
+                state.open.push(kept);
                 thread::spawn(move || pump(back, front));
                 thread::spawn(move || pump(there, stream));
             }
         };
         thread::spawn(through);
-        Self(address)
+        Self { address, state }
+    }
+
+    /// Cuts it.
+    pub(crate) fn now(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).close();
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.0)
+        format!("http://{}", self.address)
     }
 }
 
