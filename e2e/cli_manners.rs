@@ -247,12 +247,12 @@ fn is_left(mut run: Process, words: &[&str]) -> (i32, String) {
     while !said.lines().any(|line| words.iter().all(|word| line.contains(word))) {
         assert_ne!(talk.read_line(&mut said).expect("it says something"), 0, "it has ended: {said}");
     }
-    let is_over = || match run.try_wait() {
-        Ok(Some(_)) => Ok(()),
-        _ => {
-            interrupt(&run);
-            Err("it has not ended".to_owned())
+    let is_over = || {
+        if run.try_wait().expect("it can be asked").is_some() {
+            return Ok(());
         }
+        interrupt(&run);
+        Err("it has not ended".to_owned())
     };
     wait_for(SOON, is_over).expect("it ends");
     talk.read_to_string(&mut said).expect("it was piped");

@@ -125,6 +125,8 @@ fn what_cannot_be_prepared_is_told_before_anything_is_begun() {
     run.forget_all();
     run.unprepared = Some(Trouble { why: why.to_owned(), is_transient: true });
     run.crash().wait(10);
+    // However often it is tried.
+    assert_eq!(run.transcript().matches(&format!("log     {why}")).count(), 1, "{}", run.transcript());
     run.unprepared = None;
     run.wait(10);
     assert_eq!(run.world.written.len(), 1, "{}", run.transcript());
