@@ -81,3 +81,29 @@ fn a_part_of_a_tree_is_handed_over_and_the_rest_is_awaited() {
     assert!(said.contains(&format!("created {log}")) && said.contains("2 unchanged"), "{said}");
     assert_eq!(story.stamp(&db), before);
 }
+
+#[test]
+fn a_plan_tells_whether_a_hook_has_run_already() {
+    let story = CLUSTER.story();
+    let [db, setup, id] = ["db", "setup", "hooked"].map(|name| story.id(name));
+    story.knows([(db.clone(), "default".to_owned())]);
+    let flag = story.flag("setup");
+    let hook = format!("post \"{setup}\" {{\n jobspec = \"local/{setup}.nomad.hcl\"\n}}");
+    let tree = Written::new(&id)
+        .job(&Job::service(&db), &hook)
+        .jobspec(&Job::batch(&setup).script_after(&flag, "exit 0"));
+    let fate = || {
+        let plan = document(&story, &tree);
+        let steps = plan["steps"].as_array().expect("it has steps");
+        let step = steps.iter().find(|step| step["name"] == *setup).expect("it has the hook");
+        [&step["action"], &step["why"]].map(|word| word.as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(fate(), ["run".to_owned(), format!("post of {db}")]);
+    let run = tree.command(&story, &["run"]);
+    story.hook_job_ids(&id, &setup, 1);
+    assert_eq!(fate(), ["run".to_owned(), format!("post of {db}, for which it has not run yet")]);
+    flag.raise();
+    let (code, said) = ended(run);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(fate(), ["skip".to_owned(), format!("post of {db}, for which it has run")]);
+}

@@ -35,11 +35,15 @@ impl Written {
         Self { dir: tempfile::tempdir().expect("there is room"), id: id.to_owned(), body: String::new() }
     }
 
-    pub(crate) fn job(mut self, job: &Job, inside: &str) -> Self {
-        let path = format!("{}.nomad.hcl", job.id);
-        fs::write(self.dir.path().join(&path), job.hcl()).expect("there is room");
-        let _infallible =
-            write!(self.body, "job \"{}\" {{\n jobspec = \"local/{path}\"\n {inside}\n}}\n", job.id);
+    pub(crate) fn job(self, job: &Job, inside: &str) -> Self {
+        let block = format!("job \"{0}\" {{\n jobspec = \"local/{0}.nomad.hcl\"\n {inside}\n}}", job.id);
+        self.jobspec(job).block(&block)
+    }
+
+    /// Only the text of a job, which a block names.
+    pub(crate) fn jobspec(self, job: &Job) -> Self {
+        let path = self.dir.path().join(format!("{}.nomad.hcl", job.id));
+        fs::write(path, job.hcl()).expect("there is room");
         self
     }
 

@@ -7,7 +7,7 @@
 #![expect(clippy::cast_precision_loss, reason = "figures for people have three digits")]
 #![expect(clippy::indexing_slicing, reason = "a JSON value without that key gives null, and no panic")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -16,10 +16,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use dtree::manifest::Manifest;
-use dtree::plan::Plan;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+mod commands;
 mod crowd;
 #[expect(dead_code, unused_imports, reason = "the stories and the demo use the rest")]
 mod harness;
@@ -34,8 +33,6 @@ const GATES: usize = 200;
 const RELEASES: usize = 40;
 /// Starts that are timed.
 const STARTS: usize = 40;
-/// Plans that are timed.
-const PLANS: usize = 20;
 const LIMIT: Duration = seconds(180);
 
 fn main() -> ExitCode {
@@ -49,25 +46,30 @@ fn main() -> ExitCode {
 }
 
 fn figures() -> Result<(), String> {
-    if std::env::args().nth(1).as_deref() == Some("makespan") {
-        let mut cluster = Cluster::start(Options::default())?;
-        makespan::print_rows(&cluster, &std::env::args().nth(2).unwrap_or_default())?;
-        return cluster.end().map_err(|remains| format!("it has left behind:\n{remains}"));
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.first().map(String::as_str) {
+        None => all(),
+        Some(release::REFERENCE) => release::reference(),
+        Some("crowd") => crowd::print_rows(),
+        Some("commands") => commands::print_rows(),
+        Some("release") => on_cluster(release::print_rows),
+        Some("makespan") => {
+            let which = args.get(1).map_or("", String::as_str);
+            on_cluster(|cluster| makespan::print_rows(cluster, which))
+        }
+        Some(other) => {
+            Err(format!("there is no {other}: crowd, commands, release, makespan, or nothing for all"))
+        }
     }
-    if std::env::args().nth(1).as_deref() == Some("release") {
-        let mut cluster = Cluster::start(Options::default())?;
-        release::print_rows(&cluster)?;
-        return cluster.end().map_err(|remains| format!("it has left behind:\n{remains}"));
-    }
-    if std::env::args().nth(1).as_deref() == Some("crowd") {
-        return crowd::print_rows();
-    }
-    if std::env::args().nth(1).as_deref() == Some(release::REFERENCE) {
-        return release::reference();
-    }
-    if std::env::args().nth(1).as_deref() == Some("plan") {
-        return print_plan();
-    }
+}
+
+fn on_cluster(print_rows: impl FnOnce(&Cluster) -> Result<(), String>) -> Result<(), String> {
+    let mut cluster = Cluster::start(Options::default())?;
+    print_rows(&cluster)?;
+    cluster.end().map_err(|remains| format!("it has left behind:\n{remains}"))
+}
+
+fn all() -> Result<(), String> {
     let mut starts: Vec<f64> = (0..STARTS).map(|_| handshake()).collect::<Result<_, _>>()?;
     println!("| what | measured |\n|---|---|");
     println!("| process start to handshake | {} |", spread(&mut starts));
@@ -108,7 +110,7 @@ fn figures() -> Result<(), String> {
     }
     release::print_rows(&cluster)?;
     makespan::print_rows(&cluster, "")?;
-    print_plan()?;
+    commands::print_rows()?;
     cluster.end().map_err(|remains| format!("it has left behind:\n{remains}"))?;
     crowd::print_rows()
 }
@@ -127,34 +129,6 @@ fn plugin_of(cluster: &Cluster) -> Result<i32, String> {
         [pid] => Ok(*pid),
         pids => Err(format!("{} plugin processes", pids.len())),
     })
-}
-
-/// How long a large plan takes to be compiled and ordered: layers of jobs, each of which needs three of the layer before.
-fn print_plan() -> Result<(), String> {
-    const JOBS: usize = 10_100;
-    const WIDTH: usize = 100;
-    let block = |i: usize| {
-        let three =
-            [i, i * 7 + 3, i * 11 + 5].map(|k| (i / WIDTH).checked_sub(1).map(|row| row * WIDTH + k % WIDTH));
-        let needs: BTreeSet<String> = three.into_iter().flatten().map(|i| format!("job-{i}")).collect();
-        let name = format!("job-{i}");
-        (name, json!({ "jobspec": "local/job.nomad.hcl", "depends_on": needs }))
-    };
-    let config = json!({ "job": (0..JOBS).map(block).collect::<serde_json::Map<_, _>>() });
-    let config = rmp_serde::to_vec(&config).map_err(|error| error.to_string())?;
-    let (manifest, problems) = Manifest::from_msgpack(&config);
-    let tree = manifest.tree.as_ref().ok_or_else(|| problems.to_string())?;
-    let n_edges: usize = tree.jobs.values().map(|job| job.depends_on.len()).sum();
-    let mut took = Vec::new();
-    for _ in 0..PLANS {
-        let (manifest, problems) = (manifest.clone(), problems.clone());
-        let began = Instant::now();
-        let plan = Plan::compile(manifest, problems).map_err(|problems| problems.to_string())?;
-        took.push(began.elapsed().as_secs_f64() * 1000.0);
-        assert_eq!(plan.order().len(), JOBS);
-    }
-    println!("| plan of {JOBS} jobs and {n_edges} edges: compiled and ordered | {} |", spread(&mut took));
-    Ok(())
 }
 
 /// `median, 95th percentile`, in milliseconds.

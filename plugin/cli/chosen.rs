@@ -207,17 +207,19 @@ impl TreeArgs {
         files: Files,
         aim: Aim,
     ) -> Result<Chosen, Failure> {
-        let manifest = self.selected(whole, aim)?;
+        let plan = match self.selected(whole, aim)? {
+            None => whole.clone(),
+            Some(manifest) => Plan::compile(manifest, Problems::default()).map_err(|problems| {
+                Failure::cannot(format!("dtree: what was chosen cannot be carried out alone:\n{problems}\n"))
+            })?,
+        };
         if let Some((label, _)) =
-            manifest.waits.iter().find(|(_, wait)| matches!(wait.subject, Subject::Task { .. }))
+            plan.manifest().waits.iter().find(|(_, wait)| matches!(wait.subject, Subject::Task { .. }))
         {
             return Err(Failure::cannot(format!(
                 "dtree: wait {label:?} is for a task of its own allocation, and here is no allocation\n"
             )));
         }
-        let plan = Plan::compile(manifest, Problems::default()).map_err(|problems| {
-            Failure::cannot(format!("dtree: what was chosen cannot be carried out alone:\n{problems}\n"))
-        })?;
         let process = Process::this(user());
         let alloc = process.alloc(runner::wall_clock().unix_millis());
         let place = Place::at_shell(own.clone(), alloc, Viewer::USERS_TASK);
@@ -226,11 +228,15 @@ impl TreeArgs {
         Ok(Chosen { name: own.to_string().into(), process, place, plan, declared, files })
     }
 
-    /// What was chosen of the tree.
-    fn selected(&self, plan: &Plan, aim: Aim) -> Result<Manifest, Failure> {
-        let mut manifest = plan.manifest().clone();
-        let Some(tree) = manifest.tree.as_deref_mut() else { return Ok(manifest) };
+    /// What was chosen of the tree; `None` for all of it as it is.
+    fn selected(&self, plan: &Plan, aim: Aim) -> Result<Option<Manifest>, Failure> {
+        let Some(tree) = &plan.manifest().tree else { return Ok(None) };
         self.check_names(tree)?;
+        if matches!(aim, Aim::Run) && tree.verb == Verb::Run && !self.is_selection() {
+            return Ok(None);
+        }
+        let mut manifest = plan.manifest().clone();
+        let Some(tree) = manifest.tree.as_deref_mut() else { return Ok(None) };
         match aim {
             Aim::Stop { purge } => {
                 tree.verb = Verb::Stop;
@@ -250,12 +256,12 @@ impl TreeArgs {
             }
             Aim::Run => {
                 tree.verb = Verb::Run;
-                if !self.target.is_empty() || !self.exclude.is_empty() {
+                if self.is_selection() {
                     self.narrow(plan, &mut manifest)?;
                 }
             }
         }
-        Ok(manifest)
+        Ok(Some(manifest))
     }
 
     /// Refuses what is no job of the tree.

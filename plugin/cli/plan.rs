@@ -13,11 +13,12 @@ use super::{
 };
 use crate::{
     cluster::{JobKey, Marks, Namespace},
-    condition::{Change, Claim, claim},
+    condition::{Change, Claim, claim, rollout},
     jobspec::{self, Prepared, with_counts_of},
     manifest::{Hook, Moment},
     nomad::{Client, Forecast},
     record,
+    runner::Past,
 };
 
 /// How many jobs are looked at at a time.
@@ -32,6 +33,15 @@ struct Fate {
     forecast: Forecast,
     /// The other trees that wait for it; the error says why that is not known.
     held_by: Result<Vec<String>, String>,
+    /// Of a job that does not change: whether its post hooks have run for it as it is; the error says why that is not known.
+    post: Option<Result<bool, String>>,
+}
+
+impl Fate {
+    /// Whether the job is registered anew.
+    fn is_change(&self) -> bool {
+        ["create", "update"].contains(&self.action)
+    }
 }
 
 /// A job that an earlier run of the tree has submitted, and that the tree does not declare any more.
@@ -169,7 +179,22 @@ async fn fate(
         None => Forecast::default(),
     };
     let held_by = held_by(chosen, client, &key).await;
-    Ok(Fate { key, action, why, forecast, held_by })
+    let has_post = |hook: &Hook| hook.moment == Moment::Post && hook.of.as_deref() == Some(name);
+    let tree = chosen.plan.manifest().tree.as_deref();
+    let is_asked = action == "unchanged" && tree.is_some_and(|tree| tree.hooks.values().any(has_post));
+    let post = if is_asked { Some(have_run(chosen, client, &key, &marks).await) } else { None };
+    Ok(Fate { key, action, why, forecast, held_by, post })
+}
+
+/// Whether the post hooks of a job have run for it as it is.
+async fn have_run(chosen: &Chosen, client: &Client, key: &JobKey, marks: &Marks) -> Result<bool, String> {
+    let namespace = &chosen.place.job.namespace;
+    let past = Past::of(client, namespace, &chosen.name, key).await.map_err(|error| error.chain())?;
+    if let Some(denied) = past.denied {
+        return Err(denied.chain());
+    }
+    let rollout = rollout(&past.versions, past.done.as_ref(), marks);
+    rollout.map(|rollout| rollout.is_done).ok_or_else(|| "the job has changed meanwhile".to_owned())
 }
 
 /// The other trees that wait for the job.
@@ -201,7 +226,7 @@ fn steps<'a>(chosen: &'a Chosen, fates: &'a BTreeMap<String, Fate>) -> Vec<Step<
     let plan = &chosen.plan;
     let tree = plan.manifest().tree.as_deref();
     let is_offline = fates.is_empty();
-    let changes = |job: &str| fates.get(job).is_some_and(|fate| ["create", "update"].contains(&fate.action));
+    let changes = |job: &str| fates.get(job).is_some_and(Fate::is_change);
     let mut levels: BTreeMap<&str, usize> = BTreeMap::new();
     let mut steps = Vec::new();
     let last = tree.into_iter().flat_map(|tree| &tree.hooks);
@@ -216,7 +241,8 @@ fn steps<'a>(chosen: &'a Chosen, fates: &'a BTreeMap<String, Fate>) -> Vec<Step<
         let (kind, action, why) = if plan.manifest().waits.contains_key(name) {
             ("wait", "await", None)
         } else if let Some(hook) = tree.and_then(|tree| tree.hooks.get(name)) {
-            let (action, why) = hook_action(hook, &changes, is_offline);
+            let fate = hook.of.as_ref().and_then(|job| fates.get(job));
+            let (action, why) = hook_action(hook, fate, is_offline);
             ("hook", action, why)
         } else {
             let fate = fates.get(name);
@@ -248,21 +274,22 @@ fn steps<'a>(chosen: &'a Chosen, fates: &'a BTreeMap<String, Fate>) -> Vec<Step<
     steps
 }
 
-fn hook_action(
-    hook: &Hook,
-    changes: &impl Fn(&str) -> bool,
-    is_offline: bool,
-) -> (&'static str, Option<String>) {
-    let job = hook.of.as_deref().unwrap_or_default();
-    let said = format!("{} of {job}", hook.moment.word());
-    match hook.moment {
-        Moment::Alone => match &hook.once {
+/// What comes of a hook, by what comes of its job.
+fn hook_action(hook: &Hook, fate: Option<&Fate>, is_offline: bool) -> (&'static str, Option<String>) {
+    let said = format!("{} of {}", hook.moment.word(), hook.of.as_deref().unwrap_or_default());
+    let changes = fate.is_some_and(Fate::is_change);
+    match (hook.moment, fate.and_then(|fate| fate.post.as_ref())) {
+        (Moment::Alone, _) => match &hook.once {
             Some(key) => ("depends", Some(format!("once for the key {key:?}"))),
             None => ("run", None),
         },
         _ if is_offline => ("unknown", Some(said)),
-        _ if changes(job) => ("run", Some(said)),
-        Moment::Post => ("depends", Some(format!("{said}: only if it did not run for this version of it"))),
+        _ if changes => ("run", Some(said)),
+        (Moment::Post, Some(Ok(true))) => ("skip", Some(format!("{said}, for which it has run"))),
+        (Moment::Post, Some(Ok(false))) => ("run", Some(format!("{said}, for which it has not run yet"))),
+        (Moment::Post, Some(Err(why))) => {
+            ("depends", Some(format!("{said}: whether it has run for it is not known: {why}")))
+        }
         _ => ("skip", Some(format!("{said}, which does not change"))),
     }
 }

@@ -66,21 +66,11 @@ impl Plan {
         let needs = needs(&manifest);
         let after = parts::after(&manifest, &parts, &needs);
         let graph = graph(&after);
-        let what = if manifest.tree.is_some() { "blocks" } else { "waits" };
-        for cycle in cycles(&graph) {
-            problems.push(
-                Problem::new("config", format!("these {what} depend on each other: {}", cycle.join(" → ")))
-                    .with_help(match (manifest.tree.is_some(), parts.is_empty()) {
-                        (true, true) => "take one of the depends_on or one of the references away",
-                        (true, false) => {
-                            "take one of the depends_on, one of the references or one of the names in a `when` away"
-                        }
-                        (false, true) => "take one of the depends_on away",
-                        (false, false) => "take one of the depends_on, or one of the names in a `when`, away",
-                    }),
-            );
+        let order = toposort(&graph, None);
+        if order.is_err() {
+            tell_cycles(&graph, &manifest, parts.is_empty(), &mut problems);
         }
-        match toposort(&graph, None) {
+        match order {
             Ok(_) if problems.is_empty() && is_stop(&manifest) => {
                 let Stopping { order, needs, footing } = Stopping::of(&manifest, &needs);
                 Ok(Self { manifest, order, needs, footing, parts })
@@ -317,6 +307,28 @@ fn dangling(manifest: &Manifest, problems: &mut Problems) {
             Some(near) => problem.with_help(format!("did you mean {near:?}?")),
             None => problem,
         });
+    }
+}
+
+/// Names each circle of a graph that has one.
+fn tell_cycles(
+    graph: &DiGraphMap<&str, ()>,
+    manifest: &Manifest,
+    is_without_parts: bool,
+    problems: &mut Problems,
+) {
+    let (what, help) = match (manifest.tree.is_some(), is_without_parts) {
+        (true, true) => ("blocks", "take one of the depends_on or one of the references away"),
+        (true, false) => (
+            "blocks",
+            "take one of the depends_on, one of the references or one of the names in a `when` away",
+        ),
+        (false, true) => ("waits", "take one of the depends_on away"),
+        (false, false) => ("waits", "take one of the depends_on, or one of the names in a `when`, away"),
+    };
+    for cycle in cycles(graph) {
+        let text = format!("these {what} depend on each other: {}", cycle.join(" → "));
+        problems.push(Problem::new("config", text).with_help(help));
     }
 }
 

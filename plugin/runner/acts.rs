@@ -15,7 +15,12 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use super::{fill::Filled, lease::Lease, tail::Output};
+use super::{
+    fill::Filled,
+    lease::Lease,
+    past::{DONE, HOOKS, Past},
+    tail::Output,
+};
 use crate::{
     cluster::{JobKey, JobVersion, Marks, Namespace, RaftIndex, TreeName},
     condition::{self, Attested, Claim},
@@ -313,17 +318,8 @@ impl Hands {
     }
 
     async fn recall(&self, client: &Client, key: &JobKey) -> Result<Report, Trouble> {
-        let versions = client.versions(key).await.map_err(|error| read_trouble(&error))?;
-        let (namespace, path) = self.record_of(key);
-        let items = match client.variable(&namespace, &path).await {
-            // Then nothing was attested by this tree either, and the hooks' jobs have stayed.
-            Err(error) if error.is_denied() => None,
-            items => items.map_err(|error| read_trouble(&error))?,
-        };
-        // What is not understood attests nothing.
-        let items = items.map(|variable| variable.items).unwrap_or_default();
-        let done = items.get(DONE).and_then(|text| serde_json::from_str::<Attested>(text).ok());
-        let hooks = items.get(HOOKS).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let past = Past::of(client, &self.viewer.job.namespace, &self.tree, key).await;
+        let Past { versions, done, hooks, denied: _ } = past.map_err(|error| read_trouble(&error))?;
         Ok(Report::Recalled { versions, done, hooks })
     }
 
@@ -396,11 +392,6 @@ fn with(
     let about = about.map(|(key, value)| ((*key).to_owned(), value.clone()));
     meta.clone().into_iter().chain(about).collect()
 }
-
-/// The item of a record that says what is done.
-const DONE: &str = "done";
-/// The item that says what the post hooks came to. One of its own: a dtree that does not know it reads the other.
-const HOOKS: &str = "hooks";
 
 fn submitted(job: &crate::cluster::Job) -> Report {
     Report::Submitted(Submission { create_index: job.create_index, version: job.version })

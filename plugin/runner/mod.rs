@@ -24,6 +24,7 @@ mod keep;
 mod lease;
 mod memory;
 mod outlook;
+mod past;
 mod patrol;
 mod stops;
 mod tail;
@@ -48,6 +49,7 @@ pub use self::{
     errand::Errand,
     journal::Error as MemoryError,
     outlook::{Outlook, Seen, Senses, asks},
+    past::Past,
     patrol::Patrol,
 };
 use self::{
