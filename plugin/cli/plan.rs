@@ -62,7 +62,7 @@ pub(super) fn run(args: &TreeArgs, connection: &Connection, is_json: bool, is_of
     let chosen = args.choose(connection, Aim::Run)?;
     let (fates, left) =
         if is_offline { (BTreeMap::new(), Vec::new()) } else { block_on(ask(&chosen, connection))? };
-    let steps = steps(&chosen, &fates);
+    let steps = steps(&chosen, &fates, is_offline);
     if is_json {
         let counts: Map<String, Value> =
             counts(&fates).into_iter().map(|(action, n)| (action.to_owned(), n.into())).collect();
@@ -222,10 +222,9 @@ struct Step<'a> {
 }
 
 /// The steps in their order, with what would come of each.
-fn steps<'a>(chosen: &'a Chosen, fates: &'a BTreeMap<String, Fate>) -> Vec<Step<'a>> {
+fn steps<'a>(chosen: &'a Chosen, fates: &'a BTreeMap<String, Fate>, is_offline: bool) -> Vec<Step<'a>> {
     let plan = &chosen.plan;
     let tree = plan.manifest().tree.as_deref();
-    let is_offline = fates.is_empty();
     let changes = |job: &str| fates.get(job).is_some_and(Fate::is_change);
     let mut levels: BTreeMap<&str, usize> = BTreeMap::new();
     let mut steps = Vec::new();
