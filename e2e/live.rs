@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::harness::{Options, seconds};
-use crate::story::{Job, SOON, Shared, Story, Switch};
+use crate::story::{Job, SOON, Shared, Story, Switch, http_check};
 
 static CLUSTER: Shared = Shared::new(Options::default);
 
@@ -224,17 +224,7 @@ fn checked_twice(quick: u16, slow: u16) -> String {
       port     = "quick"
       provider = "nomad"
 
-      check {{
-        type     = "http"
-        path     = "/"
-        interval = "1s"
-        timeout  = "1s"
-
-        check_restart {{
-          limit = 1
-          grace = "1s"
-        }}
-      }}
+      {}
     }}
 
     service {{
@@ -242,13 +232,10 @@ fn checked_twice(quick: u16, slow: u16) -> String {
       port     = "slow"
       provider = "nomad"
 
-      check {{
-        type     = "http"
-        path     = "/"
-        interval = "20s"
-        timeout  = "1s"
-      }}
-    }}"#
+      {}
+    }}"#,
+        http_check("1s", "check_restart {\n          limit = 1\n          grace = \"1s\"\n        }"),
+        http_check("20s", "")
     )
 }
 

@@ -45,14 +45,11 @@ impl Cut {
                 }
                 state.left -= 1;
                 let Ok(there) = TcpStream::connect(nomad) else { return };
-                let (Ok(back), Ok(front), Ok(kept)) =
-                    (stream.try_clone(), there.try_clone(), stream.try_clone())
-                else {
-                    return;
-                };
+                let Ok(kept) = stream.try_clone() else { return };
                 state.open.push(kept);
-                thread::spawn(move || pump(back, front));
-                thread::spawn(move || pump(there, stream));
+                if join(stream, there).is_err() {
+                    return;
+                }
             }
         };
         thread::spawn(through);
@@ -67,6 +64,14 @@ impl Cut {
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
+}
+
+/// Brings over what comes from either side, from now on.
+pub(super) fn join(one: TcpStream, other: TcpStream) -> io::Result<()> {
+    let (from, to) = (one.try_clone()?, other.try_clone()?);
+    thread::spawn(move || pump(from, to));
+    thread::spawn(move || pump(other, one));
+    Ok(())
 }
 
 /// Brings over what comes, until nothing comes any more.

@@ -296,13 +296,9 @@ impl Job {
       port     = "http"
       provider = "nomad"
 
-      check {{
-        type     = "http"
-        path     = "/"
-        interval = "1s"
-        timeout  = "1s"
-      }}
-    }}"#
+      {}
+    }}"#,
+                http_check("1s", "")
             ),
             None => String::new(),
         };
@@ -349,4 +345,17 @@ impl Job {
 "#
         )
     }
+}
+
+/// A check that runs so often, and passes while HTTP answers 200 on its service's port; `more` is what else its block has.
+pub(crate) fn http_check(interval: &str, more: &str) -> String {
+    format!(
+        r#"check {{
+        type     = "http"
+        path     = "/"
+        interval = "{interval}"
+        timeout  = "1s"
+        {more}
+      }}"#
+    )
 }

@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 pub(crate) use cut::Cut;
 pub(crate) use files::Files;
 pub(crate) use flags::{Flag, Tally};
-pub(crate) use jobs::Job;
+pub(crate) use jobs::{Job, http_check};
 pub(crate) use midway::{Midway, Places};
 pub(crate) use record::Record;
 pub(crate) use relay::{Manner, Relay};

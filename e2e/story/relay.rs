@@ -1,10 +1,12 @@
 //! Something in front of a server that a story has answer badly, or not at all.
 
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+
+use super::cut::join;
 
 /// How those are treated who connect from now on.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -114,16 +116,6 @@ fn babble(mut client: TcpStream) -> io::Result<()> {
     client.write_all(b"\x00\x01 who are you?\r\n\r\n")
 }
 
-fn pass(mut client: TcpStream, port: u16) -> io::Result<()> {
-    let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-    let (mut from, mut to) = (client.try_clone()?, server.try_clone()?);
-    thread::spawn(move || {
-        let _there = io::copy(&mut from, &mut to);
-        drop(to.shutdown(Shutdown::Write));
-    });
-    thread::spawn(move || {
-        let _back = io::copy(&mut server, &mut client);
-        drop(client.shutdown(Shutdown::Both));
-    });
-    Ok(())
+fn pass(client: TcpStream, port: u16) -> io::Result<()> {
+    join(client, TcpStream::connect((Ipv4Addr::LOCALHOST, port))?)
 }
