@@ -12,7 +12,7 @@ help:
 	@echo "make test     unit and property tests, then the stories against a real Nomad"
 	@echo "make unit     the first half of it, without Nomad"
 	@echo "make stories  the second half of it; STORY=name narrows it down"
-	@echo "make figures  the figures of the README, measured on this machine (about forty minutes)"
+	@echo "make figures  the figures of the README, measured on this machine (about half an hour)"
 	@echo "make lint     formatting and clippy, warnings are errors"
 	@echo "make mutants  does a test fail for each line of the core that is changed?"
 
