@@ -11,8 +11,10 @@ use crate::{
 };
 
 /// Whoever is told.
-#[derive(Clone, Copy)]
+#[derive(clap::Args, Clone, Copy)]
 pub(super) struct Events {
+    /// A JSON object for each thing that happens, and one for how it ended
+    #[arg(long = "json")]
     pub(super) are_wanted: bool,
 }
 

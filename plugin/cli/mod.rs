@@ -40,7 +40,6 @@ use std::{
     process::ExitCode,
 };
 
-use self::events::Events;
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 /// The run failed.
@@ -99,9 +98,8 @@ enum Command {
         /// Give the approval that this wait waits for, when it is its turn; may be given again
         #[arg(long, value_name = "WAIT")]
         approve: Vec<String>,
-        /// A JSON object for each thing that happens, and one for how it ended
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        events: events::Events,
         #[command(flatten)]
         connection: connect::Connection,
         #[command(flatten)]
@@ -114,9 +112,8 @@ enum Command {
         /// Have Nomad forget the jobs
         #[arg(long)]
         purge: bool,
-        /// A JSON object for each thing that happens, and one for how it ended
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        events: events::Events,
         #[command(flatten)]
         connection: connect::Connection,
         #[command(flatten)]
@@ -129,9 +126,8 @@ enum Command {
         /// Do not follow it
         #[arg(long)]
         detach: bool,
-        /// A JSON object for each thing that happens, and one for how it ended
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        events: events::Events,
         #[command(flatten)]
         connection: connect::Connection,
     },
@@ -270,16 +266,14 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match options.command {
         Command::Check { files, outside, json } => check::run(&files, outside, json),
         Command::Plan { tree, offline, json, connection } => plan::run(&tree, &connection, json, offline),
-        Command::Run { tree, approve, json, connection, consul } => {
-            let events = Events { are_wanted: json };
+        Command::Run { tree, approve, events, connection, consul } => {
             run::run(&tree, &connection, &consul, chosen::Aim::Run, &approve, events)
         }
-        Command::Stop { tree, purge, json, connection, consul } => {
-            let events = Events { are_wanted: json };
+        Command::Stop { tree, purge, events, connection, consul } => {
             run::run(&tree, &connection, &consul, chosen::Aim::Stop { purge }, &[], events)
         }
-        Command::Submit { tree, detach, json, connection } => {
-            submit::run(&tree, &connection, detach, Events { are_wanted: json })
+        Command::Submit { tree, detach, events, connection } => {
+            submit::run(&tree, &connection, detach, events)
         }
         Command::Graph(options) => graph::run(&options),
         Command::Import { file, name, job, jobspecs, json } => {

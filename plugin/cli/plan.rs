@@ -38,10 +38,14 @@ struct Fate {
 }
 
 impl Fate {
-    /// Whether the job is registered anew.
     fn is_change(&self) -> bool {
-        ["create", "update"].contains(&self.action)
+        is_change(self.action)
     }
+}
+
+/// Whether a job of which this comes is registered anew.
+fn is_change(action: &str) -> bool {
+    ["create", "update"].contains(&action)
 }
 
 /// A job that an earlier run of the tree has submitted, and that the tree does not declare any more.
@@ -171,7 +175,7 @@ async fn fate(
             "refused"
         }
     };
-    let forecast = match spec.marked(&marks).filter(|_| ["create", "update"].contains(&action) && !refers) {
+    let forecast = match spec.marked(&marks).filter(|_| is_change(action) && !refers) {
         Some(job) => {
             let job = found.as_ref().map_or_else(|| job.clone(), |found| with_counts_of(job.clone(), found));
             client.forecast(&key, &job).await.map_err(|error| refused(&error))?
@@ -225,7 +229,6 @@ struct Step<'a> {
 fn steps<'a>(chosen: &'a Chosen, fates: &'a BTreeMap<String, Fate>, is_offline: bool) -> Vec<Step<'a>> {
     let plan = &chosen.plan;
     let tree = plan.manifest().tree.as_deref();
-    let changes = |job: &str| fates.get(job).is_some_and(Fate::is_change);
     let mut levels: BTreeMap<&str, usize> = BTreeMap::new();
     let mut steps = Vec::new();
     let last = tree.into_iter().flat_map(|tree| &tree.hooks);
@@ -250,10 +253,10 @@ fn steps<'a>(chosen: &'a Chosen, fates: &'a BTreeMap<String, Fate>, is_offline: 
         steps.push(Step { name, kind, level, needs, action, why, fate: fates.get(name) });
     }
     let level = n_levels(&levels) + 1;
+    let anything = fates.values().any(Fate::is_change);
     for name in last {
         let hook = tree.and_then(|tree| tree.hooks.get(name));
         let is_success = hook.is_some_and(|hook| hook.moment == Moment::AfterSuccess);
-        let anything = tree.is_some_and(|tree| tree.jobs.keys().any(|job| changes(job)));
         let (action, why) = match (is_success, is_offline) {
             (false, _) => ("depends", "only if something fails"),
             (true, true) => ("unknown", "if anything is changed"),

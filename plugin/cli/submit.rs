@@ -1,6 +1,6 @@
 //! `dtree submit`: a tree and its jobspecs are handed to the cluster as a job with a task of dtree, which is followed.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::time::{self, Instant, MissedTickBehavior};
@@ -209,9 +209,11 @@ fn unregistered(own: &JobKey, error: &Error) -> Failure {
     let mut failure = refused(error);
     if error.is_unsettled() {
         let JobKey { namespace, job } = own;
-        failure.why.push_str(&format_args!(
-            "hint: it may have been handed over all the same: `nomad job status -namespace {namespace} {job}` tells\n"
-        ).to_string());
+        // Writing into a string cannot fail.
+        let _ = writeln!(
+            failure.why,
+            "hint: it may have been handed over all the same: `nomad job status -namespace {namespace} {job}` tells"
+        );
     }
     failure
 }

@@ -127,7 +127,10 @@ fn plan(conditions: &[String], timeout: &str, stable_for: Option<&str>) -> Resul
                 }
                 waits.insert(condition.clone(), wait.into());
             }
-            Err(why) => wrong.push_str(&format_args!("dtree: `{condition}` {why}; {FORMS}\n").to_string()),
+            Err(why) => {
+                // Writing into a string cannot fail.
+                let _ = writeln!(wrong, "dtree: `{condition}` {why}; {FORMS}");
+            }
         }
     }
     if !wrong.is_empty() {

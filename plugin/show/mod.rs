@@ -6,6 +6,8 @@ mod graph;
 mod svg;
 mod table;
 
+use std::fmt::Write as _;
+
 pub use self::{
     graph::{Graph, Kind},
     table::{Row, fit, table},
@@ -33,10 +35,8 @@ fn branch<'a>(status: &'a Status, node: &'a NodeStatus, above: &mut Vec<&'a str>
         node.depends_on.iter().map(String::as_str).filter(|needed| !above.contains(needed)).collect();
     let after = if others.is_empty() { String::new() } else { format!(" (after {} too)", others.join(", ")) };
     text.push_str(&"    ".repeat(above.len() + 1));
-    text.push_str(
-        &format_args!("{}{after}: {} for {}: {}{until}\n", node.name, node.state, since, node.detail)
-            .to_string(),
-    );
+    // Writing into a string cannot fail.
+    let _ = writeln!(text, "{}{after}: {} for {since}: {}{until}", node.name, node.state, node.detail);
     above.push(&node.name);
     for next in status.nodes.iter().filter(|next| next.depends_on.last() == Some(&node.name)) {
         branch(status, next, above, text);

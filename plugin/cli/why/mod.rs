@@ -343,8 +343,8 @@ fn told(status: &Status) -> String {
         }
         // Since when is not known from here: the look has only just begun.
         let told = show::why(&open);
-        let lines = told.lines().filter(|line| !line.starts_with("    since "));
-        lines.for_each(|line| text.push_str(&format_args!("{line}\n").to_string()));
+        let lines = told.split_inclusive('\n').filter(|line| !line.starts_with("    since "));
+        text.extend(lines);
     }
     text
 }
