@@ -41,6 +41,14 @@ pub struct Allocation {
     pub alloc_modify_index: RaftIndex,
 }
 
+impl Allocation {
+    /// In which second one of these tasks was last started again: [`TaskState::restarted_in`].
+    pub fn restarted_in<'a>(&self, tasks: impl IntoIterator<Item = &'a String>) -> Option<i64> {
+        let states = tasks.into_iter().filter_map(|task| self.tasks.get(task));
+        states.filter_map(TaskState::restarted_in).max()
+    }
+}
+
 /// Nomad's words for an allocation's `ClientStatus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AllocStatus {

@@ -47,9 +47,9 @@ impl Job {
             .is_some_and(|mut tasks| tasks.all(|task| task.is_some_and(|it| it.phase == TaskPhase::Running)))
     }
 
-    /// In which second one of the allocation's main tasks was last started again: [`TaskState::restarted_in`].
+    /// In which second one of the allocation's main tasks was last started again.
     pub fn restarted_in(&self, allocation: &Allocation) -> Option<i64> {
-        self.main_tasks(allocation)?.flatten().filter_map(TaskState::restarted_in).max()
+        allocation.restarted_in(self.groups.get(&allocation.group)?.main_tasks())
     }
 
     /// The states of the allocation's main tasks, in the order of their names; `None` for each that was not reported
@@ -59,8 +59,7 @@ impl Job {
         allocation: &'a Allocation,
     ) -> Option<impl Iterator<Item = Option<&'a TaskState>>> {
         let group = self.groups.get(&allocation.group)?;
-        let names = group.tasks.iter().filter(|(_, task)| task.is_main()).map(|(name, _)| name);
-        Some(names.map(|name| allocation.tasks.get(name)))
+        Some(group.main_tasks().map(|name| allocation.tasks.get(name)))
     }
 }
 
@@ -98,6 +97,11 @@ pub struct Group {
 }
 
 impl Group {
+    /// The names of its main tasks, in order.
+    pub fn main_tasks(&self) -> impl Iterator<Item = &String> {
+        self.tasks.iter().filter(|(_, task)| task.is_main()).map(|(name, _)| name)
+    }
+
     /// How long an allocation must be well before it is healthy: Nomad's default where there is no deployment.
     pub fn min_healthy_time(&self) -> Duration {
         self.update.map_or(UpdatePolicy::MIN_HEALTHY_TIME, |update| update.min_healthy_time)

@@ -1,7 +1,7 @@
 //! How an instance of a service fares, from what is seen of its allocation.
 
 use crate::{
-    cluster::{AllocStatus, Allocation, Check, CheckStatus, TaskPhase, TaskState},
+    cluster::{AllocStatus, Allocation, Check, CheckStatus, TaskPhase},
     nomad::Offer,
 };
 
@@ -35,12 +35,6 @@ pub(super) fn of_tasks(allocation: &Allocation, offer: &Offer) -> Result<(), Str
         return Err(format!("task {task} {phase}{event}"));
     }
     Ok(())
-}
-
-/// In which second one of the main tasks was last started again: what passed before says nothing of it.
-pub(super) fn restarted_in(allocation: &Allocation, offer: &Offer) -> Option<i64> {
-    let states = offer.main_tasks.iter().filter_map(|task| allocation.tasks.get(task));
-    states.filter_map(TaskState::restarted_in).max()
 }
 
 /// How an instance with `n_wanted` checks fares whose tasks were last started again in the second `restarted`: all of them

@@ -141,7 +141,7 @@ impl Look<'_> {
                 (Ok(()), Some(offer)) => match offer.n_checks(name) {
                     0 => health::of_tasks(allocation, offer),
                     n => {
-                        questions.push((alloc, n, health::restarted_in(allocation, offer)));
+                        questions.push((alloc, n, allocation.restarted_in(&offer.main_tasks)));
                         continue;
                     }
                 },
