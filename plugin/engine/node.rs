@@ -78,13 +78,14 @@ impl NodeState {
 
     /// The state's name.
     pub fn word(&self) -> &'static str {
+        let [blocked, working, gated, satisfied, failed, skipped] = Self::WORDS;
         match self {
-            Self::Blocked { .. } => "blocked",
-            Self::Working { .. } => "working",
-            Self::Gated { .. } => "gated",
-            Self::Satisfied { .. } => "satisfied",
-            Self::Failed { .. } => "failed",
-            Self::Skipped { .. } => "skipped",
+            Self::Blocked { .. } => blocked,
+            Self::Working { .. } => working,
+            Self::Gated { .. } => gated,
+            Self::Satisfied { .. } => satisfied,
+            Self::Failed { .. } => failed,
+            Self::Skipped { .. } => skipped,
         }
     }
 
