@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     super::{
-        attempt::{Output, Running},
+        attempt::Running,
         hook::LAUNCH_LIMIT,
         memory::{Ended, HookOutcome, Memory, Try},
         step::Out,
@@ -15,7 +15,6 @@ use super::{
 use crate::{
     cluster::JobKey,
     engine::{Action, Kept, Time},
-    manifest::OnHookFailure,
 };
 
 /// How long the record must stand still while we look, until whoever launches is taken for gone. Longer than any of
@@ -24,8 +23,6 @@ const GONE_AFTER: Duration = Duration::from_secs(15);
 /// How long to wait between two looks at a record in which somebody launches: at first, and at most.
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
-/// How much of a reason the record takes, in characters.
-const LONGEST_REASON: usize = 2000;
 
 impl OnceStep {
     /// Takes what was read.
@@ -149,44 +146,6 @@ impl OnceStep {
         self.phase = Phase::Writing(self.record(self.attempt(), state), None);
     }
 
-    /// An attempt is over: this is written once its output was read.
-    pub(super) fn conclude(&mut self, state: State, output: Output, job: JobKey) {
-        let is_next = matches!(state, State::Launching { .. });
-        let attempt = self.attempt() + u32::from(is_next);
-        self.acting.forget();
-        self.phase = Phase::Telling(self.record(attempt, state), output, job);
-    }
-
-    /// What was told of an attempt is to be written down.
-    pub(super) fn write_end(&mut self) {
-        let Phase::Telling(record, ..) = &mut self.phase else { return };
-        let own = match &mut record.state {
-            State::Done { job, how, exit_code } => {
-                let outcome = HookOutcome { job: Some(job.clone()), exit_code: *exit_code };
-                Some(Ended { is_good: true, how: how.clone(), job: None, outcome, may_come_late: false })
-            }
-            State::Failed { job, why, exit_code } => {
-                *why = shortened(why);
-                let outcome = HookOutcome { job: job.clone(), exit_code: *exit_code };
-                Some(Ended::failed(why.clone(), outcome))
-            }
-            State::Launching { .. } | State::Running { .. } => None,
-        };
-        self.acting.forget();
-        self.phase = Phase::Writing(record.clone(), own);
-    }
-
-    /// The end cannot be written down: then it is what this run has seen, and whoever comes next looks at the job.
-    pub(super) fn unwritable(&mut self, now: Time, trouble: &str, out: &mut Out) {
-        let Phase::Writing(_, Some(own)) = &self.phase else { return };
-        let own = own.clone();
-        out.log(format!(
-            "{}: its result cannot be written down, so whoever comes next looks at its job: {trouble}",
-            self.label
-        ));
-        self.end(now, own, out);
-    }
-
     /// It cannot be launched by this run.
     pub(super) fn give_up(&mut self, now: Time, why: String, out: &mut Out) {
         self.acting.forget();
@@ -213,23 +172,5 @@ impl OnceStep {
 
     pub(super) fn fail(&mut self, now: Time, why: String, out: &mut Out) {
         self.end(now, Ended::failed(why, HookOutcome::default()), out);
-    }
-
-    pub(super) fn end(&mut self, now: Time, mut ended: Ended, out: &mut Out) {
-        if !ended.is_good && self.hook.on_failure == OnHookFailure::Continue {
-            ended.is_good = true;
-            ended.how = format!("failed (on_failure = continue): {}", ended.how);
-        }
-        out.remember(now, &self.label, Memory::Ended(ended.clone()));
-        self.acting.forget();
-        self.phase = Phase::Ended(ended);
-    }
-}
-
-/// As much of a reason as the record takes.
-fn shortened(why: &str) -> String {
-    match why.char_indices().nth(LONGEST_REASON) {
-        Some((at, _)) => format!("{}…", why.get(..at).unwrap_or_default()),
-        None => why.to_owned(),
     }
 }

@@ -18,11 +18,12 @@
 
 mod follow;
 mod record;
+mod winding;
 
 use self::record::{Record, Runs, State};
 use super::{
     around::Around,
-    attempt::{Output, Running, tell_output},
+    attempt::{Output, Running},
     hook::{LAUNCH_LIMIT, TELLING_TRIES},
     memory::{Ended, HookOutcome, Memory},
     step::{Acting, Out},
@@ -256,28 +257,6 @@ impl OnceStep {
         }
     }
 
-    /// Reads the output of an attempt that is over.
-    fn tell(&mut self, now: Time, out: &mut Out) -> Option<NodeState> {
-        let Phase::Telling(record, output, key) = &mut self.phase else { return None };
-        let Output::Of(alloc, task) = output else {
-            self.write_end();
-            return None;
-        };
-        if let Some(trouble) = self.acting.is_hopeless_after(TELLING_TRIES) {
-            out.log(format!("{}: its output cannot be read: {trouble}", self.label));
-            *output = Output::Read;
-            return None;
-        }
-        let has_failed = matches!(record.state, State::Failed { .. });
-        let act = Act::Tail { key: key.clone(), alloc: alloc.clone(), task: task.clone(), has_failed };
-        out.actions.extend(self.acting.begin(now, &self.label, || act));
-        let on = match &record.state {
-            State::Failed { why, .. } => format!("has failed: {why}"),
-            _ => "has ended, and its output is being read".to_owned(),
-        };
-        Some(NodeState::Working { on })
-    }
-
     /// Lets others launch what this run cannot.
     fn release(&mut self, now: Time, out: &mut Out) -> Option<NodeState> {
         let Phase::Releasing(why) = &self.phase else { return None };
@@ -289,22 +268,6 @@ impl OnceStep {
         let record = self.released();
         self.put(now, &record, out);
         Some(NodeState::Working { on: format!("cannot be launched: {why}") })
-    }
-
-    /// Once its result is written down, its job is stopped.
-    fn tidy(&mut self, now: Time, out: &mut Out) -> NodeState {
-        let Phase::Ended(ended) = &mut self.phase else { return NodeState::Blocked { why: String::new() } };
-        if let Some(key) = ended.job.clone() {
-            if let Some(trouble) = self.acting.is_hopeless() {
-                out.log(format!("{}: its job could not be stopped: {trouble}", self.label));
-                ended.job = None;
-            } else {
-                let act = || Act::Retire { key, purge: false };
-                out.actions.extend(self.acting.begin(now, &self.label, act));
-            }
-        }
-        let how = ended.how.clone();
-        if ended.is_good { NodeState::Satisfied { how } } else { NodeState::Failed { why: how } }
     }
 
     /// Takes what came of the step's act.
@@ -341,31 +304,12 @@ impl OnceStep {
                 let why = format!("{}: it was stopped by someone else before its end was seen", job.job);
                 self.conclude(State::Failed { job: None, why, exit_code: None }, Output::Read, job);
             }
-            (Phase::Telling(record, output, _), result) => {
-                *output = Output::Read;
-                match result {
-                    Ok(Report::Tail(text)) => {
-                        if let (Some(words), State::Failed { why, .. }) =
-                            (tell_output(&self.label, &text, out), &mut record.state)
-                        {
-                            *why = format!("{why}; its last words: {words}");
-                        }
-                    }
-                    Ok(_) => {}
-                    Err(trouble) => out.log(format!("{}: its output cannot be read: {trouble}", self.label)),
-                }
-            }
+            (Phase::Telling(..), result) => self.told(result, out),
             (Phase::Releasing(why), _) => {
                 let why = why.clone();
-                self.end(now, Ended::failed(why, HookOutcome::default()), out);
+                self.fail(now, why, out);
             }
-            (Phase::Ended(ended), result) => {
-                if let Err(trouble) = result {
-                    out.log(format!("{}: its job could not be stopped: {trouble}", self.label));
-                }
-                ended.job = None;
-                out.remember(now, &self.label, Memory::Ended(ended.clone()));
-            }
+            (Phase::Ended(_), result) => self.tidied(now, result, out),
             // Nothing else is asked for in these phases.
             _ => {}
         }
