@@ -1,15 +1,14 @@
 //! Gates that wait for what is no job: sockets, names, services, values.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use serde_json::json;
 
 use crate::harness::{Agent, Consul, Options, free_ports, seconds};
-use crate::story::{Job, SOON, Shared, Story, Switch};
+use crate::story::{Job, SOON, Server, Shared, Story, Switch};
 
 static CLUSTER: Shared = Shared::new(Options::default);
 static GUARDED: Shared = Shared::new(|| Options { acl: true, ..Options::default() });
@@ -17,38 +16,26 @@ static GUARDED: Shared = Shared::new(|| Options { acl: true, ..Options::default(
 /// Something that answers each GET with a status and a text, which a story changes.
 struct Page {
     answer: Arc<Mutex<(u16, &'static str)>>,
-    over: Arc<AtomicBool>,
-    address: SocketAddr,
+    server: Server,
 }
 
 impl Page {
     fn new(status: u16, text: &'static str) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-        let address = listener.local_addr().expect("a bound socket has an address");
-        let (answer, over) = (Arc::new(Mutex::new((status, text))), Arc::new(AtomicBool::new(false)));
-        let (now, is_over) = (Arc::clone(&answer), Arc::clone(&over));
-        thread::spawn(move || {
-            for mut client in listener.incoming().flatten().take_while(|_| !is_over.load(Ordering::SeqCst)) {
-                let (status, text) = *now.lock().unwrap_or_else(PoisonError::into_inner);
-                let mut request = [0; 4096];
-                // Who goes away is no concern of ours.
-                let _head = client.read(&mut request);
-                let length = text.len();
-                let _sent = write!(client, "HTTP/1.1 {status} x\r\nContent-Length: {length}\r\n\r\n{text}");
-            }
+        let answer = Arc::new(Mutex::new((status, text)));
+        let now = Arc::clone(&answer);
+        let server = Server::new(move |mut client| {
+            let (status, text) = *now.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut request = [0; 4096];
+            // Who goes away is no concern of ours.
+            let _head = client.read(&mut request);
+            let length = text.len();
+            let _sent = write!(client, "HTTP/1.1 {status} x\r\nContent-Length: {length}\r\n\r\n{text}");
         });
-        Self { answer, over, address }
+        Self { answer, server }
     }
 
     fn answers(&self, status: u16, text: &'static str) {
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = (status, text);
-    }
-}
-
-impl Drop for Page {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::SeqCst);
-        drop(TcpStream::connect(self.address));
     }
 }
 
@@ -85,7 +72,7 @@ fn an_answer_must_have_the_status_and_the_text() {
     let story = CLUSTER.story();
     let (plain, exact) = (story.id("plain"), story.id("exact"));
     let page = Page::new(503, "warming up");
-    let url = format!("http = \"http://{}/health\"", page.address);
+    let url = format!("http = \"http://{}/health\"", page.server.address());
     story.run(&Job::service(&plain).gate(&wait(&url)));
     story.run(&Job::service(&exact).gate(&wait(&format!("{url}\nstatus = 203\ncontains = \"version 2\""))));
     story.gate(&plain).says(SOON, "503");

@@ -2,45 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::net::TcpStream;
+
+use super::Server;
 
 /// An HTTP server on loopback with a few files.
 #[derive(Debug)]
-pub(crate) struct Files {
-    over: Arc<AtomicBool>,
-    address: SocketAddr,
-}
+pub(crate) struct Files(Server);
 
 impl Files {
     /// Names, without a slash, and texts.
     pub(crate) fn serve(files: BTreeMap<String, String>) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-        let address = listener.local_addr().expect("a bound socket has an address");
-        let over = Arc::new(AtomicBool::new(false));
-        let is_over = Arc::clone(&over);
-        thread::spawn(move || {
-            for client in listener.incoming().flatten().take_while(|_| !is_over.load(Ordering::SeqCst)) {
-                // A client that goes away is no concern of ours.
-                let _sent = answer(client, &files);
-            }
-        });
-        Self { over, address }
+        Self(Server::new(move |client| {
+            // A client that goes away is no concern of ours.
+            let _sent = answer(client, &files);
+        }))
     }
 
     /// Where a file is.
     pub(crate) fn url(&self, name: &str) -> String {
-        format!("http://{}/{name}", self.address)
-    }
-}
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::SeqCst);
-        // Wakes the server, so that it sees that it is over.
-        drop(TcpStream::connect(self.address));
+        format!("http://{}/{name}", self.0.address())
     }
 }
 

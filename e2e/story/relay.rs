@@ -1,12 +1,11 @@
 //! Something in front of a server that a story has answer badly, or not at all.
 
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use super::cut::join;
+use super::{Server, cut::join};
 
 /// How those are treated who connect from now on.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,8 +24,7 @@ pub(crate) enum Manner {
 #[derive(Debug)]
 pub(crate) struct Relay {
     state: Arc<Mutex<State>>,
-    over: Arc<AtomicBool>,
-    address: SocketAddr,
+    server: Server,
 }
 
 #[derive(Debug)]
@@ -47,32 +45,27 @@ fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
 impl Relay {
     /// In front of the server at this port of loopback.
     pub(crate) fn to(port: u16, manner: Manner) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-        let address = listener.local_addr().expect("a bound socket has an address");
         let state = Arc::new(Mutex::new(State { manner, callers: 0, most: 0, silent: Vec::new() }));
-        let over = Arc::new(AtomicBool::new(false));
-        let (now, is_over) = (Arc::clone(&state), Arc::clone(&over));
-        thread::spawn(move || {
-            for client in listener.incoming().flatten().take_while(|_| !is_over.load(Ordering::SeqCst)) {
-                let mut state = locked(&now);
-                state.callers += 1;
-                match state.manner {
-                    Manner::Hangs => state.silent.push(client),
-                    Manner::Floods => {
-                        let now = Arc::clone(&now);
-                        thread::spawn(move || flood(client, &now));
-                    }
-                    Manner::Babbles => drop(babble(client)),
-                    Manner::Passes => drop(pass(client, port)),
+        let now = Arc::clone(&state);
+        let server = Server::new(move |client| {
+            let mut state = locked(&now);
+            state.callers += 1;
+            match state.manner {
+                Manner::Hangs => state.silent.push(client),
+                Manner::Floods => {
+                    let now = Arc::clone(&now);
+                    thread::spawn(move || flood(client, &now));
                 }
+                Manner::Babbles => drop(babble(client)),
+                Manner::Passes => drop(pass(client, port)),
             }
         });
-        Self { state, over, address }
+        Self { state, server }
     }
 
     /// Where it is.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address()
     }
 
     /// From now on.
@@ -89,14 +82,6 @@ impl Relay {
     /// The most bytes that anybody took of a flood.
     pub(crate) fn most(&self) -> usize {
         locked(&self.state).most
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::SeqCst);
-        // Wakes the server, so that it sees that it is over.
-        drop(TcpStream::connect(self.address));
     }
 }
 

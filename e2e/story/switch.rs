@@ -1,19 +1,19 @@
 //! Something to health-check that a story turns on and off.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+
+use super::Server;
 
 /// An HTTP server on loopback that answers 200 while it is on, and 503 while it is off.
 #[derive(Debug)]
 pub(crate) struct Switch {
     on: Arc<AtomicBool>,
-    over: Arc<AtomicBool>,
-    address: SocketAddr,
     /// When it has answered 200 since it last answered 503.
     answered: Arc<Mutex<Vec<jiff::Timestamp>>>,
+    server: Server,
 }
 
 impl Switch {
@@ -24,32 +24,27 @@ impl Switch {
 
     /// Off, at a port that is free: one that Nomad has given an allocation.
     pub(crate) fn at(port: u16) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("loopback has a free port");
-        let address = listener.local_addr().expect("a bound socket has an address");
-        let (on, over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let answered = Arc::new(Mutex::new(Vec::new()));
-        let (is_on, is_over, has_answered) = (Arc::clone(&on), Arc::clone(&over), Arc::clone(&answered));
-        thread::spawn(move || {
-            for client in listener.incoming().flatten().take_while(|_| !is_over.load(Ordering::SeqCst)) {
-                let good = is_on.load(Ordering::SeqCst);
-                let status = if good { "200 OK" } else { "503 Service Unavailable" };
-                let mut answered = has_answered.lock().unwrap_or_else(PoisonError::into_inner);
-                if good {
-                    answered.push(jiff::Timestamp::now());
-                } else {
-                    answered.clear();
-                }
-                drop(answered);
-                // A checker that goes away is no concern of ours.
-                let _sent = answer(client, status);
+        let (on, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+        let (is_on, has_answered) = (Arc::clone(&on), Arc::clone(&answered));
+        let server = Server::at(port, move |client| {
+            let good = is_on.load(Ordering::SeqCst);
+            let status = if good { "200 OK" } else { "503 Service Unavailable" };
+            let mut answered = has_answered.lock().unwrap_or_else(PoisonError::into_inner);
+            if good {
+                answered.push(jiff::Timestamp::now());
+            } else {
+                answered.clear();
             }
+            drop(answered);
+            // A checker that goes away is no concern of ours.
+            let _sent = answer(client, status);
         });
-        Self { on, over, address, answered }
+        Self { on, answered, server }
     }
 
     /// The port to check.
     pub(crate) fn port(&self) -> u16 {
-        self.address.port()
+        self.server.address().port()
     }
 
     /// 200 from now on.
@@ -70,14 +65,6 @@ impl Switch {
     /// When it has answered 200 since it last did not.
     pub(crate) fn answered(&self) -> Vec<jiff::Timestamp> {
         self.answered.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Drop for Switch {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::SeqCst);
-        // Wakes the server, so that it sees that it is over.
-        drop(TcpStream::connect(self.address));
     }
 }
 
