@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Every room, and the rooms it may use. The drawing in `docs/ARCHITECTURE.md` says the same.
-const ROOMS: [(&str, &[&str]); 18] = [
+const ROOMS: [(&str, &[&str]); 19] = [
     ("beneath", &[]),
     ("cluster", &[]),
     ("manifest", &["cluster"]),
@@ -34,12 +34,13 @@ const ROOMS: [(&str, &[&str]); 18] = [
         ],
     ),
     ("http", &[]),
+    ("timer", &[]),
     ("nomad", &["cluster", "http"]),
     ("consul", &["cluster", "http"]),
     ("jobspec", &["beneath", "cluster", "manifest", "plan", "nomad"]),
     ("record", &["beneath", "cluster", "nomad"]),
-    ("watch", &["beneath", "cluster", "nomad"]),
-    ("probe", &["cluster", "http", "nomad", "consul", "watch"]),
+    ("watch", &["beneath", "timer", "cluster", "nomad"]),
+    ("probe", &["timer", "cluster", "http", "nomad", "consul", "watch"]),
     (
         "runner",
         &[

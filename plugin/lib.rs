@@ -45,6 +45,7 @@ pub mod probe;
 pub mod record;
 pub mod runner;
 pub mod show;
+pub mod timer;
 pub mod watch;
 
 #[cfg(test)]

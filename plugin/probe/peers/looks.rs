@@ -6,9 +6,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use super::crowd::{Crowd, Number};
+use crate::timer::sleep_until;
 
 /// What the looks of all questions share.
 #[derive(Debug, Default)]
@@ -42,10 +43,7 @@ impl<'a> Looks<'a> {
         sleep_until(self.due).await;
         let now = Instant::now();
         let turn = self.turns.crowd().take_turn(self.number, now);
-        // A sleep lasts a millisecond at the least, also one until now.
-        if turn > now {
-            sleep_until(turn).await;
-        }
+        sleep_until(turn).await;
         self.began = Instant::now();
     }
 

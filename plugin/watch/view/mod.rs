@@ -31,10 +31,7 @@ use std::{
 };
 
 use backon::ExponentialBackoff;
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 pub(in crate::watch) use self::order::ViewOrder;
@@ -53,6 +50,7 @@ use super::{
 use crate::{
     cluster::{Blindness, JobId, JobKey, Sight, Unseen},
     nomad::{Beat, Error, EventStream, Topics, Transaction, Update},
+    timer::sleep_until,
 };
 
 /// How many lines about unread jobs are kept until the jobs are read; beyond that everything is read again.
