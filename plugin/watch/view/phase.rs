@@ -19,7 +19,7 @@ use crate::cluster::{Check, CheckStatus};
 /// How late the next result may be, beyond its check's interval.
 const LATE: Duration = Duration::from_millis(4);
 /// The least time between two looks for one result.
-const STEP: Duration = Duration::from_millis(2);
+const STEP: Duration = Duration::from_millis(1);
 /// Into how many looks the time is divided in which a result may come.
 const STEPS: u32 = 6;
 /// How often an allocation is asked at least while the forecasts are close.
@@ -188,7 +188,7 @@ mod tests {
             let mean = settled.iter().sum::<f64>() / f64::from(u32::try_from(settled.len()).unwrap());
             assert!(seen[0].len() > 55, "{}", seen[0].len());
             assert!(
-                mean < 3.0 && settled.iter().all(|late| *late < 6.0),
+                mean < 2.0 && settled.iter().all(|late| *late < 4.0),
                 "{first} {late}: {mean} of {settled:?}"
             );
             assert!(looks.len() <= 612, "{} looks in a minute", looks.len());
