@@ -28,6 +28,8 @@ pub struct Allocation {
     pub deployment: Option<DeploymentId>,
     /// Nomad's verdict on its health. Given once and never taken back.
     pub is_healthy: Option<bool>,
+    /// When that verdict was given, in microseconds of the Unix epoch by the client's clock; `None` where that is not known.
+    pub judged: Option<i64>,
     /// The allocation that replaced it.
     pub next: Option<AllocId>,
     /// Its tasks' states by name. Empty until the client has reported.

@@ -125,6 +125,7 @@ impl JobSight {
             description: String::new(),
             deployment: None,
             is_healthy: runs_on.then_some(true),
+            judged: None,
             next: None,
             tasks: BTreeMap::from([("gate".to_owned(), task(TaskPhase::Dead)), ("main".to_owned(), main)]),
             create_index: RaftIndex(200 + u64::try_from(n).unwrap()),

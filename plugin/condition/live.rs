@@ -6,7 +6,7 @@
 //! | pass each time for `min_healthy_time`, without a restart | yes, before Nomad says so; with checks of another provider beside them only when Nomad does |
 //! | pass for less | when Nomad says so |
 //! | are not all there | no: Nomad's word is older than what runs now |
-//! | cannot be asked | when Nomad says so |
+//! | cannot be asked | when Nomad says so, and has since a main task was started again |
 //! | were not asked yet | no: the answer is under way |
 //!
 //! A check has a result from the moment it first ran to the end of the allocation. So results are missing only before the
@@ -28,12 +28,21 @@ pub(super) fn is_healthy(wait: &Wait, sight: &JobSight, allocation: &Allocation)
     }
     match sight.live.get(&allocation.id) {
         None | Some(LiveChecks::Pending | LiveChecks::Failing { .. }) => false,
-        Some(LiveChecks::Unknown(_)) => by_nomad,
+        Some(LiveChecks::Unknown(_)) => by_nomad && !is_outdated(sight, allocation),
         Some(LiveChecks::Passing { lasted }) => {
             let long_enough = |group: &Group| !group.has_other_checks && *lasted >= group.min_healthy_time();
             by_nomad || sight.job.groups.get(&allocation.group).is_some_and(long_enough)
         }
     }
+}
+
+/// Whether Nomad's verdict may be about the process before: a main task was started again, and it is not known to be later.
+fn is_outdated(sight: &JobSight, allocation: &Allocation) -> bool {
+    let judged = allocation.judged.map(|at| at.div_euclid(1_000_000));
+    sight
+        .job
+        .restarted_in(allocation)
+        .is_some_and(|restarted| judged.is_none_or(|judged| judged <= restarted))
 }
 
 /// What the allocation's checks say, where that is worth telling.
@@ -52,6 +61,9 @@ pub(super) fn remark(sight: &JobSight, allocation: &Allocation) -> Option<String
         LiveChecks::Failing { check, output } => {
             Some(format!("allocation {id}: check `{check}` fails: {output}"))
         }
+        LiveChecks::Unknown(why) if is_outdated(sight, allocation) => Some(format!(
+            "the checks of allocation {id} cannot be asked since its restart, and Nomad's word is older: {why}"
+        )),
         LiveChecks::Unknown(why) => {
             Some(format!("the checks of allocation {id} cannot be asked, so Nomad's word counts: {why}"))
         }

@@ -201,6 +201,7 @@ impl From<wire::Allocation> for Allocation {
             description: allocation.client_description,
             deployment: present(allocation.deployment_id),
             is_healthy: health.as_ref().and_then(|health| health.healthy),
+            judged: health.and_then(|health| instant(&health.timestamp)),
             next: present(allocation.next),
             tasks: allocation.task_states.into_iter().map(|(name, state)| (name, state.into())).collect(),
             create_index: RaftIndex(allocation.create_index),
@@ -209,6 +210,11 @@ impl From<wire::Allocation> for Allocation {
             alloc_modify_index: RaftIndex(allocation.alloc_modify_index.unwrap_or(allocation.modify_index)),
         }
     }
+}
+
+/// In microseconds of the Unix epoch.
+fn instant(rfc3339: &str) -> Option<i64> {
+    rfc3339.parse().ok().map(Timestamp::as_microsecond)
 }
 
 impl From<wire::TaskState> for TaskState {
@@ -224,7 +230,7 @@ impl From<wire::TaskState> for TaskState {
             },
             has_failed: state.failed,
             restarts: state.restarts,
-            started: state.started_at.parse().ok().map(Timestamp::as_microsecond),
+            started: instant(&state.started_at),
             exit_code: state
                 .events
                 .iter()

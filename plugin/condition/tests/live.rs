@@ -66,6 +66,35 @@ fn checks_and_nomads_word() {
 }
 
 #[test]
+fn where_checks_cannot_be_asked_a_word_from_before_a_restart_does_not_count() {
+    const RESTARTED: i64 = 1_700_000_000;
+    let at = |restarts, judged: Option<i64>| {
+        let unknown = LiveChecks::Unknown("No path to node".to_owned());
+        let mut sight = one(Some(true), Some(unknown));
+        for allocation in sight.allocations.values_mut() {
+            allocation.judged = judged.map(|second| second * 1_000_000 + 999_999);
+            let main = allocation.tasks.get_mut("main").unwrap();
+            (main.restarts, main.started) = (restarts, Some(RESTARTED * 1_000_000));
+        }
+        verdict(&bare(), sight)
+    };
+    let cases = [
+        ("never restarted", at(0, Some(RESTARTED - 10))),
+        ("before it", at(1, Some(RESTARTED - 10))),
+        ("in the same second", at(1, Some(RESTARTED))),
+        ("after it", at(1, Some(RESTARTED + 1))),
+        ("nobody knows when", at(1, None)),
+    ];
+    insta::assert_snapshot!(table(cases), @"
+    never restarted                    met: 1 of 1 healthy, the checks of allocation 61d0c2aa cannot be asked, so Nomad's word counts: No path to node
+    before it                          not yet: 0 of 1 healthy, the checks of allocation 61d0c2aa cannot be asked since its restart, and Nomad's word is older: No path to node
+    in the same second                 not yet: 0 of 1 healthy, the checks of allocation 61d0c2aa cannot be asked since its restart, and Nomad's word is older: No path to node
+    after it                           met: 1 of 1 healthy, the checks of allocation 61d0c2aa cannot be asked, so Nomad's word counts: No path to node
+    nobody knows when                  not yet: 0 of 1 healthy, the checks of allocation 61d0c2aa cannot be asked since its restart, and Nomad's word is older: No path to node
+    ");
+}
+
+#[test]
 fn where_checks_cannot_tell_nomads_word_counts() {
     let fine = || one(None, Some(passing(60)));
     let foul = || one(Some(true), Some(failing("HTTP 500")));

@@ -258,6 +258,7 @@ fn an_allocation_stub_that_a_real_nomad_sent_is_read() {
         (allocation.status, allocation.is_healthy, allocation.is_wanted),
         (AllocStatus::Running, Some(true), true)
     );
+    assert_eq!(allocation.judged, Some(1_795_180_105_594_585));
     let pre = &allocation.tasks["pre"];
     assert_eq!(
         (pre.phase, pre.exit_code, pre.last_event.as_str()),

@@ -63,6 +63,8 @@ pub(in crate::nomad) enum ClientStatus {
 pub(in crate::nomad) struct AllocHealth {
     #[serde(default)]
     pub(in crate::nomad) healthy: Option<bool>,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(in crate::nomad) timestamp: String,
 }
 
 #[derive(Debug, Deserialize)]

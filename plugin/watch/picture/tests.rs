@@ -38,6 +38,7 @@ fn allocation(create: u64, alloc_modify: u64, modify: u64, version: Option<u64>)
         description: String::new(),
         deployment: None,
         is_healthy: None,
+        judged: None,
         next: None,
         tasks: BTreeMap::new(),
         create_index: RaftIndex(create),
