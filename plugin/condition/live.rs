@@ -6,7 +6,7 @@
 //! | pass each time for `min_healthy_time`, without a restart | yes, before Nomad says so; with checks of another provider beside them only when Nomad does |
 //! | pass for less | when Nomad says so |
 //! | are not all there | no: Nomad's word is older than what runs now |
-//! | cannot be asked | when Nomad says so, and has since a main task was started again |
+//! | cannot be asked | when Nomad says so, and said it after the last restart of a main task |
 //! | were not asked yet | no: the answer is under way |
 //!
 //! A check has a result from the moment it first ran to the end of the allocation. So results are missing only before the
@@ -14,6 +14,8 @@
 //! main task was started again is no result ([`LiveChecks`]).
 //!
 //! Where health does not follow from checks of Nomad's provider, or the user wants it so, Nomad's word alone counts.
+
+use std::time::Duration;
 
 use crate::{
     cluster::{Allocation, Group, JobSight, LiveChecks, Sight},
@@ -83,6 +85,23 @@ pub(super) fn remark(sight: &JobSight, allocation: &Allocation) -> Option<String
         }
         LiveChecks::Passing { .. } => None,
     }
+}
+
+/// The same sight with each check passing that nobody has answered for: it is being asked, or cannot be. `None` when there is no
+/// such check.
+pub(super) fn hoped(wait: &Wait, sight: &JobSight) -> Option<JobSight> {
+    let is_open = |allocation: &&Allocation| {
+        sight.asks_checks_of(allocation)
+            && matches!(sight.live.get(&allocation.id), None | Some(LiveChecks::Unknown(_)))
+    };
+    let open: Vec<_> =
+        sight.allocations.values().filter(is_open).map(|allocation| allocation.id.clone()).collect();
+    if open.is_empty() || !wait.asks_checks() {
+        return None;
+    }
+    let mut hoped = sight.clone();
+    hoped.live.extend(open.into_iter().map(|id| (id, LiveChecks::Passing { lasted: Duration::MAX })));
+    Some(hoped)
 }
 
 /// Whether it is not known yet what the checks of some allocation say: they are being asked.

@@ -138,6 +138,15 @@ pub fn judge_at(here: Option<&ClientId>, wait: &Wait, sight: &Sight, was_seen: b
     with_placement_failure(verdict, sight)
 }
 
+/// Whether nobody can say that a wait is *not* met which [`judge_at`] finds not met: it would be, did the checks pass that
+/// are only being asked, or cannot be.
+pub fn hangs_on_checks(here: Option<&ClientId>, wait: &Wait, sight: &Sight) -> bool {
+    let Sight::Present(sight) = sight else { return false };
+    live::hoped(wait, sight).is_some_and(|hoped| {
+        matches!(judge_at(here, wait, &Sight::Present(Box::new(hoped)), true), Verdict::Met(_))
+    })
+}
+
 /// Judges a wait on what is no job and no task, by what is answered to its question.
 pub fn judge_answer(wait: &Wait, told: Option<&Told>) -> Verdict {
     let answer = match told {

@@ -145,11 +145,14 @@ impl Scene {
             }
             Sight::Absent { .. } | Sight::Unseen(_) => true,
         };
+        let verdict = condition::judge_at(here.as_ref(), wait, &sight, was_seen);
+        let is_open =
+            !matches!(verdict, Verdict::Met(_)) && condition::hangs_on_checks(here.as_ref(), wait, &sight);
         Look {
-            verdict: condition::judge_at(here.as_ref(), wait, &sight, was_seen),
+            verdict,
             is_seen,
             is_present: matches!(*sight, Sight::Present(_)),
-            is_known: is_seen && is_whole && (here.is_some() || !wait.subject.is_local()),
+            is_known: is_seen && is_whole && !is_open && (here.is_some() || !wait.subject.is_local()),
         }
     }
 

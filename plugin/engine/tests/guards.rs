@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cluster::{
-    Blindness, JobType, JobVersion, Lifecycle, LifecycleHook, sample::service, sample::unseen,
+    Blindness, JobType, JobVersion, Lifecycle, LifecycleHook, LiveChecks, sample::service, sample::unseen,
 };
 
 /// The guard's own job: the guard is called `gate` here, too, and is a sidecar.
@@ -125,6 +125,22 @@ fn what_cannot_be_seen_is_not_lost_and_the_grace_begins_anew() {
     run.sees("db", down()).wait(8).sees("db", away()).wait(1).sees("db", down()).wait(9);
     assert!(!run.transcript().contains("Restart"), "{}", run.transcript());
     run.wait(1);
+    assert!(run.transcript().contains("Restart { all: true }"), "{}", run.transcript());
+}
+
+#[test]
+fn checks_that_are_being_asked_or_cannot_be_are_no_loss() {
+    let waits = json!({"db": {"on_loss": "hold", "grace": "1s"}});
+    let checked = || service(1).checked().with("a", |a| a.is_healthy = None);
+    let passing = || checked().saying("a", LiveChecks::Passing { lasted: Duration::from_secs(60) }).seen();
+    let mut run = Simulation::guard(&waits);
+    run.sees("db", passing());
+    run.begins_again(&waits, false).sees("db", checked().seen()).wait(2).sees("db", passing()).wait(60);
+    run.sees("db", checked().saying("a", LiveChecks::Unknown("No path to node".to_owned())).seen())
+        .wait(3600);
+    assert!(!run.transcript().contains("Restart"), "{}", run.transcript());
+    let failing = LiveChecks::Failing { check: "http".to_owned(), output: String::new() };
+    run.sees("db", checked().saying("a", failing).seen()).wait(1);
     assert!(run.transcript().contains("Restart { all: true }"), "{}", run.transcript());
 }
 

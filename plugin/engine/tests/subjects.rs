@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use super::*;
 use crate::cluster::{
-    AllocStatus, Blindness, Instance, Unseen, Value as Stored,
+    AllocStatus, Blindness, Instance, LiveChecks, Unseen, Value as Stored,
     sample::{batch, failed_task, service, unseen},
 };
 
@@ -195,6 +195,20 @@ fn a_negation_of_what_cannot_be_judged_yet_stays_shut() {
     run.sees("old", service(1).with("a", |a| a.job_version = None).seen());
     assert!(!run.engine.has_ended(), "nobody knows its version yet: {}", run.transcript());
     run.sees("old", service(1).with("a", |a| a.status = AllocStatus::Complete).seen());
+    assert!(run.transcript().ends_with("finish  opened"), "{}", run.transcript());
+}
+
+#[test]
+fn a_negation_waits_for_the_checks_that_are_being_asked_or_cannot_be() {
+    let checked = || service(1).checked().with("a", |a| a.is_healthy = None);
+    let unknown = LiveChecks::Unknown("No path to node".to_owned());
+    let failing = LiveChecks::Failing { check: "http".to_owned(), output: String::new() };
+    let mut run = Simulation::gate(&json!({"old": {}, "gone": {"when": "!old"}}));
+    run.wait(1).sees("old", checked().seen()).wait(5);
+    assert!(!run.engine.has_ended(), "nobody has answered yet: {}", run.transcript());
+    run.sees("old", checked().saying("a", unknown).seen()).wait(5);
+    assert!(!run.engine.has_ended(), "nobody can answer: {}", run.transcript());
+    run.sees("old", checked().saying("a", failing).seen());
     assert!(run.transcript().ends_with("finish  opened"), "{}", run.transcript());
 }
 
