@@ -40,7 +40,7 @@ pub use live::LiveChecks;
 pub use marks::{Marks, SpecHash, TreeName};
 pub use name::nearest;
 pub use place::Place;
-pub use question::{Answer, HttpAnswer, Instance, Question, Told, Value};
+pub use question::{Answer, HttpAnswer, Instance, Question, Told, Unwell, Value};
 pub use sight::{Blindness, JobSight, Sight, Unseen};
 pub use variable::{LONGEST_PATH, VARIABLES, fitting, path_of, segment_of, short_of};
 pub use version::VersionRecord;

@@ -94,8 +94,26 @@ pub struct Instance {
     pub address: String,
     /// Its tags.
     pub tags: Vec<String>,
-    /// Whether all its checks pass, or which does not and what it says.
-    pub health: Result<(), String>,
+    /// Whether all its checks pass.
+    pub health: Result<(), Unwell>,
+}
+
+/// Why an instance is not said to pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unwell {
+    /// It does not: which check, or what of what runs behind it, and what that says.
+    Failing(String),
+    /// Nobody can say: why.
+    Unknown(String),
+}
+
+impl Unwell {
+    /// Why, for people.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Failing(why) | Self::Unknown(why) => why,
+        }
+    }
 }
 
 /// How it is with a value.

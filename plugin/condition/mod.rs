@@ -164,6 +164,18 @@ pub fn judge_answer(wait: &Wait, told: Option<&Told>) -> Verdict {
     }
 }
 
+/// Whether nobody can say that a wait is *not* met which [`judge_answer`] finds not met: there is no answer, or it would be, did
+/// those instances of the service pass of which nothing is known.
+pub fn hangs_on_answer(wait: &Wait, told: Option<&Told>) -> bool {
+    match (&wait.subject, told) {
+        (_, None | Some(Err(_))) => true,
+        (Subject::Service(service), Some(Ok(Answer::Instances(instances)))) => {
+            services::might_pass(service, instances)
+        }
+        (_, Some(Ok(_))) => false,
+    }
+}
+
 /// What the job's version lacks of the meta that the wait asks for.
 fn another_release(wait: &Wait, job: &Job) -> Option<String> {
     let Subject::Job { meta, .. } = &wait.subject else { return None };

@@ -1,7 +1,10 @@
 //! Services: enough instances with all the tags must pass their checks.
 
 use super::{Obstacle, Verdict, clamp};
-use crate::{cluster::Instance, manifest::Service};
+use crate::{
+    cluster::{Instance, Unwell},
+    manifest::Service,
+};
 
 pub(super) fn judge(service: &Service, is_optional: bool, instances: &[Instance]) -> Verdict {
     if instances.is_empty() {
@@ -12,8 +15,7 @@ pub(super) fn judge(service: &Service, is_optional: bool, instances: &[Instance]
             Verdict::not_yet(none)
         };
     }
-    let has_all_tags = |instance: &&Instance| service.tags.iter().all(|tag| instance.tags.contains(tag));
-    let counted: Vec<&Instance> = instances.iter().filter(has_all_tags).collect();
+    let counted: Vec<&Instance> = instances.iter().filter(|instance| has_tags(service, instance)).collect();
     if counted.is_empty() {
         let tags = service.tags.join(", ");
         return Verdict::not_yet(format!("none of {} registered is tagged {tags}", instances.len()));
@@ -23,10 +25,21 @@ pub(super) fn judge(service: &Service, is_optional: bool, instances: &[Instance]
     if clamp(passing) >= service.at_least {
         return Verdict::Met(text);
     }
-    let failing = counted.iter().find_map(|instance| Some((instance, instance.health.as_ref().err()?)));
+    let failing = counted.iter().find_map(|instance| Some((instance, instance.health.as_ref().err()?.why())));
     let text = match failing {
         Some((instance, why)) => format!("{text}; {}: {why}", instance.address),
         None => text,
     };
     Verdict::NotYet(Obstacle { text, is_blocked: false })
+}
+
+/// Whether enough might pass, did those pass of which nobody can say.
+pub(super) fn might_pass(service: &Service, instances: &[Instance]) -> bool {
+    let might = |instance: &&Instance| !matches!(instance.health, Err(Unwell::Failing(_)));
+    let tagged = instances.iter().filter(|instance| has_tags(service, instance));
+    clamp(tagged.filter(might).count()) >= service.at_least
+}
+
+fn has_tags(service: &Service, instance: &Instance) -> bool {
+    service.tags.iter().all(|tag| instance.tags.contains(tag))
 }

@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use super::{Bearer, Consul, Error, Token, endpoint};
 use crate::{
-    cluster::Instance,
+    cluster::{Instance, Unwell},
     http::fake::{Peer, Reply},
 };
 
@@ -44,9 +44,9 @@ async fn only_an_instance_whose_checks_all_pass_is_well() {
     assert_eq!(
         read.value,
         [
-            instance("db-0", "10.9.0.2:5433", &[], Err(refused)),
+            instance("db-0", "10.9.0.2:5433", &[], Err(Unwell::Failing(refused))),
             instance("db-1", "10.0.0.1:5432", &["primary"], Ok(())),
-            instance("db-2", "10.0.0.2:1", &[], Err("check \"disk\" is warning".to_owned())),
+            instance("db-2", "10.0.0.2:1", &[], Err(Unwell::Failing("check \"disk\" is warning".to_owned()))),
         ]
     );
     let request = peer.take_requests().remove(0);

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::cluster::Instance;
+use crate::cluster::{Instance, Unwell};
 
 /// The only status that is good.
 const PASSING: &str = "passing";
@@ -70,7 +70,7 @@ impl From<Entry> for Instance {
             id: service.id,
             address: format!("{host}:{}", service.port),
             tags: service.tags.unwrap_or_default(),
-            health: bad.map_or(Ok(()), Err),
+            health: bad.map_or(Ok(()), |why| Err(Unwell::Failing(why))),
         }
     }
 }

@@ -117,9 +117,13 @@ impl Scene {
             Subject::Task { task } => self.look_at_task(wait, task),
             Subject::Service(_) | Subject::Probe(_) | Subject::Stored(_) => {
                 let told = wait.question(&self.place).and_then(|question| self.answers.get(&question));
-                let is_seen = told.is_some_and(|told| told.is_ok());
-                let verdict = condition::judge_answer(wait, told.map(Arc::as_ref));
-                Look { verdict, is_seen, is_present: false, is_known: is_seen }
+                let told = told.map(Arc::as_ref);
+                Look {
+                    verdict: condition::judge_answer(wait, told),
+                    is_seen: told.is_some_and(Result::is_ok),
+                    is_present: false,
+                    is_known: !condition::hangs_on_answer(wait, told),
+                }
             }
             Subject::Approval { .. } => {
                 let verdict = condition::judge_approval(name, &self.place, self.approval(name));

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::cluster::{Blindness, HttpAnswer, Instance, Place, Value};
+use crate::cluster::{Blindness, HttpAnswer, Instance, Place, Unwell, Value};
 
 fn ask(attributes: &serde_json::Value, answer: Answer) -> String {
     told(judge_answer(&wait(attributes), Some(&Ok(answer))))
@@ -14,7 +14,7 @@ fn instance(address: &str, tags: &[&str], health: Result<(), &str>) -> Instance 
         id: "61d0c2aa".to_owned(),
         address: address.to_owned(),
         tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
-        health: health.map_err(str::to_owned),
+        health: health.map_err(|why| Unwell::Failing(why.to_owned())),
     }
 }
 

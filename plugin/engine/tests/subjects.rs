@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use super::*;
 use crate::cluster::{
-    AllocStatus, Blindness, Instance, LiveChecks, Unseen, Value as Stored,
+    AllocStatus, Blindness, Instance, LiveChecks, Unseen, Unwell, Value as Stored,
     sample::{batch, failed_task, service, unseen},
 };
 
@@ -30,11 +30,20 @@ fn away() -> Sight {
 }
 
 fn instances(health: &[Result<(), &str>]) -> Answer {
-    let instance = |(n, health): (usize, &Result<(), &str>)| Instance {
+    unwell(
+        &health
+            .iter()
+            .map(|health| health.map_err(|why| Unwell::Failing(why.to_owned())))
+            .collect::<Vec<_>>(),
+    )
+}
+
+fn unwell(health: &[Result<(), Unwell>]) -> Answer {
+    let instance = |(n, health): (usize, &Result<(), Unwell>)| Instance {
         id: format!("{n}"),
         address: format!("10.0.0.{n}:80"),
         tags: Vec::new(),
-        health: health.map_err(str::to_owned),
+        health: health.clone(),
     };
     Answer::Instances(health.iter().enumerate().map(instance).collect())
 }
@@ -209,6 +218,19 @@ fn a_negation_waits_for_the_checks_that_are_being_asked_or_cannot_be() {
     run.sees("old", checked().saying("a", unknown).seen()).wait(5);
     assert!(!run.engine.has_ended(), "nobody can answer: {}", run.transcript());
     run.sees("old", checked().saying("a", failing).seen());
+    assert!(run.transcript().ends_with("finish  opened"), "{}", run.transcript());
+}
+
+#[test]
+fn a_negation_waits_for_instances_of_which_nobody_can_say_how_they_fare() {
+    let web = || Question::Service { namespace: "default".into(), name: "web".to_owned() };
+    let waits = json!({"web": {"service": "web", "at_least": "2"}, "gone": {"when": "!web"}});
+    let failing = || Err(Unwell::Failing("check http: 503".to_owned()));
+    let unknown = || Err(Unwell::Unknown("No path to node".to_owned()));
+    let mut run = Simulation::gate(&waits);
+    run.told("web", web(), Ok(unwell(&[Ok(()), failing(), unknown()]))).wait(60);
+    assert!(!run.engine.has_ended(), "two may pass: {}", run.transcript());
+    run.told("web", web(), Ok(unwell(&[Ok(()), failing(), failing()])));
     assert!(run.transcript().ends_with("finish  opened"), "{}", run.transcript());
 }
 

@@ -22,7 +22,7 @@ use super::{
     health,
 };
 use crate::{
-    cluster::{AllocId, Allocation, Answer, Instance, JobId, Namespace, RaftIndex},
+    cluster::{AllocId, Allocation, Answer, Instance, JobId, Namespace, RaftIndex, Unwell},
     nomad::{self, Error, Offer},
 };
 
@@ -132,7 +132,7 @@ impl Look<'_> {
         }
         drop(offers);
 
-        let mut fares: BTreeMap<&AllocId, Result<(), String>> = BTreeMap::new();
+        let mut fares: BTreeMap<&AllocId, Result<(), Unwell>> = BTreeMap::new();
         let mut questions = Vec::new();
         for (alloc, allocation) in &allocations {
             let fare = match (health::is_up(allocation), self.offers.get(alloc)) {
@@ -146,18 +146,19 @@ impl Look<'_> {
                     }
                 },
             };
-            fares.insert(alloc, fare);
+            fares.insert(alloc, fare.map_err(Unwell::Failing));
         }
         let questions = questions.into_iter().map(async |(alloc, n, restarted)| {
             let asked = line.nomad(async |client| client.checks(alloc, namespace).await);
             let fare = match timeout(LIMIT, asked).await {
-                Err(_elapsed) => {
-                    Err(format!("its client did not tell its checks within {} s", LIMIT.as_secs()))
-                }
-                Ok(Ok(checks)) => health::of_checks(&checks, name, n, restarted),
+                Err(_elapsed) => Err(Unwell::Unknown(format!(
+                    "its client did not tell its checks within {} s",
+                    LIMIT.as_secs()
+                ))),
+                Ok(Ok(checks)) => health::of_checks(&checks, name, n, restarted).map_err(Unwell::Failing),
                 // It is about this allocation's client only.
                 Ok(Err(error @ (Error::Refused { .. } | Error::Garbled { .. } | Error::TooLong { .. }))) => {
-                    Err(error.chain())
+                    Err(Unwell::Unknown(error.chain()))
                 }
                 Ok(Err(error)) => return Err(error),
             };
@@ -171,7 +172,7 @@ impl Look<'_> {
         }
         drop(questions);
 
-        let gone = || Err("its allocation has gone".to_owned());
+        let gone = || Err(Unwell::Failing("its allocation has gone".to_owned()));
         let mut instances: Vec<Instance> = self
             .instances
             .iter()

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::{
-    cluster::{Blindness, Check, Value},
+    cluster::{Blindness, Check, Unwell, Value},
     nomad::{
         Cas, Client,
         fake::{self, Answer as Scripted, FakeNomad},
@@ -47,8 +47,10 @@ fn db(fake: &FakeNomad, has_check: bool, allocs: &[&str]) {
 async fn health(asking: &mut Asking) -> Vec<String> {
     match told(asking).await {
         Ok(Answer::Instances(instances)) => {
-            let told = |instance: crate::cluster::Instance| {
-                format!("{} {}", instance.id, instance.health.err().unwrap_or_default())
+            let told = |instance: crate::cluster::Instance| match instance.health {
+                Ok(()) => format!("{} ", instance.id),
+                Err(Unwell::Failing(why)) => format!("{} {why}", instance.id),
+                Err(Unwell::Unknown(why)) => format!("{} unknown: {why}", instance.id),
             };
             instances.into_iter().map(told).collect()
         }
@@ -127,7 +129,7 @@ async fn one_client_that_hangs_hides_no_other() {
     fake.answer("/v1/client/allocation/won", Scripted::Text(404, "No path to node".to_owned()));
     let mut asking = asks_of(&probe, viewer(&fake.socket("api"), None), &service());
     let told = health(&mut asking).await;
-    assert_eq!(told[..2], ["one ", "two its client did not tell its checks within 2 s"]);
+    assert_eq!(told[..2], ["one ", "two unknown: its client did not tell its checks within 2 s"]);
     assert!(told[2].contains("No path to node"), "{told:?}");
 }
 
