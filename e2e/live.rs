@@ -93,6 +93,22 @@ fn a_gate_opens_when_the_checks_have_passed_for_their_time_and_before_nomad_says
 }
 
 #[test]
+fn a_negation_stays_shut_until_the_checks_have_answered() {
+    let story = CLUSTER.story();
+    let (db, switch) = checked(&story, "db", "300ms");
+    switch.turn_on();
+    story.is_healthy(&db);
+    let config = format!("wait \"{db}\" {{}}\nwait \"gone\" {{\n when = \"!{db}\"\n}}");
+    let web = waiting(&story, "web", &config, &db);
+    logs(&story, &log_of(&story, &web), "1 of 1 healthy");
+    story.gate(&web).still_waits();
+
+    switch.turn_off();
+    story.gate(&web).succeeds(SOON);
+    story.main(&web).runs(SOON);
+}
+
+#[test]
 fn a_check_that_turns_bad_after_the_deployment_is_seen_while_another_wait_is_open() {
     let story = CLUSTER.story();
     let (db, switch) = checked(&story, "db", "300ms");

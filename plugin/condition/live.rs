@@ -18,7 +18,7 @@
 use std::time::Duration;
 
 use crate::{
-    cluster::{Allocation, Group, JobSight, LiveChecks, Sight},
+    cluster::{AllocStatus, Allocation, Group, JobSight, LiveChecks, Sight},
     manifest::Wait,
 };
 
@@ -87,20 +87,28 @@ pub(super) fn remark(sight: &JobSight, allocation: &Allocation) -> Option<String
     }
 }
 
-/// The same sight with each check passing that nobody has answered for: it is being asked, or cannot be. `None` when there is no
-/// such check.
+/// The same sight if all that nobody can say of it were well: checks that are being asked, or cannot be, pass, and what is on a
+/// client out of reach runs on. `None` when everything can be said.
 pub(super) fn hoped(wait: &Wait, sight: &JobSight) -> Option<JobSight> {
-    let is_open = |allocation: &&Allocation| {
-        sight.asks_checks_of(allocation)
+    let is_silent = |allocation: &Allocation| allocation.status == AllocStatus::Unknown;
+    let is_unanswered = |sight: &JobSight, allocation: &Allocation| {
+        wait.asks_checks()
+            && sight.asks_checks_of(allocation)
             && matches!(sight.live.get(&allocation.id), None | Some(LiveChecks::Unknown(_)))
     };
-    let open: Vec<_> =
-        sight.allocations.values().filter(is_open).map(|allocation| allocation.id.clone()).collect();
-    if open.is_empty() || !wait.asks_checks() {
+    if !sight.allocations.values().any(|allocation| is_silent(allocation) || is_unanswered(sight, allocation))
+    {
         return None;
     }
     let mut hoped = sight.clone();
-    hoped.live.extend(open.into_iter().map(|id| (id, LiveChecks::Passing { lasted: Duration::MAX })));
+    for allocation in hoped.allocations.values_mut().filter(|allocation| is_silent(allocation)) {
+        allocation.status = AllocStatus::Running;
+    }
+    let unanswered = hoped.allocations.values().filter(|allocation| is_unanswered(&hoped, allocation));
+    let passing =
+        |allocation: &Allocation| (allocation.id.clone(), LiveChecks::Passing { lasted: Duration::MAX });
+    let passing: Vec<_> = unanswered.map(passing).collect();
+    hoped.live.extend(passing);
     Some(hoped)
 }
 

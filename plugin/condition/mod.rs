@@ -138,9 +138,9 @@ pub fn judge_at(here: Option<&ClientId>, wait: &Wait, sight: &Sight, was_seen: b
     with_placement_failure(verdict, sight)
 }
 
-/// Whether nobody can say that a wait is *not* met which [`judge_at`] finds not met: it would be, did the checks pass that
-/// are only being asked, or cannot be.
-pub fn hangs_on_checks(here: Option<&ClientId>, wait: &Wait, sight: &Sight) -> bool {
+/// Whether nobody can say that a wait is *not* met which [`judge_at`] finds not met: it would be, were all well of which nothing
+/// is known: checks that are only being asked, or cannot be, and what is on a client out of reach.
+pub fn is_in_doubt(here: Option<&ClientId>, wait: &Wait, sight: &Sight) -> bool {
     let Sight::Present(sight) = sight else { return false };
     live::hoped(wait, sight).is_some_and(|hoped| {
         matches!(judge_at(here, wait, &Sight::Present(Box::new(hoped)), true), Verdict::Met(_))
@@ -166,7 +166,7 @@ pub fn judge_answer(wait: &Wait, told: Option<&Told>) -> Verdict {
 
 /// Whether nobody can say that a wait is *not* met which [`judge_answer`] finds not met: there is no answer, or it would be, did
 /// those instances of the service pass of which nothing is known.
-pub fn hangs_on_answer(wait: &Wait, told: Option<&Told>) -> bool {
+pub fn is_answer_in_doubt(wait: &Wait, told: Option<&Told>) -> bool {
     match (&wait.subject, told) {
         (_, None | Some(Err(_))) => true,
         (Subject::Service(service), Some(Ok(Answer::Instances(instances)))) => {

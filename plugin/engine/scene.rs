@@ -122,7 +122,7 @@ impl Scene {
                     verdict: condition::judge_answer(wait, told),
                     is_seen: told.is_some_and(Result::is_ok),
                     is_present: false,
-                    is_known: !condition::hangs_on_answer(wait, told),
+                    is_known: !condition::is_answer_in_doubt(wait, told),
                 }
             }
             Subject::Approval { .. } => {
@@ -150,13 +150,13 @@ impl Scene {
             Sight::Absent { .. } | Sight::Unseen(_) => true,
         };
         let verdict = condition::judge_at(here.as_ref(), wait, &sight, was_seen);
-        let is_open =
-            !matches!(verdict, Verdict::Met(_)) && condition::hangs_on_checks(here.as_ref(), wait, &sight);
+        let is_in_doubt =
+            !matches!(verdict, Verdict::Met(_)) && condition::is_in_doubt(here.as_ref(), wait, &sight);
         Look {
             verdict,
             is_seen,
             is_present: matches!(*sight, Sight::Present(_)),
-            is_known: is_seen && is_whole && !is_open && (here.is_some() || !wait.subject.is_local()),
+            is_known: is_seen && is_whole && !is_in_doubt && (here.is_some() || !wait.subject.is_local()),
         }
     }
 

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::cluster::{
-    Blindness, JobType, JobVersion, Lifecycle, LifecycleHook, LiveChecks, sample::service, sample::unseen,
+    AllocStatus, Blindness, JobType, JobVersion, Lifecycle, LifecycleHook, LiveChecks, sample::service,
+    sample::unseen,
 };
 
 /// The guard's own job: the guard is called `gate` here, too, and is a sidecar.
@@ -129,15 +130,16 @@ fn what_cannot_be_seen_is_not_lost_and_the_grace_begins_anew() {
 }
 
 #[test]
-fn checks_that_are_being_asked_or_cannot_be_are_no_loss() {
+fn checks_that_are_being_asked_or_cannot_be_and_a_client_out_of_reach_are_no_loss() {
     let waits = json!({"db": {"on_loss": "hold", "grace": "1s"}});
     let checked = || service(1).checked().with("a", |a| a.is_healthy = None);
-    let passing = || checked().saying("a", LiveChecks::Passing { lasted: Duration::from_secs(60) }).seen();
+    let passing = || checked().saying("a", LiveChecks::Passing { lasted: Duration::from_mins(1) }).seen();
     let mut run = Simulation::guard(&waits);
     run.sees("db", passing());
     run.begins_again(&waits, false).sees("db", checked().seen()).wait(2).sees("db", passing()).wait(60);
     run.sees("db", checked().saying("a", LiveChecks::Unknown("No path to node".to_owned())).seen())
         .wait(3600);
+    run.sees("db", checked().with("a", |a| a.status = AllocStatus::Unknown).seen()).wait(3600);
     assert!(!run.transcript().contains("Restart"), "{}", run.transcript());
     let failing = LiveChecks::Failing { check: "http".to_owned(), output: String::new() };
     run.sees("db", checked().saying("a", failing).seen()).wait(1);

@@ -208,7 +208,7 @@ fn a_negation_of_what_cannot_be_judged_yet_stays_shut() {
 }
 
 #[test]
-fn a_negation_waits_for_the_checks_that_are_being_asked_or_cannot_be() {
+fn a_negation_waits_for_checks_that_are_being_asked_or_cannot_be_and_for_clients_out_of_reach() {
     let checked = || service(1).checked().with("a", |a| a.is_healthy = None);
     let unknown = LiveChecks::Unknown("No path to node".to_owned());
     let failing = LiveChecks::Failing { check: "http".to_owned(), output: String::new() };
@@ -217,6 +217,8 @@ fn a_negation_waits_for_the_checks_that_are_being_asked_or_cannot_be() {
     assert!(!run.engine.has_ended(), "nobody has answered yet: {}", run.transcript());
     run.sees("old", checked().saying("a", unknown).seen()).wait(5);
     assert!(!run.engine.has_ended(), "nobody can answer: {}", run.transcript());
+    run.sees("old", checked().with("a", |a| a.status = AllocStatus::Unknown).seen()).wait(5);
+    assert!(!run.engine.has_ended(), "its client is out of reach: {}", run.transcript());
     run.sees("old", checked().saying("a", failing).seen());
     assert!(run.transcript().ends_with("finish  opened"), "{}", run.transcript());
 }

@@ -1,28 +1,30 @@
 //! How an instance of a service fares, from what is seen of its allocation.
 
 use crate::{
-    cluster::{AllocStatus, Allocation, Check, CheckStatus, TaskPhase},
+    cluster::{AllocStatus, Allocation, Check, CheckStatus, TaskPhase, Unwell},
     nomad::Offer,
 };
 
 /// Whether the allocation is to run and runs, so that it is worth a look at its checks.
-pub(super) fn is_up(allocation: &Allocation) -> Result<(), String> {
+pub(super) fn is_up(allocation: &Allocation) -> Result<(), Unwell> {
     if !allocation.is_wanted {
-        return Err("its allocation is being stopped".to_owned());
+        return Err(Unwell::Failing("its allocation is being stopped".to_owned()));
     }
     let status = match allocation.status {
         AllocStatus::Running => return Ok(()),
+        AllocStatus::Unknown => {
+            return Err(Unwell::Unknown("its allocation is on a client that is out of reach".to_owned()));
+        }
         AllocStatus::Pending => "is pending",
         AllocStatus::Complete => "has ended",
         AllocStatus::Failed => "has failed",
         AllocStatus::Lost => "is lost with its client",
-        AllocStatus::Unknown => "is on a client that is out of reach",
     };
-    Err(format!("its allocation {status}"))
+    Err(Unwell::Failing(format!("its allocation {status}")))
 }
 
 /// How an instance without checks fares: as its allocation's main tasks.
-pub(super) fn of_tasks(allocation: &Allocation, offer: &Offer) -> Result<(), String> {
+pub(super) fn of_tasks(allocation: &Allocation, offer: &Offer) -> Result<(), Unwell> {
     for task in &offer.main_tasks {
         let state = allocation.tasks.get(task);
         let phase = match state.map(|state| state.phase) {
@@ -32,7 +34,7 @@ pub(super) fn of_tasks(allocation: &Allocation, offer: &Offer) -> Result<(), Str
         };
         let event = state.map_or("", |state| state.last_event.as_str());
         let event = if event.is_empty() { String::new() } else { format!(": {event}") };
-        return Err(format!("task {task} {phase}{event}"));
+        return Err(Unwell::Failing(format!("task {task} {phase}{event}")));
     }
     Ok(())
 }
@@ -44,19 +46,22 @@ pub(super) fn of_checks(
     service: &str,
     n_wanted: usize,
     restarted: Option<i64>,
-) -> Result<(), String> {
+) -> Result<(), Unwell> {
+    let failing = |why: String| Err(Unwell::Failing(why));
     let own = || checks.iter().filter(|check| check.service == service);
     for check in own() {
         match check.status_since(restarted) {
             CheckStatus::Success => {}
-            CheckStatus::Failure => return Err(format!("check {:?} fails: {}", check.name, check.output)),
-            CheckStatus::Pending => return Err(format!("check {:?} has not answered yet", check.name)),
+            CheckStatus::Failure => {
+                return failing(format!("check {:?} fails: {}", check.name, check.output));
+            }
+            CheckStatus::Pending => return failing(format!("check {:?} has not answered yet", check.name)),
         }
     }
     // Their results come one after the other.
     match n_wanted.saturating_sub(own().count()) {
         0 => Ok(()),
-        1 => Err("a check has not answered yet".to_owned()),
-        n => Err(format!("{n} checks have not answered yet")),
+        1 => failing("a check has not answered yet".to_owned()),
+        n => failing(format!("{n} checks have not answered yet")),
     }
 }

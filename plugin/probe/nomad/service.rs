@@ -132,12 +132,13 @@ impl Look<'_> {
         }
         drop(offers);
 
+        let gone = || Err(Unwell::Failing("its allocation has gone".to_owned()));
         let mut fares: BTreeMap<&AllocId, Result<(), Unwell>> = BTreeMap::new();
         let mut questions = Vec::new();
         for (alloc, allocation) in &allocations {
             let fare = match (health::is_up(allocation), self.offers.get(alloc)) {
                 (Err(why), _) => Err(why),
-                (Ok(()), None) => Err("its allocation has gone".to_owned()),
+                (Ok(()), None) => gone(),
                 (Ok(()), Some(offer)) => match offer.n_checks(name) {
                     0 => health::of_tasks(allocation, offer),
                     n => {
@@ -146,7 +147,7 @@ impl Look<'_> {
                     }
                 },
             };
-            fares.insert(alloc, fare.map_err(Unwell::Failing));
+            fares.insert(alloc, fare);
         }
         let questions = questions.into_iter().map(async |(alloc, n, restarted)| {
             let asked = line.nomad(async |client| client.checks(alloc, namespace).await);
@@ -155,7 +156,7 @@ impl Look<'_> {
                     "its client did not tell its checks within {} s",
                     LIMIT.as_secs()
                 ))),
-                Ok(Ok(checks)) => health::of_checks(&checks, name, n, restarted).map_err(Unwell::Failing),
+                Ok(Ok(checks)) => health::of_checks(&checks, name, n, restarted),
                 // It is about this allocation's client only.
                 Ok(Err(error @ (Error::Refused { .. } | Error::Garbled { .. } | Error::TooLong { .. }))) => {
                     Err(Unwell::Unknown(error.chain()))
@@ -172,7 +173,6 @@ impl Look<'_> {
         }
         drop(questions);
 
-        let gone = || Err(Unwell::Failing("its allocation has gone".to_owned()));
         let mut instances: Vec<Instance> = self
             .instances
             .iter()
