@@ -103,7 +103,7 @@ fn a_negation_stays_shut_until_the_checks_have_answered() {
     logs(&story, &log_of(&story, &web), "1 of 1 healthy");
     story.gate(&web).still_waits();
 
-    switch.turn_off();
+    story.stop(&db);
     story.gate(&web).succeeds(SOON);
     story.main(&web).runs(SOON);
 }
