@@ -202,8 +202,8 @@ fn is_told_that_nomad_is_away(story: &Story, what: &[&str], code: i32, run: impl
 #[test]
 fn a_nomad_that_goes_away_while_it_is_asked_is_told_and_nothing_is_written() {
     let story = CLUSTER.story();
-    let [db, web, id, idle, alone, gated] =
-        ["db", "web", "cut", "idle", "alone", "gated"].map(|name| story.id(name));
+    let [db, web, id, idle, alone, gated, drawn, seed] =
+        ["db", "web", "cut", "idle", "alone", "gated", "drawn", "seed"].map(|name| story.id(name));
     story.knows([&db, &web, &alone].map(|id| (id.clone(), "default".to_owned())));
     let tree = Written::new(&id)
         .job(&Job::service(&db), "")
@@ -217,6 +217,8 @@ fn a_nomad_that_goes_away_while_it_is_asked_is_told_and_nothing_is_written() {
     story.run(&Job::service(&gated).gate(&format!("wait \"{db}\" {{}}")));
     story.gate(&gated).runs(SOON);
     let alloc = story.gate(&gated).allocation();
+    story.run_tree(&Tree::new(&drawn).node(Node::of(&Job::batch(&seed))));
+    story.tree(&drawn).succeeds(SOON);
     for words in [
         &["history", &idle][..],
         &["status"],
@@ -224,6 +226,8 @@ fn a_nomad_that_goes_away_while_it_is_asked_is_told_and_nothing_is_written() {
         &["why", &idle],
         &["why", &gated],
         &["why", &alloc[..8], "--json"],
+        &["graph", &drawn],
+        &["graph", &drawn, "--json"],
         &["graph", "--cluster"],
         &["doctor"],
     ] {
