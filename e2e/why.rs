@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use crate::cli_look::dtree;
 use crate::harness::Options;
 use crate::story::{Job, SOON, Shared, Switch};
 
@@ -52,6 +53,28 @@ fn all_that_is_in_the_way_is_named_with_what_helps() {
         }
     });
     assert_eq!(why.matches("    until     ").count(), 4, "each of them: {why}");
+
+    // Programs are told when that began, and when it is over: of the job, and of its allocation.
+    let (code, of_job, said) = dtree(&story, None, &["why", &web, "--json"], "");
+    assert_eq!(code, 0, "{said}");
+    let (code, of_alloc, said) = dtree(&story, None, &["why", &story.gate(&web).allocation(), "--json"], "");
+    assert_eq!(code, 0, "{said}");
+    let [of_job, of_alloc] = [of_job, of_alloc].map(|printed| {
+        serde_json::from_str::<Value>(&printed).unwrap_or_else(|why| panic!("{why}: {printed}"))
+    });
+    for waits in [&of_job["job"]["gates"][0]["waits"], &of_alloc["allocations"][0]["tasks"][0]["waits"]] {
+        let waits = waits.as_array().expect("they are told");
+        assert_eq!(waits.len(), 4, "{waits:?}");
+        for wait in waits {
+            let at = |key: &str| {
+                let text = wait[key].as_str().unwrap_or_else(|| panic!("no {key}: {wait}"));
+                text.parse::<jiff::Timestamp>().unwrap_or_else(|why| panic!("{why}: {wait}"))
+            };
+            // It is gated since the gate has begun, and that has an hour for each.
+            assert!((59..=60).contains(&at("until").duration_since(at("since")).as_mins()), "{wait}");
+            assert_eq!((&wait["state"], &wait["then"]), (&"gated".into(), &"fail".into()), "{wait}");
+        }
+    }
     story.gate(&web).still_waits();
     story.main(&web).has_never_started();
 }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{Failure, Outcome, print, screen};
 use crate::{
-    engine::{Line, NodeStatus, Status, Time},
-    runner::{spelled, wall_clock},
+    engine::{Line, Status},
+    runner::{spelled, steps, wall_clock},
 };
 
 /// Whoever is told.
@@ -71,8 +71,6 @@ fn document(tree: &str, status: Option<&Status>, outcome: &Result<String, Failur
     let (message, help) = parts(said);
     let message = message.trim_start_matches(&format!("Tree {tree}: "));
     let known = status.and_then(|status| status.ending.as_deref());
-    let steps: Option<Vec<Value>> =
-        status.map(|status| status.nodes.iter().map(|node| step(node, Some(node.since))).collect());
     json!({
         "event": "end",
         "at": spelled(wall_clock()),
@@ -81,7 +79,7 @@ fn document(tree: &str, status: Option<&Status>, outcome: &Result<String, Failur
         "code": code,
         "message": Some(known.unwrap_or(message)).filter(|message| !message.is_empty()),
         "help": help,
-        "steps": steps.unwrap_or_default(),
+        "steps": status.map(steps).unwrap_or_default(),
     })
 }
 
@@ -94,26 +92,10 @@ pub(super) fn parts(said: &str) -> (&str, Option<&str>) {
     (message.trim_end().trim_start_matches("dtree: ").trim_start_matches("==> "), help)
 }
 
-/// A step, for programs. Since when it is so is not known to whoever has only just looked.
-pub(super) fn step(node: &NodeStatus, since: Option<Time>) -> Value {
-    let until = node.gives_up.filter(|_| since.is_some());
-    json!({
-        "name": node.name,
-        "state": node.state,
-        "awaited": node.wanted,
-        "detail": node.detail,
-        "seen": node.seen,
-        "since": since.map(spelled),
-        "until": until.map(spelled),
-        "then": until.map(|_| node.on_timeout),
-        "needs": node.depends_on,
-        "help": node.hint,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::{NodeStatus, Time};
 
     fn status() -> Status {
         let at = Time::from_unix_millis;
@@ -190,11 +172,5 @@ mod tests {
         let mut end = document("", None, &denied);
         end["at"] = Value::Null;
         insta::assert_snapshot!(end, @r#"{"at":null,"code":2,"event":"end","help":"give your token\n  a policy","message":"Nomad does not allow it","run":null,"steps":[],"tree":null}"#);
-    }
-
-    #[test]
-    fn what_is_only_looked_at_has_no_time() {
-        let seen = step(status().nodes.first().unwrap(), None);
-        assert_eq!([&seen["since"], &seen["until"], &seen["then"]], [&Value::Null; 3], "{seen}");
     }
 }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use serde_json::json;
 use tokio::time::timeout;
 use tokio_stream::Stream;
 use tonic::{Status, Streaming};
@@ -15,7 +16,7 @@ use super::pb::drivers::{
     ExitResult,
 };
 use crate::{
-    runner::{Ending, Running},
+    runner::{self, Ending, Running},
     show,
 };
 
@@ -38,7 +39,7 @@ const USAGE: &str = "\
 usage: nomad alloc exec -task TASK ALLOC COMMAND
 
     tree                   the steps as a tree, each under what it depends on
-    why                    what holds it up, since when, until when, and what helps
+    why                    what holds it up, since when, until when, and what helps; --json for programs: all steps
     status                 all steps in columns
     open --reason TEXT     open a gate by hand; the reason is recorded
     approvals              the waits that can be approved now, a line each
@@ -50,6 +51,7 @@ usage: nomad alloc exec -task TASK ALLOC COMMAND
 enum Command {
     Tree,
     Why,
+    Steps,
     Status,
     Help,
     Approvals,
@@ -68,6 +70,7 @@ impl Command {
         match words.as_slice() {
             ["tree"] => Ok(Self::Tree),
             ["why"] => Ok(Self::Why),
+            ["why", "--json" | "-json"] => Ok(Self::Steps),
             ["status"] => Ok(Self::Status),
             ["approvals"] => Ok(Self::Approvals),
             ["help" | "-h" | "-help" | "--help"] => Ok(Self::Help),
@@ -102,6 +105,10 @@ pub(super) async fn answer(words: &[String], running: &Running) -> Answer {
     match Command::from_words(words) {
         Ok(Command::Tree) => Answer::good(show::tree(&running.status())),
         Ok(Command::Why) => Answer::good(show::why(&running.status())),
+        Ok(Command::Steps) => {
+            let steps = json!({ "steps": runner::steps(&running.status()) });
+            Answer::good(format!("{steps:#}\n"))
+        }
         Ok(Command::Status) => Answer::good(show::status(&running.status())),
         Ok(Command::Help) => Answer::good(USAGE.to_owned()),
         Ok(Command::Approvals) => Answer::good(lines(&running.approvals())),

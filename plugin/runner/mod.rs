@@ -17,6 +17,7 @@ mod acts;
 mod approvals;
 mod clock;
 mod commands;
+mod document;
 mod errand;
 mod fill;
 mod journal;
@@ -47,6 +48,7 @@ use tracing::{Instrument, info, info_span, warn};
 pub use self::{
     approvals::Approvals,
     clock::{spelled, wall_clock},
+    document::{Times, step, steps},
     errand::Errand,
     journal::Error as MemoryError,
     outlook::{Outlook, Seen, Senses, asks},

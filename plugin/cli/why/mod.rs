@@ -1,13 +1,12 @@
 //! `dtree why`: what holds a task, a tree or a job up, by what Nomad shows now.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde_json::{Value, json};
 
 use super::{
     Failure, Outcome,
     connect::{Connection, block_on, refused},
-    events::step,
     look::{is_visible, look},
     print,
     sight::{Row, Sight, manifest},
@@ -15,9 +14,10 @@ use super::{
 };
 use crate::{
     cluster::{JobKey, Namespace},
-    engine::Status,
+    engine::{NodeStatus, Status},
     manifest::{Manifest, Subject, Wait},
-    nomad::{Client, Declaration, Placed},
+    nomad::{self, Client, Declaration, Placed},
+    runner::{self, Times},
     show,
 };
 
@@ -43,7 +43,10 @@ pub(super) fn run(options: &Options) -> Outcome {
     block_on(async {
         let client = connection.client().await?;
         let key = JobKey { namespace, job: subject.as_str().into() };
-        let found = Found::of(&client, &key, connection).await?;
+        let mut found = Found::of(&client, &key, connection).await?;
+        if *json {
+            found.ask(&client).await?;
+        }
         print(&if *json { format!("{:#}\n", found.document()) } else { found.text() })
     })
 }
@@ -78,6 +81,21 @@ impl Found {
             found.allocations.push(OfAllocation::of(client, placed, connection).await?);
         }
         Ok(found)
+    }
+
+    /// Asks the tasks themselves for what nobody else knows: since when they wait, and until when.
+    async fn ask(&mut self, client: &Client) -> Result<(), Failure> {
+        if let Some(job) = &mut self.job {
+            job.ask(client).await?;
+        }
+        for OfAllocation { placed, tasks } in &mut self.allocations {
+            for (task, told) in tasks {
+                if let Told::Waits(waits) = told {
+                    waits.own = Own::of(client, placed, task).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn text(&self) -> String {
@@ -157,6 +175,22 @@ impl OfJob {
         Ok(Self { key: key.clone(), status, is_cut, gates })
     }
 
+    /// Asks its gates. Of several that run at once for the same task each has its own time, and none is told.
+    async fn ask(&mut self, client: &Client) -> Result<(), Failure> {
+        if self.gates.is_empty() {
+            return Ok(());
+        }
+        let placed = client.placed_of(&self.key).await.map_err(|error| refused(&error))?;
+        for (group, task, waits) in &mut self.gates {
+            let running: Vec<&Placed> =
+                placed.iter().filter(|placed| placed.group == *group && runs(placed, task)).collect();
+            if let [only] = running.as_slice() {
+                waits.own = Own::of(client, only, task).await?;
+            }
+        }
+        Ok(())
+    }
+
     fn text(&self) -> String {
         let mut text = told(&self.status);
         if self.is_cut {
@@ -178,7 +212,7 @@ impl OfJob {
         });
         json!({
             "namespace": self.key.namespace, "job": self.key.job,
-            "ready": self.status.nodes.first().map(|node| step(node, None)),
+            "ready": self.status.nodes.first().map(|node| runner::step(node, Times::default())),
             "gates": gates.collect::<Vec<_>>(),
         })
     }
@@ -289,6 +323,8 @@ struct Waits {
     seen: Option<Status>,
     /// The names of those that only the task itself can tell of, with what they are.
     hidden: Vec<(String, String)>,
+    /// The same as the task itself has it, where it was asked.
+    own: Own,
 }
 
 impl Waits {
@@ -303,7 +339,8 @@ impl Waits {
             Subject::When(_) => "an expression over the others".to_owned(),
             _ => "what is on its own client".to_owned(),
         };
-        Ok(Self { seen, hidden: hidden.into_iter().map(|(name, wait)| (name.clone(), what(wait))).collect() })
+        let hidden = hidden.into_iter().map(|(name, wait)| (name.clone(), what(wait))).collect();
+        Ok(Self { seen, hidden, own: Own::default() })
     }
 
     fn text(&self) -> String {
@@ -320,12 +357,64 @@ impl Waits {
 
     fn documents(&self) -> Vec<Value> {
         let nodes = self.seen.iter().flat_map(|status| &status.nodes);
-        nodes.map(|node| step(node, None)).collect()
+        let document = |node: &NodeStatus| {
+            let tells = |key| self.own.tells(&node.name, key);
+            // What the task holds it for may be older than this look.
+            let is_same = tells("state") == node.state;
+            let since = if is_same { tells("since") } else { Value::Null };
+            runner::step(node, Times { since, until: tells("until"), then: tells("then") })
+        };
+        nodes.map(document).collect()
     }
 
     fn hidden(&self) -> Vec<Value> {
-        self.hidden.iter().map(|(name, what)| json!({ "name": name, "what": what })).collect()
+        let document = |(name, what): &(String, String)| {
+            let tells = |key| self.own.tells(name, key);
+            json!({
+                "name": name, "what": what, "state": tells("state"),
+                "since": tells("since"), "until": tells("until"), "then": tells("then"),
+            })
+        };
+        self.hidden.iter().map(document).collect()
     }
+}
+
+/// What a task says of its steps by itself, by their names: nothing where it cannot be asked.
+#[derive(Default)]
+struct Own(BTreeMap<String, Value>);
+
+impl Own {
+    /// Asks a task that runs.
+    ///
+    /// # Errors
+    ///
+    /// When Nomad is not there any more. A right that is missing, a task that has just ended, or one of an older dtree, is none.
+    async fn of(client: &Client, placed: &Placed, task: &str) -> Result<Self, Failure> {
+        if !runs(placed, task) {
+            return Ok(Self::default());
+        }
+        match client.exec(&placed.alloc, &placed.key.namespace, task, &["why", "--json"]).await {
+            Ok(answer) => Ok(Self::read(&answer.stdout)),
+            Err(error @ nomad::Error::Unreachable { .. }) => Err(refused(&error)),
+            Err(_) => Ok(Self::default()),
+        }
+    }
+
+    fn read(answer: &str) -> Self {
+        let document: Value = serde_json::from_str(answer).unwrap_or_default();
+        let steps = document.get("steps").and_then(Value::as_array).into_iter().flatten();
+        Self(steps.filter_map(|step| Some((step.get("name")?.as_str()?.to_owned(), step.clone()))).collect())
+    }
+
+    /// What it says of a step; null where it says nothing.
+    fn tells(&self, step: &str, key: &str) -> Value {
+        self.0.get(step).and_then(|step| step.get(key)).cloned().unwrap_or_default()
+    }
+}
+
+/// Whether a task runs, by what Nomad shows of its allocation.
+fn runs(placed: &Placed, task: &str) -> bool {
+    placed.tasks.get(task).is_some_and(|(state, _)| state == "running")
 }
 
 /// What is seen of each, whether it is as it should be or not.

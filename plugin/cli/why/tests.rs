@@ -88,6 +88,10 @@ async fn what_an_allocation_waits_for_is_told_to_people_and_programs() {
               "hidden": [
                 {
                   "name": "word",
+                  "since": null,
+                  "state": null,
+                  "then": null,
+                  "until": null,
                   "what": "a user's word: it is announced"
                 }
               ],
@@ -151,6 +155,10 @@ async fn what_keeps_a_job_from_being_ready_is_told_with_what_its_gates_wait_for(
           "hidden": [
             {
               "name": "word",
+              "since": null,
+              "state": null,
+              "then": null,
+              "until": null,
               "what": "a user's word: it is announced"
             }
           ],
@@ -193,6 +201,38 @@ async fn what_keeps_a_job_from_being_ready_is_told_with_what_its_gates_wait_for(
       }
     }
     "#);
+}
+
+#[tokio::test]
+async fn since_when_and_until_when_is_what_the_task_says_and_nothing_where_it_says_something_else() {
+    let nomad = cluster();
+    let mut found = found(&nomad, "3f2a9c41-0").await;
+    let Some((_, Told::Waits(waits))) = found.allocations[0].tasks.first_mut() else {
+        panic!("it has a gate")
+    };
+    let mut times = |state: &str, until: Value| {
+        let step = |name: &str| {
+            let then = if until.is_null() { Value::Null } else { "fail".into() };
+            json!({ "name": name, "state": state, "since": "2026-01-02T03:04:05Z", "until": until, "then": then })
+        };
+        waits.own = Own::read(&json!({ "steps": [step("db"), step("word")] }).to_string());
+        let (seen, hidden) = (waits.documents().remove(0), waits.hidden().remove(0));
+        [seen, hidden]
+            .map(|wait| ["state", "since", "until", "then"].map(|key| wait[key].to_string()).join(" "))
+    };
+    insta::assert_snapshot!(times("gated", "2026-01-02T03:14:05Z".into()).join("\n"), @r#"
+    "gated" "2026-01-02T03:04:05Z" "2026-01-02T03:14:05Z" "fail"
+    "gated" "2026-01-02T03:04:05Z" "2026-01-02T03:14:05Z" "fail"
+    "#);
+    // It has seen what this look has not: since when it is as this look has it nobody knows.
+    insta::assert_snapshot!(times("satisfied", Value::Null).join("\n"), @r#"
+    "gated" null null null
+    "satisfied" "2026-01-02T03:04:05Z" null null
+    "#);
+    // One of an older dtree says how it is used.
+    for answer in ["", "dtree: why takes nothing else", "[]", "{}"] {
+        assert!(Own::read(answer).0.is_empty(), "{answer}");
+    }
 }
 
 #[tokio::test]

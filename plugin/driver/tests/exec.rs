@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout},
@@ -67,6 +67,25 @@ async fn the_pictures_are_shown() {
         assert_eq!(raw.matches("\r\n").count(), raw.matches('\n').count());
         assert!(raw.contains("\r\n"));
     }
+}
+
+#[tokio::test]
+async fn its_steps_are_told_to_programs_with_since_when_and_until_when() {
+    let mut host = Host::start().await;
+    let config =
+        json!({"wait": {"release": {"approval": "it is announced", "timeout": "10m"}, "postgres": {}}});
+    host.start_with("a/gate/1", &config).await.unwrap();
+    let (stdout, stderr, exit_code) = session(&mut host, "why --json", false).await;
+    assert_eq!((stderr.as_str(), exit_code), ("", 0));
+    let document: Value = serde_json::from_str(&stdout).unwrap();
+    let steps = document["steps"].as_array().unwrap();
+    assert_eq!(
+        steps.iter().map(|step| step["name"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["postgres", "release"]
+    );
+    let at = |key: &str| steps[1][key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    assert!((9..=10).contains(&at("until").duration_since(at("since")).as_mins()), "{stdout}");
+    assert_eq!((&steps[1]["state"], &steps[1]["then"]), (&"gated".into(), &"fail".into()), "{stdout}");
 }
 
 #[tokio::test]
