@@ -223,16 +223,15 @@ impl Open {
 
 /// The tasks of dtree among `placed` that run, and may wait for an approval.
 async fn tasks(client: &Client, placed: &[Placed]) -> Result<Vec<(Placed, String)>, Failure> {
-    let runs = |placed: &&Placed| placed.tasks.values().any(|(state, _)| state == "running");
+    let runs = |placed: &&Placed| placed.tasks.keys().any(|task| placed.runs(task));
     let declared = placed.iter().filter(runs).map(|placed| async move {
         let declared = client.declarations_in(placed).await.map_err(|error| refused(&error))?;
         let tasks = declared.into_iter().filter(|declared| {
-            let is_running = placed.tasks.get(&declared.task).is_some_and(|(state, _)| state == "running");
             // What cannot be read from here may have one.
             let may_wait = manifest(&declared.config).is_none_or(|manifest| {
                 manifest.waits.values().any(|wait| matches!(wait.subject, Subject::Approval { .. }))
             });
-            is_running && may_wait
+            placed.runs(&declared.task) && may_wait
         });
         Ok(tasks.map(|declared| (placed.clone(), declared.task)).collect::<Vec<_>>())
     });

@@ -57,6 +57,13 @@ pub struct Placed {
     pub tasks: BTreeMap<String, (String, Vec<String>)>,
 }
 
+impl Placed {
+    /// Whether the task runs.
+    pub fn runs(&self, task: &str) -> bool {
+        self.tasks.get(task).is_some_and(|(state, _)| state == "running")
+    }
+}
+
 /// The driver on one client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DriverSight {

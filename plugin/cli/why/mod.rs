@@ -183,7 +183,7 @@ impl OfJob {
         let placed = client.placed_of(&self.key).await.map_err(|error| refused(&error))?;
         for (group, task, waits) in &mut self.gates {
             let running: Vec<&Placed> =
-                placed.iter().filter(|placed| placed.group == *group && runs(placed, task)).collect();
+                placed.iter().filter(|placed| placed.group == *group && placed.runs(task)).collect();
             if let [only] = running.as_slice() {
                 waits.own = Own::of(client, only, task).await?;
             }
@@ -390,7 +390,7 @@ impl Own {
     ///
     /// When Nomad is not there any more. A right that is missing, a task that has just ended, or one of an older dtree, is none.
     async fn of(client: &Client, placed: &Placed, task: &str) -> Result<Self, Failure> {
-        if !runs(placed, task) {
+        if !placed.runs(task) {
             return Ok(Self::default());
         }
         match client.exec(&placed.alloc, &placed.key.namespace, task, &["why", "--json"]).await {
@@ -410,11 +410,6 @@ impl Own {
     fn tells(&self, step: &str, key: &str) -> Value {
         self.0.get(step).and_then(|step| step.get(key)).cloned().unwrap_or_default()
     }
-}
-
-/// Whether a task runs, by what Nomad shows of its allocation.
-fn runs(placed: &Placed, task: &str) -> bool {
-    placed.tasks.get(task).is_some_and(|(state, _)| state == "running")
 }
 
 /// What is seen of each, whether it is as it should be or not.
