@@ -25,7 +25,7 @@ use crate::{
 /// Whether the allocation, whose main tasks run, is healthy.
 pub(super) fn is_healthy(wait: &Wait, sight: &JobSight, allocation: &Allocation) -> bool {
     let by_nomad = allocation.is_healthy == Some(true);
-    if !wait.asks_checks() || !sight.asks_checks_of(allocation) {
+    if !is_asked(wait, sight, allocation) {
         return by_nomad;
     }
     match sight.live.get(&allocation.id) {
@@ -36,6 +36,11 @@ pub(super) fn is_healthy(wait: &Wait, sight: &JobSight, allocation: &Allocation)
             by_nomad || sight.job.groups.get(&allocation.group).is_some_and(long_enough)
         }
     }
+}
+
+/// Whether its own checks are asked, and count.
+fn is_asked(wait: &Wait, sight: &JobSight, allocation: &Allocation) -> bool {
+    wait.asks_checks() && sight.asks_checks_of(allocation)
 }
 
 /// Whether Nomad's verdict may be about the process before: a main task was started again, and it is not known to be later.
@@ -92,8 +97,7 @@ pub(super) fn remark(sight: &JobSight, allocation: &Allocation) -> Option<String
 pub(super) fn hoped(wait: &Wait, sight: &JobSight) -> Option<JobSight> {
     let is_silent = |allocation: &Allocation| allocation.status == AllocStatus::Unknown;
     let is_unanswered = |sight: &JobSight, allocation: &Allocation| {
-        wait.asks_checks()
-            && sight.asks_checks_of(allocation)
+        is_asked(wait, sight, allocation)
             && matches!(sight.live.get(&allocation.id), None | Some(LiveChecks::Unknown(_)))
     };
     if !sight.allocations.values().any(|allocation| is_silent(allocation) || is_unanswered(sight, allocation))
@@ -115,8 +119,8 @@ pub(super) fn hoped(wait: &Wait, sight: &JobSight) -> Option<JobSight> {
 /// Whether it is not known yet what the checks of some allocation say: they are being asked.
 pub fn is_asking(wait: &Wait, sight: &Sight) -> bool {
     let Sight::Present(sight) = sight else { return false };
-    let is_unasked = |allocation: &Allocation| {
-        sight.asks_checks_of(allocation) && !sight.live.contains_key(&allocation.id)
+    let has_no_answer = |allocation: &Allocation| {
+        is_asked(wait, sight, allocation) && !sight.live.contains_key(&allocation.id)
     };
-    wait.asks_checks() && sight.allocations.values().any(is_unasked)
+    sight.allocations.values().any(has_no_answer)
 }
