@@ -33,12 +33,21 @@ pub(super) struct Fill {
     references: BTreeSet<Reference>,
     /// Whether the shell has what the step submits, in this process.
     is_done: bool,
+    /// When its time is over; `None` while it is not its turn.
     until: Option<Time>,
+    /// The same when the step was brought up to date before.
+    until_before: Option<Time>,
 }
 
 impl Fill {
     pub(super) fn new(references: BTreeSet<Reference>) -> Self {
-        Self { is_done: references.is_empty(), references, until: None }
+        Self { is_done: references.is_empty(), references, until: None, until_before: None }
+    }
+
+    /// The step is about to be brought up to date, and it is not its turn until it is asked: what it needs may have been
+    /// lost meanwhile, and then nothing is read and no time runs.
+    pub(super) fn unasked(&mut self) {
+        self.until_before = self.until.take();
     }
 
     /// Whether there is nothing to fill in any more.
@@ -70,7 +79,8 @@ impl Fill {
             return Ok(None);
         }
         let known = self.known(around)?;
-        let until = *self.until.get_or_insert(now + FILL_LIMIT);
+        let before = self.until_before.unwrap_or(now + FILL_LIMIT);
+        let until = *self.until.get_or_insert(before);
         if until <= now && !acting.is_under_way() {
             let what = format!("{} could not be read within {}", self.named(), Spoken(FILL_LIMIT));
             return Err(acting.describe_end(&what));

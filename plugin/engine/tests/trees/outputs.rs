@@ -255,6 +255,27 @@ fn a_value_that_cannot_be_read_fails_the_step_and_names_it() {
 }
 
 #[test]
+fn no_time_to_read_runs_while_what_is_read_from_is_lost() {
+    for taker in [
+        json!({"job": {"api": {"jobspec": "x", "vars": {"port": "$(db.port)"}}}}),
+        json!({"hook": {"api": {"jobspec": "x", "meta": {"port": "$(db.port)"}}}}),
+    ] {
+        let mut config = taker;
+        config["job"]["db"] = json!({"jobspec": "x", "outputs": {"port": "service:db:port"}});
+        let mut run = Simulation::of(&config);
+        run.trouble = Some("service db has no running instance");
+        run.fares("db", Fate::Good).wait(200).fares("db", Fate::Pending).wait(400);
+        let status = run.engine.status(run.now);
+        let api = status.nodes.iter().find(|node| node.name == "api").unwrap();
+        assert_eq!((api.state, api.gives_up), ("blocked", None), "{}", run.transcript());
+        run.fares("db", Fate::Good).wait(200);
+        run.trouble = None;
+        run.wait(99).fares("api", Fate::Good);
+        assert!(run.ending().starts_with("done"), "{}", run.transcript());
+    }
+}
+
+#[test]
 fn a_hook_waits_for_what_it_takes_and_fails_without() {
     let config = json!({
         "job": {"db": {"jobspec": "x", "outputs": {"port": "service:db:port"}}},

@@ -130,6 +130,7 @@ impl JobStep {
     /// Brings the step up to date.
     pub(super) fn advance(&mut self, now: Time, name: &str, around: &Around<'_>, out: &mut Out) -> NodeState {
         self.acting.unasked();
+        self.fill.unasked();
         loop {
             match &mut self.phase {
                 Phase::Failed { why } => return NodeState::Failed { why: why.clone() },
