@@ -3,9 +3,9 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::cli_submit::{Written, end_of, ended};
+use crate::cli_submit::{Written, end_of, ended, step, steps_of};
 use crate::harness::{Options, seconds, wait_for};
 use crate::story::{Job, SOON, Shared, Story};
 
@@ -44,10 +44,7 @@ fn a_tree_is_planned_run_run_again_and_stopped() {
     let end = end_of(&said);
     assert!(end["message"].to_string().contains("2 unchanged"), "{end}");
     assert_eq!(end["tree"], format!("default/{}", story.id("run")), "{end}");
-    let steps: Vec<[&Value; 2]> =
-        end["steps"].as_array().into_iter().flatten().map(|step| [&step["name"], &step["state"]]).collect();
-    let satisfied = json!("satisfied");
-    assert_eq!(steps, [[&json!(db), &satisfied], [&json!(web), &satisfied]], "{end}");
+    assert_eq!(steps_of(&end), [(&db, "satisfied"), (&web, "satisfied")].map(step), "{end}");
     assert_eq!([&db, &web].map(|id| story.stamp(id)), before);
 
     // What was not chosen is awaited, and not touched.

@@ -174,6 +174,22 @@ pub(crate) fn end_of(said: &str) -> Value {
     end
 }
 
+/// The steps that a command ends with, and how they stand.
+pub(crate) fn steps_of(end: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    end["steps"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|step| (text(&step["name"]), text(&step["state"])))
+        .collect()
+}
+
+/// A step as [`steps_of`] has it.
+pub(crate) fn step((name, state): (&String, &str)) -> (String, String) {
+    (name.clone(), state.to_owned())
+}
+
 #[test]
 fn a_tree_arrives_as_it_was_and_a_second_time_changes_nothing() {
     let story = CLUSTER.story();
@@ -198,6 +214,11 @@ fn a_tree_arrives_as_it_was_and_a_second_time_changes_nothing() {
     let end = end_of(&said);
     assert_eq!((&end["code"], &end["tree"]), (&0.into(), &format!("default/{id}").into()), "{end}");
     assert!(end["message"].as_str().is_some_and(|said| said.starts_with("done after ")), "{end}");
+    assert_eq!(steps_of(&end), [(&db, "satisfied"), (&web, "satisfied")].map(step), "{end}");
+    let web_step = &end["steps"][1];
+    assert_eq!(web_step["needs"], json!([db]), "{end}");
+    assert!(web_step["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{end}");
+    assert!(web_step["since"].as_str().is_some_and(|at| at.parse::<jiff::Timestamp>().is_ok()), "{end}");
     for job in [&db, &web] {
         let is_up = |event: &Value| event["name"] == *job && event["state"] == "satisfied";
         assert!(objects(&said).iter().any(is_up), "{said}");
@@ -273,6 +294,8 @@ fn what_fails_in_the_cluster_fails_here_with_the_same_words() {
     let end = end_of(&said);
     assert!(end["code"] == 1 && end["message"].to_string().contains("exited with 3"), "{end}");
     assert_eq!(end["help"], "`dtree submit` goes on where it ended");
+    assert_eq!(steps_of(&end), [(&seed, "failed"), (&web, "skipped")].map(step), "{end}");
+    assert!(end["steps"][0]["detail"].to_string().contains("exited with 3"), "{end}");
     story.were_never_registered(&[&web]);
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Failure, Outcome, print, screen};
 use crate::{
+    cluster::RunId,
     engine::{Line, Status},
     runner::{spelled, steps, wall_clock},
 };
@@ -22,10 +23,25 @@ pub(super) struct Events {
 pub(super) struct End {
     /// The tree, by its whole name.
     pub(super) tree: String,
-    /// How it stood then, where that is known here.
-    pub(super) status: Option<Status>,
+    /// How it stood then.
+    pub(super) known: Known,
     /// The last words for people, or why it is no success.
     pub(super) outcome: Result<String, Failure>,
+}
+
+/// What is known here of how a run stood: nothing of one that has not begun.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) run: Option<RunId>,
+    pub(super) steps: Vec<Value>,
+    /// How it ended, in its own words.
+    pub(super) ending: Option<String>,
+}
+
+impl Known {
+    pub(super) fn of(status: &Status) -> Self {
+        Self { run: status.run.clone(), steps: steps(status), ending: status.ending.clone() }
+    }
 }
 
 impl Events {
@@ -50,36 +66,35 @@ impl Events {
 
     /// It is over. What could not begin has an end, too.
     pub(super) fn end(self, ended: Result<End, Failure>) -> Outcome {
-        let End { tree, status, outcome } = match ended {
+        let End { tree, known, outcome } = match ended {
             Ok(end) => end,
-            Err(failure) => End { tree: String::new(), status: None, outcome: Err(failure) },
+            Err(failure) => End { tree: String::new(), known: Known::default(), outcome: Err(failure) },
         };
         if !self.are_wanted {
             return outcome.and_then(|text| print(&text));
         }
-        print(&format!("{}\n", document(&tree, status.as_ref(), &outcome)))?;
+        print(&format!("{}\n", document(&tree, &known, &outcome)))?;
         outcome.map(|text| screen::write(&text))
     }
 }
 
 /// The last object.
-fn document(tree: &str, status: Option<&Status>, outcome: &Result<String, Failure>) -> Value {
+fn document(tree: &str, known: &Known, outcome: &Result<String, Failure>) -> Value {
     let (said, code) = match outcome {
         Ok(text) => (text, 0),
         Err(failure) => (&failure.why, failure.code),
     };
     let (message, help) = parts(said);
     let message = message.trim_start_matches(&format!("Tree {tree}: "));
-    let known = status.and_then(|status| status.ending.as_deref());
     json!({
         "event": "end",
         "at": spelled(wall_clock()),
         "tree": (!tree.is_empty()).then_some(tree),
-        "run": status.and_then(|status| status.run.as_ref()).map(ToString::to_string),
+        "run": known.run.as_ref().map(ToString::to_string),
         "code": code,
-        "message": Some(known.unwrap_or(message)).filter(|message| !message.is_empty()),
+        "message": Some(known.ending.as_deref().unwrap_or(message)).filter(|message| !message.is_empty()),
         "help": help,
-        "steps": status.map(steps).unwrap_or_default(),
+        "steps": known.steps,
     })
 }
 
@@ -127,7 +142,7 @@ mod tests {
     fn the_end_says_what_it_came_to_with_all_steps() {
         let why = "==> Run 5c1d of default/shop: failed after 9s\n    db: it is of no use\n\nhint: `dtree run FILE` goes on where this run ended\n";
         let failed = Err(Failure { why: why.to_owned(), code: 1 });
-        let mut end = document("default/shop", Some(&status()), &failed);
+        let mut end = document("default/shop", &Known::of(&status()), &failed);
         end["at"] = Value::Null;
         insta::assert_snapshot!(format!("{end:#}"), @r#"
         {
@@ -162,14 +177,14 @@ mod tests {
     fn what_was_handed_over_ends_with_its_own_words() {
         let mut end = document(
             "default/shop",
-            None,
+            &Known::default(),
             &Ok("==> Tree default/shop: done after 4s: created db\n".to_owned()),
         );
         end["at"] = Value::Null;
         insta::assert_snapshot!(end, @r#"{"at":null,"code":0,"event":"end","help":null,"message":"done after 4s: created db","run":null,"steps":[],"tree":"default/shop"}"#);
         let denied =
             Err(Failure::cannot("dtree: Nomad does not allow it\n\nhint: give your token\n  a policy\n"));
-        let mut end = document("", None, &denied);
+        let mut end = document("", &Known::default(), &denied);
         end["at"] = Value::Null;
         insta::assert_snapshot!(end, @r#"{"at":null,"code":2,"event":"end","help":"give your token\n  a policy","message":"Nomad does not allow it","run":null,"steps":[],"tree":null}"#);
     }

@@ -11,7 +11,7 @@ use super::{
     chosen::{Aim, Chosen, TreeArgs},
     connect::{Connection, Interrupts, block_on},
     consul::ConsulOptions,
-    events::{End, Events},
+    events::{End, Events, Known},
     named::{self, is_name},
     screen::Screen,
     tls::with_system,
@@ -135,7 +135,7 @@ pub(super) async fn carry_out(
     };
     let tree = name.to_string();
     let outcome = conclude(ending.as_ref(), &status, &tree, n_interrupts > 0, &again);
-    Ok(End { tree, status: Some(status), outcome })
+    Ok(End { tree, known: Known::of(&status), outcome })
 }
 
 /// Something has happened. The last of it is said when all is over.

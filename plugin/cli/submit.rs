@@ -10,7 +10,7 @@ use super::{
     FAILED, Failure, INTERRUPTED, Outcome,
     chosen::{Aim, TreeArgs},
     connect::{Connection, Interrupts, block_on, refused},
-    events::{End, Events},
+    events::{End, Events, Known},
     screen,
 };
 use crate::{
@@ -20,12 +20,17 @@ use crate::{
     jobspec::{self, Files, SUBMITTED},
     manifest::{AtLeast, Manifest, Subject, Tree, Until, Wait, text},
     nomad::{Client, Error, LogStream},
+    plan::Plan,
     runner,
     watch::{Asks, Subscription, Watch},
 };
 
 /// How often what the tree says is asked for.
 const READ: Duration = Duration::from_millis(500);
+/// For how long what it said last may still come: Nomad's log process writes that down after the task has ended.
+const LATE: Duration = Duration::from_secs(2);
+/// Between two readings of that: more than passes between two writings of Nomad's log process.
+const PAUSE: Duration = Duration::from_millis(150);
 /// How long a failure must have stood: Nomad shows a job as failed for the blink of an eye between two evaluations.
 const STANDS: Duration = Duration::from_millis(500);
 
@@ -48,15 +53,16 @@ fn hand_over(
         )));
     }
     let own = TreeArgs::own(&good, connection)?;
-    let (config, manifest) = if args.is_selection() {
-        let chosen = args.choose_of(&good, connection, Aim::Run)?;
-        let manifest = chosen.plan.manifest().clone();
-        (narrowed(&good.declared.config, &manifest, args.may_leave())?, manifest)
+    let (config, plan) = if args.is_selection() {
+        let plan = args.choose_of(&good, connection, Aim::Run)?.plan;
+        (narrowed(&good.declared.config, plan.manifest(), args.may_leave())?, plan)
     } else {
-        (good.declared.config.clone(), good.plan.manifest().clone())
+        (good.declared.config.clone(), good.plan.clone())
     };
-    let end = |outcome| End { tree: own.to_string(), status: None, outcome };
-    let Some(tree) = manifest.tree.as_deref() else { return Ok(end(Ok(String::new()))) };
+    let end = |known, outcome| End { tree: own.to_string(), known, outcome };
+    let Some(tree) = plan.manifest().tree.as_deref() else {
+        return Ok(end(Known::default(), Ok(String::new())));
+    };
     block_on(async {
         let client = connection.client().await?;
         let files = Files::Disk(args.files()).read_all(tree);
@@ -71,27 +77,29 @@ fn hand_over(
         screen::write(&format!("==> {said}\n"));
         events.line(&said.into());
         if detached {
-            return Ok(end(Ok(String::new())));
+            return Ok(end(Known::default(), Ok(String::new())));
         }
         let stop = CancellationToken::new();
         let _end = stop.clone().drop_guard();
         let watch = Watch::new(None, stop);
         let viewer = connection.viewer(own.clone())?;
         let shown = watch.subscribe(viewer, [own.clone()].into(), Asks::default());
-        let follower = Follower {
+        let mut follower = Follower {
             client,
             own: own.clone(),
-            steps: manifest.waits.keys().chain(tree.jobs.keys()).chain(tree.hooks.keys()).cloned().collect(),
+            steps: steps(&plan),
             events,
             submitted,
             said: 0,
             rest: Vec::new(),
             alloc: None,
-            last: String::new(),
+            heard: Heard::default(),
             obstacle: String::new(),
             is_mute: false,
         };
-        Ok(end(follower.follow(shown).await))
+        let outcome = follower.follow(shown).await;
+        let known = Known { steps: follower.heard.steps(&plan), ..Known::default() };
+        Ok(end(known, outcome))
     })
 }
 
@@ -218,6 +226,15 @@ fn unregistered(own: &JobKey, error: &Error) -> Failure {
     failure
 }
 
+/// The names of all steps that a tree may have, each after all that it depends on.
+fn steps(plan: &Plan) -> Vec<String> {
+    let mut names = plan.order().to_vec();
+    let hooks = plan.manifest().tree.iter().flat_map(|tree| tree.hooks.keys());
+    let around: Vec<String> = hooks.filter(|hook| !names.contains(hook)).cloned().collect();
+    names.extend(around);
+    names
+}
+
 /// Follows a tree that was handed over.
 struct Follower {
     client: Client,
@@ -232,8 +249,7 @@ struct Follower {
     /// What was read of a line that has no end yet.
     rest: Vec<u8>,
     alloc: Option<AllocId>,
-    /// The last whole line of it.
-    last: String,
+    heard: Heard,
     /// What was told to be in the way.
     obstacle: String,
     /// Whether the log may not be read.
@@ -242,7 +258,7 @@ struct Follower {
 
 impl Follower {
     /// Its last words, once it has done its work.
-    async fn follow(mut self, mut shown: Subscription) -> Result<String, Failure> {
+    async fn follow(&mut self, mut shown: Subscription) -> Result<String, Failure> {
         let mut interrupts = Interrupts::catch()?;
         let mut read = time::interval(READ);
         read.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -254,7 +270,7 @@ impl Follower {
                 () = interrupts.next() => return Err(self.left()),
                 Some((_, sight)) = shown.next() => match self.judge(&sight) {
                     Some(Verdict::Met(_)) => {
-                        self.read().await;
+                        self.read_all().await;
                         return Ok(format!("==> Tree {}: {}\n", self.own, self.last_words("done")));
                     }
                     Some(Verdict::Never(why)) => failure = failure.or_else(|| Some((why, Instant::now()))),
@@ -267,7 +283,7 @@ impl Follower {
                     None => {}
                 },
                 () = time::sleep_until(stands.unwrap_or_else(Instant::now)), if stands.is_some() => {
-                    self.read().await;
+                    self.read_all().await;
                     let why = failure.map(|(why, _)| why).unwrap_or_default();
                     return Err(Failure {
                         why: format!(
@@ -304,6 +320,18 @@ impl Follower {
         Some(condition::judge(&wait, sight, true))
     }
 
+    /// The same once it is over, until its last words are there.
+    async fn read_all(&mut self) {
+        let ended = Instant::now();
+        loop {
+            self.read().await;
+            if self.heard.is_end || self.alloc.is_none() || self.is_mute || ended.elapsed() > LATE {
+                return;
+            }
+            time::sleep(PAUSE).await;
+        }
+    }
+
     /// Tells what the task has written since.
     async fn read(&mut self) {
         let Some(alloc) = self.alloc.clone().filter(|_| !self.is_mute) else { return };
@@ -318,13 +346,8 @@ impl Follower {
                     let line: Vec<u8> = self.rest.drain(..=end).collect();
                     let line = String::from_utf8_lossy(&line);
                     screen::write(&format!("    {line}"));
-                    // When it was said stands before it.
-                    match line.split_once(' ').filter(|(at, _)| at.parse::<jiff::Timestamp>().is_ok()) {
-                        Some((at, said)) => {
-                            said.trim().clone_into(&mut self.last);
-                            self.events.line_at(at, &understood(said.trim(), &self.steps));
-                        }
-                        None => line.trim().clone_into(&mut self.last),
+                    if let Some((at, line)) = self.heard.hear(&line, &self.steps) {
+                        self.events.line_at(at, &line);
                     }
                 }
             }
@@ -352,7 +375,7 @@ impl Follower {
 
     /// The last that was told of it, or else `why`.
     fn last_words(&self, why: &str) -> String {
-        if self.last.is_empty() { why.to_owned() } else { self.last.clone() }
+        if self.heard.last.is_empty() { why.to_owned() } else { self.heard.last.clone() }
     }
 
     /// The user does not want to follow it any more.
@@ -365,6 +388,52 @@ impl Follower {
             ),
             code: INTERRUPTED,
         }
+    }
+}
+
+/// What the task's log has told.
+#[derive(Default)]
+struct Heard {
+    /// The last of each step, and since when it is in that state.
+    steps: BTreeMap<String, Told>,
+    /// The last whole line.
+    last: String,
+    /// Whether that is about no step, as the last words of a run are.
+    is_end: bool,
+}
+
+/// What was told of a step.
+struct Told {
+    state: &'static str,
+    detail: String,
+    since: String,
+}
+
+impl Heard {
+    /// Takes in a line: when that was said, and what it is about one of the `steps`, where both are known.
+    fn hear<'a>(&mut self, line: &'a str, steps: &[String]) -> Option<(&'a str, Line)> {
+        // When it was said stands before it.
+        let (at, said) = line.split_once(' ').filter(|(at, _)| at.parse::<jiff::Timestamp>().is_ok()).unzip();
+        let said = said.unwrap_or(line).trim();
+        said.clone_into(&mut self.last);
+        let line = understood(said, steps);
+        self.is_end = matches!(line, Line::Said(_));
+        let at = at?;
+        if let Line::Step { name, state, detail } = &line {
+            let before = self.steps.remove(name).filter(|before| before.state == *state);
+            let since = before.map_or_else(|| at.to_owned(), |before| before.since);
+            self.steps.insert(name.clone(), Told { state, detail: detail.clone(), since });
+        }
+        Some((at, line))
+    }
+
+    /// The steps that it has told of, for programs.
+    fn steps(&self, plan: &Plan) -> Vec<Value> {
+        let told = |name: &String| {
+            let Told { state, detail, since } = self.steps.get(name)?;
+            Some(runner::heard(name, state, detail, since, &plan.needs_of(name)))
+        };
+        steps(plan).iter().filter_map(told).collect()
     }
 }
 
@@ -387,6 +456,7 @@ fn newest(sight: &JobSight) -> Option<AllocId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::Problems;
 
     #[test]
     fn a_line_of_the_log_is_understood_as_the_step_that_it_is_about() {
@@ -396,5 +466,70 @@ mod tests {
         insta::assert_snapshot!(say("db: x: satisfied: is up"), @r#"Step { name: "db: x", state: "satisfied", detail: "is up" }"#);
         insta::assert_snapshot!(say("api: | gated: no route"), @r#"Said("api: | gated: no route")"#);
         insta::assert_snapshot!(say("web: gated: is nobody's"), @r#"Said("web: gated: is nobody's")"#);
+    }
+
+    /// `web` after `db`, and a hook that is told of a success.
+    fn plan() -> Plan {
+        let (manifest, problems) = text::of_config(&json!({
+            "job": {
+                "db": { "jobspec": "local/db.hcl" },
+                "web": { "jobspec": "local/web.hcl", "depends_on": ["db"] },
+            },
+            "after_success": { "tell": { "jobspec": "local/tell.hcl" } },
+        }));
+        assert!(problems.is_empty(), "{problems}");
+        Plan::compile(manifest, Problems::default()).unwrap()
+    }
+
+    #[test]
+    fn the_end_has_each_step_as_it_was_told_last_and_since_when() {
+        let plan = plan();
+        let steps = steps(&plan);
+        assert_eq!(steps, ["db", "web", "tell"]);
+        let mut heard = Heard::default();
+        let mut after = |second: &str, said: &str| {
+            heard.hear(&format!("2026-01-02T03:04:{second}Z {said}\n"), &steps);
+            let shown = heard.steps(&plan).into_iter().map(|step| {
+                format!("{} {} {}: {}", step["name"], step["state"], step["since"], step["detail"])
+            });
+            shown.collect::<Vec<_>>().join("\n")
+        };
+        after("05", "web: blocked: waits for db");
+        after("06", "db: gated: 0 of 1 healthy");
+        insta::assert_snapshot!(after("07", "db: gated: 1 of 2 healthy"), @r#"
+        "db" "gated" "2026-01-02T03:04:06Z": "1 of 2 healthy"
+        "web" "blocked" "2026-01-02T03:04:05Z": "waits for db"
+        "#);
+        // The last words are about no step, and of what nothing was told nothing is known.
+        after("08", "db: satisfied: is up");
+        after("09", "web: satisfied: is up");
+        insta::assert_snapshot!(after("10", "done after 5s: created db, web"), @r#"
+        "db" "satisfied" "2026-01-02T03:04:08Z": "is up"
+        "web" "satisfied" "2026-01-02T03:04:09Z": "is up"
+        "#);
+        assert!(heard.is_end);
+        assert_eq!(heard.last, "done after 5s: created db, web");
+        insta::assert_snapshot!(format!("{:#}", heard.steps(&plan)[1]), @r#"
+        {
+          "awaited": null,
+          "detail": "is up",
+          "help": null,
+          "name": "web",
+          "needs": [
+            "db"
+          ],
+          "seen": [],
+          "since": "2026-01-02T03:04:09Z",
+          "state": "satisfied",
+          "then": null,
+          "until": null
+        }
+        "#);
+        heard.hear("2026-01-02T03:04:11Z tell: gated: job tell runs\n", &steps);
+        assert!(!heard.is_end);
+        assert_eq!(heard.steps(&plan)[2]["name"], "tell");
+        // What is no line of dtree's has no time, and may be all that there is.
+        assert_eq!(heard.hear("killed\n", &steps).map(|(at, _)| at), None);
+        assert_eq!(heard.last, "killed");
     }
 }

@@ -42,3 +42,19 @@ pub fn step(node: &NodeStatus, times: Times) -> Value {
         "help": node.hint,
     })
 }
+
+/// A step of which only its lines were heard: `state` and `detail` by the last of them, `since` when it first said so.
+pub fn heard(name: &str, state: &str, detail: &str, since: &str, needs: &[&str]) -> Value {
+    json!({
+        "name": name,
+        "state": state,
+        "awaited": null,
+        "detail": detail,
+        "seen": [],
+        "since": since,
+        "until": null,
+        "then": null,
+        "needs": needs,
+        "help": null,
+    })
+}

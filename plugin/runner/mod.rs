@@ -48,7 +48,7 @@ use tracing::{Instrument, info, info_span, warn};
 pub use self::{
     approvals::Approvals,
     clock::{spelled, wall_clock},
-    document::{Times, step, steps},
+    document::{Times, heard, step, steps},
     errand::Errand,
     journal::Error as MemoryError,
     outlook::{Outlook, Seen, Senses, asks},
