@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cluster::{
-    AllocStatus, Blindness,
+    AllocStatus, Blindness, LiveChecks,
     sample::{batch, failed_task, service, unseen},
 };
 
@@ -74,6 +74,10 @@ fn any_sight() -> impl Strategy<Value = (Sight, Option<bool>, bool)> {
             a.tasks.insert("main".to_owned(), failed_task(1));
         })
     };
+    let checked = |by_nomad: Option<bool>| service(1).checked().with("a", |a| a.is_healthy = by_nomad);
+    let unasked = || LiveChecks::Unknown("No path to node".to_owned());
+    let failing = || LiveChecks::Failing { check: "http".to_owned(), output: "HTTP 500".to_owned() };
+    let passing = |seconds| LiveChecks::Passing { lasted: Duration::from_secs(seconds) };
     prop_oneof![
         Just((Sight::Absent { similar: None }, Some(false), false)),
         Just((unseen(Blindness::Looking, "looking"), None, false)),
@@ -82,6 +86,13 @@ fn any_sight() -> impl Strategy<Value = (Sight, Option<bool>, bool)> {
         Just((service(1).with("a", |a| a.is_healthy = None).seen(), Some(false), false)),
         Just((service(1).with("a", |a| a.job_version = None).seen(), None, false)),
         Just((failed().seen(), Some(false), true)),
+        Just((checked(Some(true)).seen(), None, false)),
+        Just((checked(None).saying("a", unasked()).seen(), None, false)),
+        Just((checked(Some(true)).saying("a", unasked()).seen(), Some(true), false)),
+        Just((checked(Some(true)).saying("a", failing()).seen(), Some(false), false)),
+        Just((checked(None).saying("a", passing(1)).seen(), Some(false), false)),
+        Just((checked(None).saying("a", passing(10)).seen(), Some(true), false)),
+        Just((service(1).with("a", |a| a.status = AllocStatus::Unknown).seen(), None, false)),
     ]
 }
 
