@@ -85,6 +85,21 @@ impl Around<'_> {
         self.tree.plan.needs(name).iter().find_map(|needed| self.lost(needed))
     }
 
+    /// The state of the step `name`, which a process before this one has begun, while it cannot go on: what it needs is not
+    /// satisfied any more. It never will be when it is not begun for that; `then` says what becomes of the step.
+    pub(super) fn held_up(&self, name: &str, then: &str) -> Option<NodeState> {
+        let is_lost = |needed: &String| self.tree.steps.get(needed).is_some_and(|step| step.state.is_lost());
+        let given_up = |halt: &Halt| NodeState::Skipped {
+            why: format!("given up, because {}; {then}", halt.why),
+            root: None,
+        };
+        self.without(name).or_else(|| {
+            let blocked = self.blocked(name, |_| true)?;
+            let halt = self.halt.filter(|_| self.tree.plan.needs(name).iter().any(is_lost));
+            Some(halt.map_or(blocked, given_up))
+        })
+    }
+
     /// The state of a step of a stop that is left as it is. What it needs is awaited all the same: whoever it needs in turn
     /// waits for that, too.
     pub(super) fn spared(&self, name: &str, why: &str) -> NodeState {

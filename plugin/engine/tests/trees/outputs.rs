@@ -276,6 +276,42 @@ fn no_time_to_read_runs_while_what_is_read_from_is_lost() {
 }
 
 #[test]
+fn what_an_earlier_process_began_is_given_up_when_what_it_takes_from_is_not_begun_any_more() {
+    let api = json!({"jobspec": "x", "vars": {"port": "$(db.port)"}});
+    let fill = json!({"jobspec": "x", "pre": {"fill": {"jobspec": "x", "meta": {"port": "$(db.port)"}}}});
+    for (taker, begun) in [(api, "api"), (fill, "fill")] {
+        let seed = json!({"seed": {"jobspec": "x"}});
+        let config = json!({"job": {
+            "api": taker,
+            "bad": {"jobspec": "x"},
+            "db": {"jobspec": "x", "outputs": {"port": "service:db:port"}, "post": seed},
+        }});
+        let mut run = Simulation::of(&config);
+        for job in
+            ["db", "seed", "bad", "fill", "api"].into_iter().filter(|job| begun == "fill" || *job != "fill")
+        {
+            run.fares(job, Fate::Good);
+        }
+        assert!(run.ending().starts_with("done"), "{}", run.transcript());
+
+        // What it takes has changed, so that it is updated; the process ends when that has begun.
+        let mut world = run.world;
+        world.outputs.insert("$(db.port)".to_owned(), "2".to_owned());
+        let mut run = Simulation::in_world(&config, world, &["api"]);
+        let begins = |entry: &Entry| matches!(entry, Entry::Step { name, memory: Memory::Submitting { .. } | Memory::Launching(_), .. } if name == begun);
+        let at = run.remembered.iter().position(begins).unwrap();
+        run.remembered.truncate(at + 1);
+        run.world.purge(&JobKey::new("default", "bad"));
+        run.crash().wait(600);
+        assert!(run.ending().starts_with("failed"), "{}", run.transcript());
+        let state = format!(
+            "{begun}: skipped: given up, because bad failed (on_failure = finish); it may have been "
+        );
+        assert!(run.transcript().contains(&state), "{}", run.transcript());
+    }
+}
+
+#[test]
 fn a_hook_waits_for_what_it_takes_and_fails_without() {
     let config = json!({
         "job": {"db": {"jobspec": "x", "outputs": {"port": "service:db:port"}}},

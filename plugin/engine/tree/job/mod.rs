@@ -183,7 +183,8 @@ impl JobStep {
                     }
                     // A process before this one had read what it takes from others.
                     if !self.fill.is_done()
-                        && let Some(state) = around.without(name).or_else(|| around.blocked(name, |_| true))
+                        && let Some(state) =
+                            around.held_up(name, "it may have been submitted, and is not waited for")
                     {
                         return state;
                     }

@@ -363,7 +363,7 @@ impl EachStep {
             return None;
         }
         // A process before this one may have read it, and have gone further.
-        if let Some(state) = around.without(name).or_else(|| around.blocked(name, |_| true)) {
+        if let Some(state) = around.held_up(name, "it may have been launched, and is not waited for") {
             return Some(state);
         }
         match self.fill.advance(now, name, around, &mut self.acting, out) {
