@@ -2,7 +2,7 @@
 
 use super::{FIRST_LOOK, around::Around, memory::Try, step::Out};
 use crate::{
-    cluster::{AllocId, Allocation, JobKey, JobSight, Sight, TaskPhase, TaskState},
+    cluster::{AllocId, AllocStatus, Allocation, JobKey, JobSight, Sight, TaskPhase, TaskState},
     condition::{self, Verdict},
     engine::{
         NodeState, Time,
@@ -40,16 +40,20 @@ pub(super) struct Running {
     pub(super) wait: Wait,
     pub(super) node: Node,
     pub(super) was_shown: bool,
+    /// Whether an earlier process has given it up, and has it stopped, or meant to.
+    pub(super) is_given_up: bool,
 }
 
 impl Running {
     pub(super) fn new(now: Time, hook: &Hook, attempt: Try, job: JobKey, deadline: Time) -> Self {
         let wait = Wait {
             until: Some(Until::Complete),
+            // It is registered once; a stop makes another version of it.
+            any_version: true,
             timeout: hook.timeout,
             ..Wait::new(Subject::of_job(&job, None))
         };
-        Self { attempt, job, wait, node: Node::new(now, deadline), was_shown: false }
+        Self { attempt, job, wait, node: Node::new(now, deadline), was_shown: false, is_given_up: false }
     }
 
     /// As an earlier process remembered it: all that is seen now happened after that.
@@ -89,6 +93,20 @@ impl Running {
             Evidence { wait: &self.wait, missing, verdict, is_seen, is_known: is_seen, last_deadline },
         );
         self.node.state.clone()
+    }
+
+    /// Whether it ended because it was given up, and had not failed by itself before.
+    pub(super) fn was_given_up(&self, around: &Around<'_>) -> bool {
+        let has_failed = |present: &JobSight| {
+            let newest = present.allocations.values().max_by_key(|allocation| allocation.create_index);
+            newest.is_some_and(|newest| newest.is_wanted && newest.status == AllocStatus::Failed)
+        };
+        self.is_given_up
+            && match around.scene.sight_of(&self.job).as_ref() {
+                Sight::Present(present) => present.job.is_stopped && !has_failed(present),
+                Sight::Absent { .. } => true,
+                Sight::Unseen(_) => false,
+            }
     }
 
     /// The task whose output tells how the attempt went.

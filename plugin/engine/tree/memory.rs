@@ -101,6 +101,9 @@ pub enum Memory {
         job: JobKey,
         /// When its time is over.
         deadline: Time,
+        /// Whether it is being stopped because its run is interrupted: then its stop is no failure for whoever goes on.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_given_up: bool,
     },
     /// An attempt of a hook has failed.
     Failing {

@@ -11,7 +11,9 @@ impl Shell<'_> {
         }
         let look = self.choice().is_multiple_of(2).then(|| self.world.look(name, act));
         self.tell(format!("{name}: {act:?} is under way, and nobody waits for it: {look:?}"));
-        self.late = Some(Late { name: name.to_owned(), act: act.clone(), look });
+        let (name, act) = (name.to_owned(), act.clone());
+        let is_given_up = self.is_lost(&name);
+        self.late = Some(Late { name, act, look, is_given_up });
     }
 
     /// Time for something else to happen.
@@ -27,16 +29,24 @@ impl Shell<'_> {
 
     /// It lands.
     pub(super) fn land(&mut self) -> Result<(), TestCaseError> {
-        let Some(Late { name, act, look }) = self.late.take() else { return Ok(()) };
+        let Some(Late { name, act, look, is_given_up }) = self.late.take() else { return Ok(()) };
         self.lands_after = None;
         self.tell(format!("{name}: {act:?} LANDS"));
         if let Act::Retire { key, .. } = &act {
-            prop_assert!(!self.is_awaited(&name, key), "{} is retired while it is awaited", key.job);
+            // Who leads now may not know yet that the run has failed, or what made it fail is well again.
+            let is_awaited = !is_given_up && self.is_awaited(&name, key);
+            prop_assert!(!is_awaited, "{} is retired while it is awaited", key.job);
         }
         let look = look.unwrap_or_else(|| self.world.look(&name, &act));
         // Nobody hears of it.
         drop(self.carry_out(&name, &act, look)?);
         Ok(())
+    }
+
+    /// Whether nothing will become of the step any more, for who leads now.
+    fn is_lost(&self, name: &str) -> bool {
+        let status = self.engine.status(self.now);
+        status.nodes.iter().any(|node| node.name == name && matches!(node.state, "failed" | "skipped"))
     }
 
     /// Whether who leads now waits for the result of this job.
@@ -45,12 +55,9 @@ impl Shell<'_> {
             Entry::Step { name: step, memory, .. } if step == name => Some(memory),
             _ => None,
         });
-        let status = self.engine.status(self.now);
-        let is_lost =
-            status.nodes.iter().any(|node| node.name == name && matches!(node.state, "failed" | "skipped"));
         let is_pending = self.world.jobs.get(key).is_some_and(|job| job.fate == Fate::Pending);
         is_pending
-            && !is_lost
+            && !self.is_lost(name)
             && self.judge.finishes.is_empty()
             && matches!(last, Some(Memory::Running { job, .. }) if job == key)
     }

@@ -152,11 +152,7 @@ impl Shell<'_> {
         self.shown.insert(key.clone(), fate);
         if fate == Some(Fate::Good) {
             let hook = self.world.jobs[&key].marks().map(|marks| marks.node.clone());
-            if let Some(hook) = hook.filter(|name| self.is_hook(name))
-                && !self.world.jobs[&key].is_stopped()
-            {
-                self.judge.ended_well.insert(hook);
-            }
+            self.judge.ended_well.extend(hook.filter(|name| self.is_hook(name)));
         }
         self.tell(format!("{} is seen: {fate:?}", key.job));
         let sight = self.world.sight(&key);

@@ -9,6 +9,8 @@ pub(super) struct Late {
     pub(super) act: Act,
     /// What it has found, if it has looked.
     pub(super) look: Option<Look>,
+    /// Whether its step was given up then.
+    pub(super) is_given_up: bool,
 }
 
 /// One run of a case, and what it did.

@@ -103,6 +103,7 @@ fn a_stopped_task_leaves_all_as_it_is_but_for_the_hooks_of_a_stopped_job() {
     };
     run.happens("its own job is seen", own(false));
     let before = run.engine.clone();
+    let (world, remembered) = (run.world.clone(), run.remembered.clone());
     run.lines.clear();
 
     // Only the task: what runs is left, once it was looked for a moment whether its job was stopped too.
@@ -152,10 +153,47 @@ fn a_stopped_task_leaves_all_as_it_is_but_for_the_hooks_of_a_stopped_job() {
     ");
     run.lines.clear();
     run.crash().fares("setup", Fate::Good);
-    let hooks: Vec<&Written> =
-        run.world.written.iter().filter(|written| matches!(written, Written::Hook(..))).collect();
-    assert_eq!(hooks.len(), 2, "the next process begins the next attempt: {}", run.transcript());
-    assert!(run.transcript().contains("launch api") || run.transcript().contains("submit api"));
+    let n_hooks = |run: &Simulation| {
+        run.world.written.iter().filter(|written| matches!(written, Written::Hook(..))).count()
+    };
+    assert_eq!(n_hooks(&run), 2, "the next process begins the next attempt: {}", run.transcript());
+    assert!(run.transcript().contains("submit api"), "{}", run.transcript());
+
+    // Had it ended well just before, nobody would run it again.
+    (run.engine, run.world, run.remembered) = (before, world, remembered);
+    let setup = run.key("setup");
+    run.world.fare(&setup, Fate::Good);
+    run.lines.clear();
+    run.happens("its own job is seen", own(true)).happens("Nomad stops the task", Event::Stopped).crash();
+    assert_eq!(n_hooks(&run), 1, "{}", run.transcript());
+    assert!(run.transcript().contains("submit api"), "{}", run.transcript());
+}
+
+#[test]
+fn a_hook_that_ended_well_before_it_was_given_up_is_not_run_again() {
+    let mut run = Simulation::of(&json!({
+        "on_failure": "cancel",
+        "wait": {"other": {}},
+        "job": {"db": {"jobspec": "x", "pre": {"backup": {"jobspec": "x"}}}},
+    }));
+    let other = JobKey::new("default", "other");
+    run.world.register_by_hand("other");
+    let mut becomes = |run: &mut Simulation, fate| {
+        run.world.fare(&other, fate);
+        run.shows("other").wait(1);
+    };
+    becomes(&mut run, Fate::Pending);
+    // It has ended, which is not to be seen yet, when the wait fails and it is stopped for that.
+    let backup = run.key("backup");
+    run.world.fare(&backup, Fate::Good);
+    run.dies_at = Some("stop backup");
+    becomes(&mut run, Fate::Bad);
+    assert!(run.transcript().contains("backup: stop backup"), "{}", run.transcript());
+    // For the process that goes on the wait is well again.
+    becomes(&mut run, Fate::Good);
+    run.fares("db", Fate::Good);
+    assert!(run.ending().starts_with("done"), "{}", run.transcript());
+    assert_eq!(run.world.written.len(), 2, "{}", run.transcript());
 }
 
 #[test]

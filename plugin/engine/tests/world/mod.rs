@@ -33,6 +33,8 @@ pub(super) struct Registered {
     create_index: u64,
     job_modify_index: u64,
     version: u64,
+    /// The version that its allocation is of: a stop makes another.
+    placed: u64,
     marks: Option<Marks>,
     is_stopped: bool,
     pub(super) fate: Fate,
@@ -98,9 +100,11 @@ impl Registered {
         job.job_modify_index = RaftIndex(self.job_modify_index);
         job.is_stopped = self.is_stopped;
         job.marks = self.marks.clone().map(Box::new);
-        let (version, create_index) = (job.version, RaftIndex(self.create_index + 1));
+        let (version, create_index) = (JobVersion(self.placed), RaftIndex(self.create_index + 1));
         let fate = self.fate;
-        if self.is_stopped && !self.lingers {
+        // What has ended stays as it is.
+        let has_ended = self.kind == JobType::Batch && fate != Fate::Pending;
+        if self.is_stopped && !self.lingers && !has_ended {
             return sight.with("a110c000", move |allocation: &mut Allocation| {
                 allocation.job_version = Some(version);
                 allocation.create_index = create_index;
@@ -177,6 +181,7 @@ impl World {
             create_index,
             job_modify_index: self.index,
             version,
+            placed: version,
             marks,
             is_stopped: false,
             fate: Fate::Pending,

@@ -97,7 +97,12 @@ impl OnceStep {
                 let remembered = self.deadline.filter(|(number, _)| *number == attempt.number);
                 let deadline = remembered.map_or(now + self.hook.timeout, |(_, deadline)| deadline);
                 self.deadline = Some((attempt.number, deadline));
-                let memory = Memory::Running { attempt: attempt.clone(), job: job.clone(), deadline };
+                let memory = Memory::Running {
+                    attempt: attempt.clone(),
+                    job: job.clone(),
+                    deadline,
+                    is_given_up: false,
+                };
                 self.follow(now, memory, out);
                 out.actions.push(Action::Watch([job.clone()].into()));
                 let running = if remembered.is_some() {

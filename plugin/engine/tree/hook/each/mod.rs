@@ -96,8 +96,9 @@ impl EachStep {
         };
         let phase = match memory {
             Some(Memory::Launching(attempt)) => Phase::Launching(attempt),
-            Some(Memory::Running { attempt, job, deadline }) => {
-                Phase::Running(Box::new(Running::again(now, hook, attempt, job, deadline)))
+            Some(Memory::Running { attempt, job, deadline, is_given_up }) => {
+                let running = Running::again(now, hook, attempt, job, deadline);
+                Phase::Running(Box::new(Running { is_given_up, ..running }))
             }
             Some(Memory::Failing { attempt, job, why, exit_code }) => {
                 Phase::Failing { attempt, job, why, exit_code, output: Output::Read }
@@ -203,8 +204,14 @@ impl EachStep {
         let Phase::Running(running) = &mut self.phase else { return None };
         if let Some(why) = around.cancelled() {
             if around.is_interrupted() {
-                // Whoever goes on finds its job stopped, and begins the next attempt.
-                out.remember(now, name, Memory::Launching(running.attempt.clone()));
+                // Whoever goes on looks whether it has ended well before it was stopped, or else begins the next attempt.
+                let memory = Memory::Running {
+                    attempt: running.attempt.clone(),
+                    job: running.job.clone(),
+                    deadline: running.node.deadline,
+                    is_given_up: true,
+                };
+                out.remember(now, name, memory);
             }
             self.phase = Phase::Cancelled { job: Some(running.job.clone()), why };
             return None;
@@ -219,6 +226,10 @@ impl EachStep {
                 let outcome = HookOutcome { job: Some(job.clone()), exit_code };
                 let ended = Ended { is_good: true, how, job: Some(job), outcome, may_come_late: false };
                 self.end(now, name, ended, out);
+            }
+            NodeState::Failed { .. } if running.was_given_up(around) => {
+                let attempt = running.attempt.clone();
+                self.launch_next(now, name, &attempt, out);
             }
             NodeState::Failed { why } => {
                 let (attempt, job) = (running.attempt.clone(), running.job.clone());
@@ -235,6 +246,14 @@ impl EachStep {
             state => return Some(state),
         }
         None
+    }
+
+    /// The next attempt, in the place of one that does not count: the job of that one was used up.
+    fn launch_next(&mut self, now: Time, name: &str, attempt: &Try, out: &mut Out) {
+        let next = Try { number: attempt.number + 1, may_come_late: self.may_come_late, ..attempt.clone() };
+        out.remember(now, name, Memory::Launching(next.clone()));
+        self.may_be_there = false;
+        self.phase = Phase::Launching(next);
     }
 
     /// What is said of a dispatch whose answer is not known.
@@ -259,17 +278,19 @@ impl EachStep {
             (Phase::Launching(attempt), Ok(Report::Launched(job))) => {
                 let attempt = Try { may_come_late: self.may_come_late, ..attempt.clone() };
                 let deadline = now + self.hook.timeout;
-                let memory = Memory::Running { attempt: attempt.clone(), job: job.clone(), deadline };
+                let memory = Memory::Running {
+                    attempt: attempt.clone(),
+                    job: job.clone(),
+                    deadline,
+                    is_given_up: false,
+                };
                 out.remember(now, name, memory);
                 out.actions.push(Action::Watch([job.clone()].into()));
                 self.phase = Phase::Running(Box::new(Running::new(now, &self.hook, attempt, job, deadline)));
             }
             (Phase::Launching(attempt), Ok(Report::Spent)) => {
-                let next =
-                    Try { number: attempt.number + 1, may_come_late: self.may_come_late, ..attempt.clone() };
-                out.remember(now, name, Memory::Launching(next.clone()));
-                self.may_be_there = false;
-                self.phase = Phase::Launching(next);
+                let attempt = attempt.clone();
+                self.launch_next(now, name, &attempt, out);
             }
             (Phase::Waiting | Phase::Launching(_), Err(why)) => {
                 self.end(now, name, Ended::failed(why, HookOutcome::default()), out);
