@@ -44,7 +44,7 @@ impl Shell<'_> {
     }
 
     /// Whether nothing will become of the step any more, for who leads now.
-    fn is_lost(&self, name: &str) -> bool {
+    pub(super) fn is_lost(&self, name: &str) -> bool {
         let status = self.engine.status(self.now);
         status.nodes.iter().any(|node| node.name == name && matches!(node.state, "failed" | "skipped"))
     }

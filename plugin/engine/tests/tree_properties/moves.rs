@@ -152,7 +152,12 @@ impl Shell<'_> {
         self.shown.insert(key.clone(), fate);
         if fate == Some(Fate::Good) {
             let hook = self.world.jobs[&key].marks().map(|marks| marks.node.clone());
-            self.judge.ended_well.extend(hook.filter(|name| self.is_hook(name)));
+            if let Some(hook) = hook.filter(|name| self.is_hook(name)) {
+                if !self.world.jobs[&key].is_stopped() && !self.is_lost(&hook) {
+                    self.judge.counts_for_all.insert(hook.clone());
+                }
+                self.judge.ended_well.insert(hook);
+            }
         }
         self.tell(format!("{} is seen: {fate:?}", key.job));
         let sight = self.world.sight(&key);
