@@ -14,6 +14,12 @@ fn short(id: &Value) -> String {
     id.as_str().expect("it has an ID").chars().take(8).collect()
 }
 
+/// When a wait began, or is over.
+fn at(wait: &Value, key: &str) -> jiff::Timestamp {
+    let text = wait[key].as_str().unwrap_or_else(|| panic!("no {key}: {wait}"));
+    text.parse().unwrap_or_else(|why| panic!("{why}: {wait}"))
+}
+
 #[test]
 fn all_that_is_in_the_way_is_named_with_what_helps() {
     let story = CLUSTER.story();
@@ -66,16 +72,56 @@ fn all_that_is_in_the_way_is_named_with_what_helps() {
         let waits = waits.as_array().expect("they are told");
         assert_eq!(waits.len(), 4, "{waits:?}");
         for wait in waits {
-            let at = |key: &str| {
-                let text = wait[key].as_str().unwrap_or_else(|| panic!("no {key}: {wait}"));
-                text.parse::<jiff::Timestamp>().unwrap_or_else(|why| panic!("{why}: {wait}"))
-            };
             // It is gated since the gate has begun, and that has an hour for each.
-            assert!((59..=60).contains(&at("until").duration_since(at("since")).as_mins()), "{wait}");
+            assert!(
+                (59..=60).contains(&at(wait, "until").duration_since(at(wait, "since")).as_mins()),
+                "{wait}"
+            );
             assert_eq!((&wait["state"], &wait["then"]), (&"gated".into(), &"fail".into()), "{wait}");
         }
     }
     story.gate(&web).still_waits();
+    story.main(&web).has_never_started();
+}
+
+#[test]
+fn each_allocation_that_waits_says_for_itself_until_when() {
+    let story = CLUSTER.story();
+    let [ghost, web] = ["ghost", "web"].map(|name| story.id(name));
+    let wait = format!("wait \"{ghost}\" {{\n timeout = \"1h\"\n }}");
+    story.run(&Job::service(&web).count(2).gate(&wait));
+
+    // To people, once both wait.
+    let why = story.within(SOON, "why to tell of both allocations", || {
+        let (code, why, said) = dtree(&story, None, &["why", &web], "");
+        assert_eq!(code, 0, "{said}");
+        if why.matches("    says      allocation ").count() == 2 { Ok(why) } else { Err(why) }
+    });
+    let placed = story.allocations(&web).expect("they are placed");
+    let ids: Vec<&str> = placed.iter().filter_map(|placed| placed["ID"].as_str()).collect();
+    assert_eq!(ids.len(), 2, "{placed:?}");
+    for placed in &placed {
+        let said = format!("says      allocation {}: {ghost}: gated for ", short(&placed["ID"]));
+        let line =
+            why.lines().find(|line| line.contains(&said)).unwrap_or_else(|| panic!("no {said}: {why}"));
+        assert!(line.contains(", until 5") && line.ends_with(" from now, then fail"), "{line}");
+    }
+
+    // And to programs.
+    let (code, printed, said) = dtree(&story, None, &["why", &web, "--json"], "");
+    assert_eq!(code, 0, "{said}");
+    let why: Value = serde_json::from_str(&printed).unwrap_or_else(|why| panic!("{why}: {printed}"));
+    let told = why["job"]["gates"][0]["allocations"].as_array().expect("they are told");
+    assert_eq!(told.len(), 2, "{printed}");
+    for told in told {
+        assert!(ids.contains(&told["id"].as_str().expect("it has an ID")), "{printed}");
+        let wait = &told["waits"][0];
+        assert_eq!((&wait["name"], &wait["state"]), (&ghost.as_str().into(), &"gated".into()), "{printed}");
+        assert!(
+            (59..=60).contains(&(at(wait, "until").duration_since(at(wait, "since"))).as_mins()),
+            "{wait}"
+        );
+    }
     story.main(&web).has_never_started();
 }
 

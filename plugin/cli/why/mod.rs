@@ -1,8 +1,10 @@
 //! `dtree why`: what holds a task, a tree or a job up, by what Nomad shows now.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
+use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::{
     Failure, Outcome,
@@ -13,16 +15,22 @@ use super::{
     subject::{allocations, is_too_short},
 };
 use crate::{
-    cluster::{JobKey, Namespace},
-    engine::{NodeStatus, Status},
+    cluster::{AllocId, JobKey, Namespace},
+    engine::{NodeStatus, Spoken, Status, Time},
     manifest::{Manifest, Subject, Wait},
-    nomad::{self, Client, Declaration, Placed},
-    runner::{self, Times},
+    nomad::{Client, Declaration, Placed},
+    runner::{self, Times, wall_clock},
     show,
 };
 
 /// How many of a task's last events are told.
 const EVENTS: usize = 3;
+/// How many allocations of a job are asked for themselves; the others are named only.
+const ASKED: usize = 16;
+/// How many at once.
+const AT_A_TIME: usize = 8;
+/// How long a task may take to answer.
+const ANSWERS: Duration = Duration::from_secs(10);
 
 /// What is asked about.
 #[derive(clap::Args)]
@@ -44,9 +52,9 @@ pub(super) fn run(options: &Options) -> Outcome {
         let client = connection.client().await?;
         let key = JobKey { namespace, job: subject.as_str().into() };
         let mut found = Found::of(&client, &key, connection).await?;
-        if *json {
-            found.ask(&client).await?;
-        }
+        found.ask(&client).await?;
+        // A Nomad that has gone away meanwhile has let nobody answer.
+        connection.client().await?;
         print(&if *json { format!("{:#}\n", found.document()) } else { found.text() })
     })
 }
@@ -91,7 +99,7 @@ impl Found {
         for OfAllocation { placed, tasks } in &mut self.allocations {
             for (task, told) in tasks {
                 if let Told::Waits(waits) = told {
-                    waits.own = Own::of(client, placed, task).await?;
+                    waits.ask(client, task, [&*placed].into()).await;
                 }
             }
         }
@@ -175,18 +183,14 @@ impl OfJob {
         Ok(Self { key: key.clone(), status, is_cut, gates })
     }
 
-    /// Asks its gates. Of several that run at once for the same task each has its own time, and none is told.
+    /// Asks its gates, in each allocation where they run.
     async fn ask(&mut self, client: &Client) -> Result<(), Failure> {
         if self.gates.is_empty() {
             return Ok(());
         }
         let placed = client.placed_of(&self.key).await.map_err(|error| refused(&error))?;
         for (group, task, waits) in &mut self.gates {
-            let running: Vec<&Placed> =
-                placed.iter().filter(|placed| placed.group == *group && placed.runs(task)).collect();
-            if let [only] = running.as_slice() {
-                waits.own = Own::of(client, only, task).await?;
-            }
+            waits.ask(client, task, placed.iter().filter(|placed| placed.group == *group).collect()).await;
         }
         Ok(())
     }
@@ -208,7 +212,10 @@ impl OfJob {
 
     fn document(&self) -> Value {
         let gates = self.gates.iter().map(|(group, task, waits)| {
-            json!({ "group": group, "task": task, "waits": waits.documents(), "hidden": waits.hidden() })
+            json!({
+                "group": group, "task": task, "waits": waits.documents(), "hidden": waits.hidden(),
+                "allocations": waits.allocations(),
+            })
         });
         json!({
             "namespace": self.key.namespace, "job": self.key.job,
@@ -323,8 +330,8 @@ struct Waits {
     seen: Option<Status>,
     /// The names of those that only the task itself can tell of, with what they are.
     hidden: Vec<(String, String)>,
-    /// The same as the task itself has it, where it was asked.
-    own: Own,
+    /// The same as the task itself has it in each allocation where it runs; `None` where that does not answer.
+    own: Vec<(AllocId, Option<Own>)>,
 }
 
 impl Waits {
@@ -340,7 +347,17 @@ impl Waits {
             _ => "what is on its own client".to_owned(),
         };
         let hidden = hidden.into_iter().map(|(name, wait)| (name.clone(), what(wait))).collect();
-        Ok(Self { seen, hidden, own: Own::default() })
+        Ok(Self { seen, hidden, own: Vec::new() })
+    }
+
+    /// Asks the task in each of these allocations where it runs.
+    async fn ask(&mut self, client: &Client, task: &str, placed: Vec<&Placed>) {
+        let running: Vec<&Placed> = placed.into_iter().filter(|placed| placed.runs(task)).collect();
+        let asked = running.iter().take(ASKED).map(|placed| Own::of(client, placed, task));
+        let asked: Vec<_> = asked.collect();
+        let answers: Vec<Option<Own>> = stream::iter(asked).buffered(AT_A_TIME).collect().await;
+        let ids = running.iter().map(|placed| placed.alloc.clone());
+        self.own = ids.zip(answers.into_iter().chain(std::iter::repeat_with(|| None))).collect();
     }
 
     fn text(&self) -> String {
@@ -352,13 +369,58 @@ impl Waits {
                 "{name}: {what}: only the task itself can tell (`nomad alloc exec -task TASK ALLOC why`)"
             );
         }
+        text.push_str(&self.times(wall_clock()));
         text
+    }
+
+    /// Since when and until when it waits, by its own word in each allocation: whose time is over first comes first.
+    fn times(&self, now: Time) -> String {
+        let answered = self.own.iter().filter_map(|(alloc, own)| Some((alloc.short(), own.as_ref()?)));
+        let mut lines: Vec<_> = answered
+            .flat_map(|(alloc, own)| {
+                own.open(now).map(move |(until, said)| (until.is_none(), until, alloc, said))
+            })
+            .collect();
+        lines.sort();
+        let mut text = String::new();
+        for (_, _, alloc, said) in lines {
+            // Writing into a string cannot fail.
+            let _ = writeln!(text, "    says      allocation {alloc}: {said}");
+        }
+        let n_unasked = self.own.len().saturating_sub(ASKED);
+        let n_silent = self.own.iter().take(ASKED).filter(|(_, own)| own.is_none()).count();
+        if n_silent > 0 {
+            let n_asked = self.own.len() - n_unasked;
+            let _ = writeln!(
+                text,
+                "    says      nothing in {n_silent} of {n_asked} allocations: asking a task takes `alloc-exec`, and a dtree there that is not older"
+            );
+        }
+        if n_unasked > 0 {
+            let _ =
+                writeln!(text, "    says      {n_unasked} more are not asked: `dtree why ALLOC` asks one");
+        }
+        text
+    }
+
+    /// What the only task says of a step; null where several run, or where it says nothing.
+    fn tells(&self, step: &str, key: &str) -> Value {
+        match self.own.as_slice() {
+            [(_, Some(own))] => own.tells(step, key),
+            _ => Value::Null,
+        }
+    }
+
+    /// What each says for itself, for programs.
+    fn allocations(&self) -> Vec<Value> {
+        let document = |(alloc, own): &(AllocId, Option<Own>)| json!({ "id": alloc.as_str(), "waits": own.as_ref().map(Own::documents) });
+        self.own.iter().map(document).collect()
     }
 
     fn documents(&self) -> Vec<Value> {
         let nodes = self.seen.iter().flat_map(|status| &status.nodes);
         let document = |node: &NodeStatus| {
-            let tells = |key| self.own.tells(&node.name, key);
+            let tells = |key| self.tells(&node.name, key);
             // What the task holds it for may be older than this look.
             let is_same = tells("state") == node.state;
             let since = if is_same { tells("since") } else { Value::Null };
@@ -369,7 +431,7 @@ impl Waits {
 
     fn hidden(&self) -> Vec<Value> {
         let document = |(name, what): &(String, String)| {
-            let tells = |key| self.own.tells(name, key);
+            let tells = |key| self.tells(name, key);
             json!({
                 "name": name, "what": what, "state": tells("state"),
                 "since": tells("since"), "until": tells("until"), "then": tells("then"),
@@ -379,37 +441,65 @@ impl Waits {
     }
 }
 
-/// What a task says of its steps by itself, by their names: nothing where it cannot be asked.
-#[derive(Default)]
+/// What a task says of its steps by itself, by their names.
 struct Own(BTreeMap<String, Value>);
 
 impl Own {
-    /// Asks a task that runs.
-    ///
-    /// # Errors
-    ///
-    /// When Nomad is not there any more. A right that is missing, a task that has just ended, or one of an older dtree, is none.
-    async fn of(client: &Client, placed: &Placed, task: &str) -> Result<Self, Failure> {
-        if !placed.runs(task) {
-            return Ok(Self::default());
-        }
-        match client.exec(&placed.alloc, &placed.key.namespace, task, &["why", "--json"]).await {
-            Ok(answer) => Ok(Self::read(&answer.stdout)),
-            Err(error @ nomad::Error::Unreachable { .. }) => Err(refused(&error)),
-            Err(_) => Ok(Self::default()),
-        }
+    /// Asks a task that runs; `None` where a right is missing, where it has just ended, is of an older dtree, or is out of reach.
+    async fn of(client: &Client, placed: &Placed, task: &str) -> Option<Self> {
+        let answer = client.exec(&placed.alloc, &placed.key.namespace, task, &["why", "--json"]);
+        Self::read(&timeout(ANSWERS, answer).await.ok()?.ok()?.stdout)
     }
 
-    fn read(answer: &str) -> Self {
-        let document: Value = serde_json::from_str(answer).unwrap_or_default();
-        let steps = document.get("steps").and_then(Value::as_array).into_iter().flatten();
-        Self(steps.filter_map(|step| Some((step.get("name")?.as_str()?.to_owned(), step.clone()))).collect())
+    fn read(answer: &str) -> Option<Self> {
+        let document: Value = serde_json::from_str(answer).ok()?;
+        let steps = document.get("steps")?.as_array()?.iter();
+        let named = |step: &Value| Some((step.get("name")?.as_str()?.to_owned(), step.clone()));
+        Some(Self(steps.filter_map(named).collect()))
+    }
+
+    /// What is not satisfied, and when its time is over.
+    fn open(&self, now: Time) -> impl Iterator<Item = (Option<Time>, String)> {
+        let open = self.0.keys().map(|name| (name, self.tells(name, "state")));
+        open.filter(|(_, state)| state != "satisfied").map(move |(name, state)| {
+            let at = |key| instant(&self.tells(name, key));
+            let mut said = format!("{name}: {}", state.as_str().unwrap_or_default());
+            if let Some(since) = at("since") {
+                // Writing into a string cannot fail.
+                let _ = write!(said, " for {}", Spoken(now.since(since)));
+            }
+            let until = at("until");
+            if let Some(until) = until {
+                let then = self.tells(name, "then");
+                let left = Spoken(until.since(now));
+                let _ = write!(said, ", until {left} from now, then {}", then.as_str().unwrap_or_default());
+            }
+            (until, said)
+        })
+    }
+
+    /// All of it, for programs.
+    fn documents(&self) -> Vec<Value> {
+        let document = |name: &String| {
+            let tells = |key| self.tells(name, key);
+            json!({
+                "name": name, "state": tells("state"),
+                "since": tells("since"), "until": tells("until"), "then": tells("then"),
+            })
+        };
+        self.0.keys().map(document).collect()
     }
 
     /// What it says of a step; null where it says nothing.
     fn tells(&self, step: &str, key: &str) -> Value {
         self.0.get(step).and_then(|step| step.get(key)).cloned().unwrap_or_default()
     }
+}
+
+/// What was spelled by a task.
+fn instant(spelled: &Value) -> Option<Time> {
+    let millis = spelled.as_str()?.parse::<jiff::Timestamp>().ok()?.as_millisecond();
+    Some(Time::from_unix_millis(u64::try_from(millis).ok()?))
 }
 
 /// What is seen of each, whether it is as it should be or not.

@@ -151,6 +151,7 @@ async fn what_keeps_a_job_from_being_ready_is_told_with_what_its_gates_wait_for(
     {
       "gates": [
         {
+          "allocations": [],
           "group": "g",
           "hidden": [
             {
@@ -215,7 +216,8 @@ async fn since_when_and_until_when_is_what_the_task_says_and_nothing_where_it_sa
             let then = if until.is_null() { Value::Null } else { "fail".into() };
             json!({ "name": name, "state": state, "since": "2026-01-02T03:04:05Z", "until": until, "then": then })
         };
-        waits.own = Own::read(&json!({ "steps": [step("db"), step("word")] }).to_string());
+        let own = Own::read(&json!({ "steps": [step("db"), step("word")] }).to_string());
+        waits.own = vec![(ALLOC.into(), own)];
         let (seen, hidden) = (waits.documents().remove(0), waits.hidden().remove(0));
         [seen, hidden]
             .map(|wait| ["state", "since", "until", "then"].map(|key| wait[key].to_string()).join(" "))
@@ -231,8 +233,56 @@ async fn since_when_and_until_when_is_what_the_task_says_and_nothing_where_it_sa
     "#);
     // One of an older dtree says how it is used.
     for answer in ["", "dtree: why takes nothing else", "[]", "{}"] {
-        assert!(Own::read(answer).0.is_empty(), "{answer}");
+        assert!(Own::read(answer).is_none(), "{answer}");
     }
+}
+
+#[tokio::test]
+async fn of_several_allocations_each_says_for_itself_since_when_and_until_when_it_waits() {
+    let nomad = cluster();
+    let mut found = found(&nomad, "web").await;
+    let (_, _, waits) = found.job.as_mut().unwrap().gates.first_mut().unwrap();
+    let step = |name: &str, state: &str, since: &str, until: Value| {
+        let then = if until.is_null() { Value::Null } else { "fail".into() };
+        json!({ "name": name, "state": state, "since": since, "until": until, "then": then })
+    };
+    let says = |steps: Vec<Value>| Own::read(&json!({ "steps": steps }).to_string());
+    let (early, late) = ("2026-01-02T03:04:05Z", "2026-01-02T03:09:00Z");
+    waits.own = vec![
+        (ALLOC.into(), says(vec![step("db", "gated", late, "2026-01-02T04:09:00Z".into())])),
+        ("4c5d6e7f-0000".into(), None),
+        (
+            "5d6e7f80-0000".into(),
+            says(vec![
+                step("db", "gated", early, "2026-01-02T03:14:05Z".into()),
+                step("word", "satisfied", late, Value::Null),
+            ]),
+        ),
+    ];
+    waits.own.extend((3..20).map(|n| (format!("6e7f809{n}-0000").into(), None)));
+    let now = instant(&"2026-01-02T03:10:05Z".into()).unwrap();
+    insta::assert_snapshot!(waits.times(now), @"
+        says      allocation 5d6e7f80: db: gated for 6m, until 4m from now, then fail
+        says      allocation 3f2a9c41: db: gated for 1m 5s, until 58m 55s from now, then fail
+        says      nothing in 14 of 16 allocations: asking a task takes `alloc-exec`, and a dtree there that is not older
+        says      4 more are not asked: `dtree why ALLOC` asks one
+    ");
+    let document = found.document();
+    let gate = &document["job"]["gates"][0];
+    // None of them speaks for the others.
+    assert_eq!(
+        (&gate["waits"][0]["since"], &gate["hidden"][0]["state"]),
+        (&Value::Null, &Value::Null),
+        "{gate}"
+    );
+    assert_eq!(gate["allocations"].as_array().map(Vec::len), Some(20), "{gate}");
+    let shown = ["/allocations/0", "/allocations/1", "/allocations/2/waits/1"]
+        .map(|place| gate.pointer(place).unwrap_or_else(|| panic!("no {place}: {gate}")).to_string());
+    insta::assert_snapshot!(shown.join("\n"), @r#"
+    {"id":"3f2a9c41-0d1e-4b7c-9a55-1b2c3d4e5f60","waits":[{"name":"db","since":"2026-01-02T03:09:00Z","state":"gated","then":"fail","until":"2026-01-02T04:09:00Z"}]}
+    {"id":"4c5d6e7f-0000","waits":null}
+    {"name":"word","since":"2026-01-02T03:09:00Z","state":"satisfied","then":null,"until":null}
+    "#);
 }
 
 #[tokio::test]
