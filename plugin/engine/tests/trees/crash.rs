@@ -178,7 +178,7 @@ fn a_hook_that_ended_well_before_it_was_given_up_is_not_run_again() {
     }));
     let other = JobKey::new("default", "other");
     run.world.register_by_hand("other");
-    let mut becomes = |run: &mut Simulation, fate| {
+    let becomes = |run: &mut Simulation, fate| {
         run.world.fare(&other, fate);
         run.shows("other").wait(1);
     };
