@@ -204,7 +204,7 @@ fn what_the_older_tool_took_without_a_word_is_said() {
     // Cut off, commented, said twice.
     assert_snapshot!(wrong(&[], &["import", "-", "--job", "db"], r#"{"dependencies": {"db": {"wait_cond": 5}"#), @r#"1:40-41: ends before all that it opens is closed (it may be cut off: write the rest, and each `}`, `]` and `"` that is missing)"#);
     assert_snapshot!(wrong(&[], &["import", "-", "--job", "db"], "{\"dependencies\": {\n  // the database\n  \"db\": {\"wait_cond\": 5}\n}}"), @"2:3-4: has a comment here, and JSON has none (take it out)");
-    assert_snapshot!(wrong(&[], &["import", "-", "--job", "db"], r#"{"dependencies": {"db": {"wait_cond": 5}, "db": {"wait_cond": 6}}}"#), @"1:43-44: invalid object item; expected unique object key; found redefined object key");
+    assert_snapshot!(wrong(&[], &["import", "-", "--job", "db"], r#"{"dependencies": {"db": {"wait_cond": 5}, "db": {"wait_cond": 6}}}"#), @"1:43-44: db stands here twice (take one of them out)");
     for seconds in ["\"5s\"", "1.9", "true", "-4"] {
         let said = order(&entry(&format!("\"wait_cond\": {seconds}")), "db");
         assert!(said.contains("wait_cond is no number of seconds"), "{seconds}: {said}");

@@ -199,10 +199,10 @@ fn an_import_is_told_to_programs_and_so_is_what_is_wrong() {
           "column": 49,
           "end_column": 50,
           "end_line": 1,
-          "help": null,
+          "help": "take the comma out",
           "line": 1,
           "place": "file",
-          "text": "trailing comma"
+          "text": "a comma stands before this, and nothing follows it"
         }
       ]
     }

@@ -21,8 +21,9 @@ mod jobspecs;
 mod mapping;
 mod places;
 mod read;
+mod syntax;
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use hcl_edit::{
     expr::Expression,
@@ -33,11 +34,13 @@ use serde::Deserialize as _;
 pub use self::config::of_config;
 pub use self::jobspecs::{Jobspecs, identity_of, namespace_of};
 pub use self::places::{Located, Places};
-use self::{entry::Entry, read::Reader};
+use self::{
+    entry::Entry,
+    read::Reader,
+    syntax::{no_hcl, no_json},
+};
 use super::{Manifest, Problem, Problems};
-
-/// The longest name, in bytes, that a message repeats.
-const MOST_OF_A_NAME: usize = 60;
+use crate::cluster::nearest;
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,14 +100,27 @@ pub struct Unchecked {
 pub fn read(text: &str, format: Format) -> Result<Vec<Declared>, Located> {
     let declared = match format {
         Format::Hcl => {
-            let body = parse_body(text).map_err(|error| unread(&error, text))?;
-            declared(&entry::of_body(&body), text)
+            let body = parse_body(text).map_err(|error| no_hcl(&error, text))?;
+            declared(&entry::of_body(&body), text)?
         }
         Format::Json if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) => {
             return Err(no_json(&error, text));
         }
-        Format::Json => match parse_expr(text.trim_end()).map_err(|error| unread(&error, text))? {
-            Expression::Object(object) => declared(&entry::of_file(&object), text),
+        // An expression has nothing before it.
+        Format::Json if text.starts_with(char::is_whitespace) => {
+            let indent = text.len() - text.trim_start().len();
+            let shifted = |located: Located| Located {
+                span: located.span.start + indent..located.span.end + indent,
+                ..located
+            };
+            let mut all = read(text.trim_start(), format).map_err(shifted)?;
+            for declared in &mut all {
+                declared.places.shift(indent);
+            }
+            return Ok(all);
+        }
+        Format::Json => match parse_expr(text.trim_end()).map_err(|error| no_hcl(&error, text))? {
+            Expression::Object(object) => declared(&entry::of_file(&object), text)?,
             _ => Vec::new(),
         },
     };
@@ -114,12 +130,6 @@ pub fn read(text: &str, format: Format) -> Result<Vec<Declared>, Located> {
         return Err(Located { problem, span: 0..0 });
     }
     Ok(declared)
-}
-
-fn unread(error: &hcl_edit::parser::Error, text: &str) -> Located {
-    let at = error.location().offset().min(text.len());
-    let end = text.get(at..).and_then(|rest| rest.chars().next()).map_or(at, |letter| at + letter.len_utf8());
-    Located { problem: Problem::new("file", error.message().replace('\n', "; ")), span: at..end }
 }
 
 /// How the file of an older tool is to be imported.
@@ -144,7 +154,7 @@ pub struct Import<'a> {
 pub fn import(text: &str, import: Import<'_>) -> Result<String, Vec<Located>> {
     let document: serde_json::Value =
         serde_json::from_str(text).map_err(|error| vec![no_json(&error, text)])?;
-    let expression = parse_expr(text.trim()).map_err(|error| vec![unread(&error, text)])?;
+    let expression = parse_expr(text.trim()).map_err(|error| vec![no_hcl(&error, text)])?;
     let Import { tree, target, jobspecs, adopt } = import;
     let has = |key: &str| document.get(key).is_some();
     if has("dependencies") {
@@ -176,55 +186,38 @@ fn quoted(text: &str) -> String {
     said
 }
 
-/// JSON is stricter than the expression as which it is read.
-fn no_json(error: &serde_json::Error, text: &str) -> Located {
-    let before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
-    let mut start = (before + error.column().saturating_sub(1)).min(text.len());
-    while !text.is_char_boundary(start) {
-        start -= 1;
-    }
-    let end = text
-        .get(start..)
-        .and_then(|rest| rest.chars().next())
-        .map_or(start, |letter| start + letter.len_utf8());
-    let said = error.to_string();
-    let said = said.split(" at line ").next().unwrap_or_default().to_owned();
-    let next = text.get(start..end).unwrap_or_default();
-    if said.starts_with("expected `,` or ") && (next == "\"" || next == "{" || next == "[") {
-        return no_comma(text, start);
-    }
-    let problem = if error.is_eof() {
-        Problem::new("file", "ends before all that it opens is closed")
-            .with_help("it may be cut off: write the rest, and each `}`, `]` and `\"` that is missing")
-    } else if next == "/" || next == "#" {
-        Problem::new("file", "has a comment here, and JSON has none").with_help("take it out")
-    } else {
-        Problem::new("file", said)
-    };
-    Located { problem, span: start..end }
-}
-
-/// A value that is followed by another one: the problem is at the end of the first.
-fn no_comma(text: &str, next: usize) -> Located {
-    let end = text.get(..next).map_or(0, |before| before.trim_end().len());
-    let start =
-        text.get(..end).and_then(|before| before.chars().next_back()).map_or(end, |c| end - c.len_utf8());
-    let word = text.get(next..).unwrap_or_default();
-    let word: String = match word.strip_prefix('"').and_then(|rest| rest.split_once('"')) {
-        Some((name, _)) if name.len() <= MOST_OF_A_NAME => format!("`\"{name}\"`"),
-        Some(_) | None => "what follows".to_owned(),
-    };
-    let problem = Problem::new("file", format!("a comma is missing between this and {word}"))
-        .with_help("write a `,` here");
-    Located { problem, span: start..end }
-}
-
 /// The trees of a file, and the tasks of dtree in its job.
-fn declared(entries: &[Entry<'_>], text: &str) -> Vec<Declared> {
+///
+/// # Errors
+///
+/// What may be meant for a tree, and is none.
+fn declared(entries: &[Entry<'_>], text: &str) -> Result<Vec<Declared>, Located> {
+    if let Some(entry) = entries.iter().find(|entry| nearest(&entry.name, ["tree"]).is_some()) {
+        let problem = Problem::new("file", format!("{} is nothing that may stand here", entry.name))
+            .with_help("did you mean `tree`?");
+        return Err(Located { problem, span: entry.span.clone() });
+    }
+    let mut names = BTreeSet::new();
     let trees = entry::blocks(entries, "tree").map(|(label, block)| {
         let name = label.map_or_else(|| "tree".to_owned(), |label| format!("tree {label:?}"));
         let owner = Owner { job: label.unwrap_or_default().to_owned(), ..Owner::default() };
-        one(name, owner, block.span.clone(), &block.entries, text)
+        let mut declared = one(name, owner, block.span.clone(), &block.entries, text);
+        let problem = match block.labels.as_slice() {
+            [label] if label.is_empty() => Some(Problem::new("config", "the label is empty")),
+            [label] if !names.insert(label) => Some(
+                Problem::new("config", format!("tree {label:?} stands here twice"))
+                    .with_help("rename one of them"),
+            ),
+            [_] => None,
+            _ => Some(
+                Problem::new("config", "tree takes one label, its name")
+                    .with_help("write `tree \"shop\" { … }`"),
+            ),
+        };
+        if let Some(problem) = problem {
+            declared.problems.push(problem);
+        }
+        declared
     });
     let tasks = entry::blocks(entries, "job").flat_map(|(job, block)| {
         let label = job.unwrap_or_default();
@@ -241,14 +234,18 @@ fn declared(entries: &[Entry<'_>], text: &str) -> Vec<Declared> {
                 let name = format!("task {task:?} of job {label:?}");
                 let task = Some((group.to_owned(), task.to_owned()));
                 let owner = Owner { job: id.clone(), namespace: namespace.clone(), task };
-                let configs = entry::blocks(&block.entries, "config");
-                configs.map(move |(_, config)| {
+                let mut configs = entry::blocks(&block.entries, "config").peekable();
+                // Without one it is there all the same, and has nothing to do.
+                let none = configs.peek().is_none();
+                let none = none.then(|| one(name.clone(), owner.clone(), block.span.clone(), &[], text));
+                let configs = configs.map(move |(_, config)| {
                     one(name.clone(), owner.clone(), config.span.clone(), &config.entries, text)
-                })
+                });
+                none.into_iter().chain(configs)
             })
             .collect::<Vec<_>>()
     });
-    trees.chain(tasks).collect()
+    Ok(trees.chain(tasks).collect())
 }
 
 fn one(name: String, owner: Owner, span: Range<usize>, entries: &[Entry<'_>], text: &str) -> Declared {

@@ -36,6 +36,14 @@ impl Places {
         self.blocks.entry(place.to_owned()).or_default().attributes.insert(attribute.to_owned(), span);
     }
 
+    /// Moves all of them `by` bytes on.
+    pub(super) fn shift(&mut self, by: usize) {
+        let spots = self.blocks.values_mut();
+        for span in spots.flat_map(|spot| [&mut spot.head].into_iter().chain(spot.attributes.values_mut())) {
+            *span = span.start + by..span.end + by;
+        }
+    }
+
     /// Finds what `problem` is about: the attribute with which its text begins, if the block has it, else the block.
     pub fn locate(&self, problem: &Problem) -> Located {
         let word =

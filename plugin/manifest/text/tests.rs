@@ -159,15 +159,15 @@ fn a_text_that_cannot_be_read_has_one_problem_and_a_place() {
     ];
     let said: Vec<String> = broken.iter().flat_map(|(text, format)| problems(text, *format)).collect();
     insta::assert_snapshot!(said.join("\n"), @r#"
-    file: invalid block body; expected `}`, newline or identifier @ "\n"
-    file: invalid structure; expected `{`, `=`, `"` or identifier @ "3"
+    file: ends before all that it opens is closed (it may be cut off: write the rest, and each `}`, `]` and `"` that is missing) @ ""
+    file: neither `=` nor `{` stands here (write `NAME = VALUE`, or `NAME "LABEL" {` in one line) @ "3"
     file: a comma is missing between this and `"ü"` (write a `,` here) @ "}"
     file: ends before all that it opens is closed (it may be cut off: write the rest, and each `}`, `]` and `"` that is missing) @ " "
-    file: invalid attribute; expected unique attribute key; found redefined attribute @ "t"
+    file: timeout stands here twice (take one of them out) @ "t"
     file: declares nothing of dtree (write `tree "shop" { … }`, or a job with a task whose driver is "dtree") @ ""
     file: declares nothing of dtree (write `tree "shop" { … }`, or a job with a task whose driver is "dtree") @ ""
     file: declares nothing of dtree (write `tree "shop" { … }`, or a job with a task whose driver is "dtree") @ ""
-    file: invalid structure; expected `{`, `=`, `"` or identifier @ "\n"
+    file: neither `=` nor `{` stands here (write `NAME = VALUE`, or `NAME "LABEL" {` in one line) @ ""
     "#);
 }
 
@@ -207,4 +207,131 @@ fn what_only_nomad_can_evaluate_is_named_and_not_missed() {
 fn nothing_to_do_is_a_problem_unless_it_is_not_known() {
     assert_eq!(problems("tree \"x\" {}", Format::Hcl).len(), 1);
     assert_eq!(problems("tree \"x\" {\n wait \"a\" {}\n}", Format::Hcl).len(), 0);
+}
+
+/// A tree with this in its job.
+fn with(line: &str) -> String {
+    format!("tree \"shop\" {{\n  job \"api\" {{\n    {line}\n  }}\n}}\n")
+}
+
+#[test]
+fn what_is_no_hcl_is_told_by_what_the_author_has_done() {
+    let lines = [
+        "jobspec = \"${\"",
+        "jobspec = \"${}\"",
+        "jobspec = \"a${b\"",
+        "jobspec = \"a%{if b}\"",
+        "jobspec = \"a",
+        "jobspec = \"a\\q\"",
+        "jobspec = 'a'",
+        "jobspec = “a”",
+        "jobspec: \"a\"",
+        "jobspec \"a\"",
+        "jobspec",
+        "jobspec =",
+        "jobspec = \"a\",",
+        "jobspec = \"a\" depends_on = []",
+        "depends_on = [\"a\" \"b\"]",
+        "post \"${var.x}\" {}",
+        "post \"x\" { vars { a = \"b\" } }",
+        "post \"x\"\n    {\n    }",
+        "/* jobspec = \"a\"",
+        "jobspec = <<EOT\n  a",
+        "jobspec = \"a\"\n    jobspec = \"b\"",
+        "}\n}\n}",
+    ];
+    let said: Vec<String> = lines.iter().flat_map(|line| problems(&with(line), Format::Hcl)).collect();
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    file: a `${` of this line is not closed (write the `}`, or `$${` where the letters themselves are meant) @ "j"
+    file: nothing stands in this `${…}` (write whose value it is, or `$${` where the letters themselves are meant) @ "${"
+    file: this `${` is not closed (write the `}`, or `$${` where the letters themselves are meant) @ "${"
+    file: a `%{` of this line is not closed (write `%%{` where the letters themselves are meant) @ "j"
+    file: a `"` of this line is not closed (write `"` where the text ends; a text of several lines is written as `<<EOT`) @ "j"
+    file: this backslash begins nothing (write `\\` for a backslash, `\n` for the end of a line) @ "\\"
+    file: ' is no quotation mark here (write `"` before and behind the text) @ "'"
+    file: “ is no quotation mark here (write `"` before and behind the text) @ "“"
+    file: neither `=` nor `{` stands here (write `NAME = VALUE`, or `NAME "LABEL" {` in one line) @ ":"
+    file: neither `=` nor `{` stands here (write `NAME = VALUE`, or `NAME "LABEL" {` in one line) @ ""
+    file: neither `=` nor `{` stands here (write `NAME = VALUE`, or `NAME "LABEL" {` in one line) @ ""
+    file: a value is missing here (write it behind the `=`, in the same line) @ ""
+    file: nothing separates lines but their ends (take the comma out) @ ","
+    file: a line holds one thing only (begin a new line here) @ "d"
+    file: a comma is missing before this (write a `,` between the two) @ "\""
+    file: a label is a plain text (write it without `${…}`) @ "\""
+    file: a block in one line holds one attribute, and no block (begin a new line behind the `{` before this, and before its `}`) @ "{"
+    file: neither `=` nor `{` stands here (write `NAME = VALUE`, or `NAME "LABEL" {` in one line) @ ""
+    file: a comment is not closed (write `*/` where it ends) @ "/"
+    file: this text does not end (write the word that stands behind `<<` alone in a line, where it ends) @ "a"
+    file: jobspec stands here twice (take one of them out) @ "j"
+    file: nothing is open that this closes (take it out, or write the `{` that is missing before it) @ "}"
+    "#);
+}
+
+#[test]
+fn what_is_no_json_is_told_by_what_the_author_has_done() {
+    let texts = [
+        "",
+        "tree \"shop\" {}",
+        "{'tree': 1}",
+        "{tree: 1}",
+        "{\"tree\": {},}",
+        "{\"tree\": [1,]}",
+        "{\"tree\": {}}}",
+        "{\"tree\": \"a\n}",
+        "{\"tree\": {\"a\": {}}, \"tree\": {\"b\": {}}}",
+    ];
+    let said: Vec<String> = texts.iter().flat_map(|text| problems(text, Format::Json)).collect();
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    file: is empty @ ""
+    file: is no JSON (JSON is what is taken here: it begins with `{`) @ "t"
+    file: ' is no quotation mark of JSON (write `"`) @ "'"
+    file: a name stands here without quotation marks (write it as `"NAME"`) @ "t"
+    file: a comma stands before this, and nothing follows it (take the comma out) @ "}"
+    file: a comma stands before this, and nothing follows it (take the comma out) @ "]"
+    file: the document has ended before this (take out what follows, or a bracket that closes too early) @ "}"
+    file: a `"` of this line is not closed (write `"` where the text ends; `\n` is the end of a line) @ "a"
+    file: tree stands here twice (take one of them out) @ "\""
+    "#);
+}
+
+#[test]
+fn a_document_may_begin_with_empty_lines() {
+    let text = "\n  {\"tree\": {\"shop\": {\"wait\": {\"a\": {\"untill\": \"running\"}}}}}";
+    assert_eq!(
+        problems(text, Format::Json),
+        ["wait \"a\": untill is nothing that may stand here (did you mean `until`?) @ \"untill\""]
+    );
+    let cut = problems("\n  {\"tree\": {\"a\": {}}, \"tree\": {\"b\": {}}}", Format::Json);
+    assert_eq!(cut, ["file: tree stands here twice (take one of them out) @ \"\\\"\""]);
+}
+
+#[test]
+fn a_tree_has_one_name_and_no_other_tree_has_it() {
+    let body = "{\n  wait \"a\" {}\n}\n";
+    let texts = [
+        format!("tree {body}"),
+        format!("tree \"a\" \"b\" {body}"),
+        format!("tree \"\" {body}"),
+        format!("tree \"a\" {body}tree \"a\" {body}"),
+        format!("tree \"a\" {body}tre \"b\" {body}"),
+    ];
+    let said: Vec<String> = texts.iter().flat_map(|text| problems(text, Format::Hcl)).collect();
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    config: tree takes one label, its name (write `tree "shop" { … }`) @ tree
+    config: tree takes one label, its name (write `tree "shop" { … }`) @ tree "a" "b"
+    config: the label is empty @ tree ""
+    config: tree "a" stands here twice (rename one of them) @ tree "a"
+    file: tre is nothing that may stand here (did you mean `tree`?) @ "tre"
+    "#);
+}
+
+#[test]
+fn a_task_of_dtree_without_a_config_has_nothing_to_do() {
+    let text =
+        "job \"web\" {\n  group \"g\" {\n    task \"gate\" {\n      driver = \"dtree\"\n    }\n  }\n}\n";
+    let said = problems(text, Format::Hcl);
+    assert!(
+        said[0].starts_with("config: nothing to wait for") && said[0].ends_with("@ task \"gate\""),
+        "{said:?}"
+    );
 }
