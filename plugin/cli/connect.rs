@@ -15,12 +15,15 @@ use crate::{
     watch::{Viewer, Way},
 };
 
+/// Where an agent listens that is not told otherwise.
+const USUAL: &str = "http://127.0.0.1:4646";
+
 /// What the options say about Nomad.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Nomad")]
 pub(super) struct Connection {
     /// Where Nomad listens: an http or https address, or `unix:///PATH`
-    #[arg(long, env = "NOMAD_ADDR", value_name = "URL", default_value = "http://127.0.0.1:4646")]
+    #[arg(long, env = "NOMAD_ADDR", value_name = "URL", default_value = USUAL)]
     address: String,
     /// The ACL token
     #[arg(long, env = "NOMAD_TOKEN", value_name = "SECRET")]
@@ -52,8 +55,9 @@ impl Connection {
     ///
     /// When the address is none, or the token could not be sent.
     pub(super) fn way(&self) -> Result<Way, Failure> {
-        let endpoint =
-            nomad::endpoint_with(&self.address, &self.tls.trust()?).map_err(|error| refused(&error))?;
+        // As Nomad's own command takes a variable that says nothing.
+        let address = Some(self.address.trim()).filter(|address| !address.is_empty()).unwrap_or(USUAL);
+        let endpoint = nomad::endpoint_with(address, &self.tls.trust()?).map_err(|error| refused(&error))?;
         let token = match self.token.as_deref().unwrap_or_default().trim() {
             "" => None,
             text => Some(Token::new(text).ok_or_else(|| {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::Failure;
 use crate::{
+    cluster::nearest,
     manifest::{
         Problem,
         text::{self, Declared, Format, Import, Located},
@@ -52,7 +53,8 @@ impl Source {
         read.map_err(|error| {
             cannot(match error.kind() {
                 io::ErrorKind::IsADirectory => "it is a directory; name the file in it".to_owned(),
-                io::ErrorKind::NotFound => "there is no such file".to_owned(),
+                io::ErrorKind::NotFound => absent(path),
+                io::ErrorKind::PermissionDenied => "you may not read it".to_owned(),
                 _ => error.to_string(),
             })
         })?;
@@ -65,6 +67,9 @@ impl Source {
     /// What is in `bytes`, which came from `name`.
     pub(super) fn of(name: String, bytes: Vec<u8>) -> Result<Self, Failure> {
         let cannot = |why: String| Failure::cannot(format!("dtree: cannot read {name}: {why}\n"));
+        if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+            return Err(cannot("it is UTF-16; save it as UTF-8".to_owned()));
+        }
         let text = String::from_utf8(bytes).map_err(|error| {
             let line =
                 error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|b| **b == b'\n');
@@ -151,9 +156,11 @@ impl Source {
     fn tell(&self, problems: &[Located]) -> Failure {
         let mut problems: Vec<&Located> = problems.iter().collect();
         problems.sort_by_key(|located| located.span.start);
-        let is_terminal =
-            io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-        let renderer = if is_terminal { Renderer::styled() } else { Renderer::plain() };
+        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        let has_colour = io::stderr().is_terminal()
+            && !is_dumb
+            && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+        let renderer = if has_colour { Renderer::styled() } else { Renderer::plain() };
         let renderer = renderer.decor_style(DecorStyle::Ascii);
         let mut said = String::new();
         for Located { problem, span } in &problems {
@@ -175,6 +182,24 @@ impl Source {
             n => format!("{n} problems"),
         };
         Failure::cannot(format!("{said}{count} in {}\n", self.name))
+    }
+}
+
+/// What there is in place of a file that is not there.
+fn absent(path: &Path) -> String {
+    if let Ok(target) = path.read_link() {
+        return format!("it is a link to {}, which is not there", target.display());
+    }
+    let parent =
+        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let others = parent.read_dir().into_iter().flatten().flatten();
+    let others: Vec<String> = others.filter_map(|other| other.file_name().into_string().ok()).collect();
+    let wanted = path.file_name().unwrap_or_default().to_string_lossy();
+    match nearest(&wanted, others.iter().map(String::as_str)) {
+        Some(meant) => {
+            format!("there is no such file; did you mean {}?", path.with_file_name(meant).display())
+        }
+        None => "there is no such file".to_owned(),
     }
 }
 

@@ -126,3 +126,19 @@ fn the_examples_are_good() {
         assert!(text.contains(": no problem\n") && text.ends_with("--- exit 0"), "{text}");
     }
 }
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_with_what_is_there() {
+    let home = tempfile::TempDir::new().unwrap();
+    std::fs::write(home.path().join("shop.dtree.hcl"), SHOP).unwrap();
+    std::fs::write(home.path().join("wide.hcl"), [0xff, 0xfe, b't', 0]).unwrap();
+    std::os::unix::fs::symlink("gone.hcl", home.path().join("link.hcl")).unwrap();
+    assert_snapshot!(said(home.path(), &["check", "shpo.dtree.hcl", "link.hcl", "wide.hcl", "other"], ""), @"
+    --- stderr
+    dtree: cannot read shpo.dtree.hcl: there is no such file; did you mean shop.dtree.hcl?
+    dtree: cannot read link.hcl: it is a link to gone.hcl, which is not there
+    dtree: cannot read wide.hcl: it is UTF-16; save it as UTF-8
+    dtree: cannot read other: there is no such file
+    --- exit 2
+    ");
+}

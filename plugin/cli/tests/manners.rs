@@ -168,6 +168,17 @@ fn what_needs_nomad_says_that_there_is_none() {
 }
 
 #[test]
+fn an_address_that_says_nothing_is_the_usual_one() {
+    let home = TempDir::new().unwrap();
+    let asked = |address| said_with(home.path(), &["status"], "", &[("NOMAD_ADDR", address)]);
+    // Whatever listens there.
+    let said = asked("");
+    assert!(!said.contains("is no address"), "{said}");
+    let said = asked(" unix:///nowhere/api.sock\r\n");
+    assert_eq!(said, NO_NOMAD);
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_dtree"))
         .args(["man"])
