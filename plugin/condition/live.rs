@@ -18,7 +18,7 @@
 use std::time::Duration;
 
 use crate::{
-    cluster::{AllocStatus, Allocation, Group, JobSight, LiveChecks, Sight},
+    cluster::{AllocStatus, Allocation, Group, JobSight, LiveChecks, Sight, TaskPhase},
     manifest::Wait,
 };
 
@@ -92,28 +92,48 @@ pub(super) fn remark(sight: &JobSight, allocation: &Allocation) -> Option<String
     }
 }
 
-/// The same sight if all that nobody can say of it were well: checks that are being asked, or cannot be, pass, and what is on a
-/// client out of reach runs on. `None` when everything can be said.
-pub(super) fn hoped(wait: &Wait, sight: &JobSight) -> Option<JobSight> {
-    let is_silent = |allocation: &Allocation| allocation.status == AllocStatus::Unknown;
-    let is_unanswered = |sight: &JobSight, allocation: &Allocation| {
-        is_asked(wait, sight, allocation)
-            && matches!(sight.live.get(&allocation.id), None | Some(LiveChecks::Unknown(_)))
+/// What may be so of which nobody can say that it is not: checks that are being asked, or cannot be, pass; and what is on a
+/// client out of reach runs on, has ended well, or has failed. Nothing when everything can be said.
+pub(super) fn possible(wait: &Wait, sight: &JobSight) -> impl Iterator<Item = JobSight> {
+    let mut allocations = sight.allocations.values();
+    let fates: &[AllocStatus] = if allocations.clone().any(is_silent) {
+        &[AllocStatus::Running, AllocStatus::Complete, AllocStatus::Failed]
+    } else if allocations.any(|allocation| is_unanswered(wait, sight, allocation)) {
+        &[AllocStatus::Running]
+    } else {
+        &[]
     };
-    if !sight.allocations.values().any(|allocation| is_silent(allocation) || is_unanswered(sight, allocation))
-    {
-        return None;
+    fates.iter().map(|fate| supposing(wait, sight, *fate))
+}
+
+/// Whether the allocation is on a client out of reach.
+fn is_silent(allocation: &Allocation) -> bool {
+    allocation.status == AllocStatus::Unknown
+}
+
+/// Whether nobody has said what its checks say, which count.
+fn is_unanswered(wait: &Wait, sight: &JobSight, allocation: &Allocation) -> bool {
+    is_asked(wait, sight, allocation)
+        && matches!(sight.live.get(&allocation.id), None | Some(LiveChecks::Pending | LiveChecks::Unknown(_)))
+}
+
+/// The same sight if what is on clients out of reach had come to this, and all checks passed of which nobody can say.
+fn supposing(wait: &Wait, sight: &JobSight, fate: AllocStatus) -> JobSight {
+    let mut supposed = sight.clone();
+    for allocation in supposed.allocations.values_mut().filter(|allocation| is_silent(allocation)) {
+        allocation.status = fate;
+        for task in allocation.tasks.values_mut().filter(|_| fate.is_terminal()) {
+            task.phase = TaskPhase::Dead;
+            task.has_failed = fate == AllocStatus::Failed;
+            task.exit_code = Some(i32::from(task.has_failed));
+        }
     }
-    let mut hoped = sight.clone();
-    for allocation in hoped.allocations.values_mut().filter(|allocation| is_silent(allocation)) {
-        allocation.status = AllocStatus::Running;
-    }
-    let unanswered = hoped.allocations.values().filter(|allocation| is_unanswered(&hoped, allocation));
-    let passing =
-        |allocation: &Allocation| (allocation.id.clone(), LiveChecks::Passing { lasted: Duration::MAX });
-    let passing: Vec<_> = unanswered.map(passing).collect();
-    hoped.live.extend(passing);
-    Some(hoped)
+    let unanswered = supposed.allocations.values().filter(|it| is_unanswered(wait, &supposed, it));
+    let passing: Vec<_> = unanswered
+        .map(|allocation| (allocation.id.clone(), LiveChecks::Passing { lasted: Duration::MAX }))
+        .collect();
+    supposed.live.extend(passing);
+    supposed
 }
 
 /// Whether it is not known yet what the checks of some allocation say: they are being asked.

@@ -138,12 +138,12 @@ pub fn judge_at(here: Option<&ClientId>, wait: &Wait, sight: &Sight, was_seen: b
     with_placement_failure(verdict, sight)
 }
 
-/// Whether nobody can say that a wait is *not* met which [`judge_at`] finds not met: it would be, were all well of which nothing
-/// is known: checks that are only being asked, or cannot be, and what is on a client out of reach.
+/// Whether nobody can say that a wait is *not* met which [`judge_at`] finds not met: it is, if checks pass that are only being
+/// asked, or cannot be, or by what may have become of what is on a client out of reach.
 pub fn is_in_doubt(here: Option<&ClientId>, wait: &Wait, sight: &Sight) -> bool {
     let Sight::Present(sight) = sight else { return false };
-    live::hoped(wait, sight).is_some_and(|hoped| {
-        matches!(judge_at(here, wait, &Sight::Present(Box::new(hoped)), true), Verdict::Met(_))
+    live::possible(wait, sight).any(|possible| {
+        matches!(judge_at(here, wait, &Sight::Present(Box::new(possible)), true), Verdict::Met(_))
     })
 }
 

@@ -219,8 +219,25 @@ fn a_negation_waits_for_checks_that_are_being_asked_or_cannot_be_and_for_clients
     assert!(!run.engine.has_ended(), "nobody can answer: {}", run.transcript());
     run.sees("old", checked().with("a", |a| a.status = AllocStatus::Unknown).seen()).wait(5);
     assert!(!run.engine.has_ended(), "its client is out of reach: {}", run.transcript());
+    run.sees("old", checked().saying("a", LiveChecks::Pending).seen()).wait(5);
+    assert!(!run.engine.has_ended(), "they have not all answered yet: {}", run.transcript());
     run.sees("old", checked().saying("a", failing).seen());
     assert!(run.transcript().ends_with("finish  opened"), "{}", run.transcript());
+}
+
+#[test]
+fn a_negation_waits_for_what_may_have_ended_on_a_client_out_of_reach() {
+    let stopped = || service(1).but(|job| job.is_stopped = true);
+    for (until, sight) in
+        [("stopped", stopped()), ("complete", batch(1)), ("failed", batch(1)), ("finished", batch(1))]
+    {
+        let mut run = Simulation::gate(&json!({"old": {"until": until}, "on": {"when": "!old"}}));
+        let with = |status| sight.clone().with("a", |a| a.status = status).seen();
+        run.sees("old", with(AllocStatus::Unknown)).wait(5);
+        assert!(!run.engine.has_ended(), "it may have ended: {}", run.transcript());
+        run.sees("old", with(AllocStatus::Running));
+        assert!(run.transcript().ends_with("finish  opened"), "{}", run.transcript());
+    }
 }
 
 #[test]

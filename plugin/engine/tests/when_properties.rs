@@ -88,6 +88,7 @@ fn any_sight() -> impl Strategy<Value = (Sight, Option<bool>, bool)> {
         Just((failed().seen(), Some(false), true)),
         Just((checked(Some(true)).seen(), None, false)),
         Just((checked(None).saying("a", unasked()).seen(), None, false)),
+        Just((checked(Some(true)).saying("a", LiveChecks::Pending).seen(), None, false)),
         Just((checked(Some(true)).saying("a", unasked()).seen(), Some(true), false)),
         Just((checked(Some(true)).saying("a", failing()).seen(), Some(false), false)),
         Just((checked(None).saying("a", passing(1)).seen(), Some(false), false)),
