@@ -92,6 +92,8 @@ struct Places<'a> {
     is_settled: bool,
     running: u32,
     complete: u32,
+    /// On a client out of reach.
+    silent: Option<&'a Allocation>,
     /// Failed for good.
     failed: Vec<&'a Allocation>,
 }
@@ -133,6 +135,7 @@ impl<'a> Places<'a> {
                     && sight.job.main_tasks_run(allocation)
             }),
             complete: count(&|allocation| allocation.is_wanted && allocation.status == AllocStatus::Complete),
+            silent: latest.values().copied().find(|allocation| allocation.status == AllocStatus::Unknown),
             failed: latest
                 .into_values()
                 .filter(|allocation| {
@@ -190,6 +193,7 @@ fn describe(sight: &JobSight, until: Until, groups: &[Places<'_>]) -> String {
         if sight.allocations.is_empty() {
             parts.push("nothing placed yet".to_owned());
         }
+        parts.extend(places.silent.map(trouble));
         if let Some(allocation) = places.first_failed() {
             parts.push(format!("one failed: {}", failed(allocation)));
         }

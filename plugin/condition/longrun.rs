@@ -171,7 +171,8 @@ impl<'a> Tally<'a> {
             .filter(|allocation| counts(wait, sight, allocation) && is_good(wait, until, sight, allocation))
             .count();
         let worst = of_group().filter(|allocation| counts(wait, sight, allocation)).find(|allocation| {
-            allocation.is_healthy == Some(false) || allocation.status == AllocStatus::Failed
+            allocation.is_healthy == Some(false)
+                || matches!(allocation.status, AllocStatus::Failed | AllocStatus::Unknown)
         });
         let asked = of_group().filter(|_| until == Until::Healthy && wait.asks_checks());
         let checks =

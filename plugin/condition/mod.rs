@@ -47,8 +47,8 @@ pub use when::{Truth, judge as judge_when};
 
 use crate::{
     cluster::{
-        Allocation, Answer, ClientId, EvaluationStatus, Job, JobId, JobSight, JobType, Sight, TaskPhase,
-        Told, Unseen,
+        AllocStatus, Allocation, Answer, ClientId, EvaluationStatus, Job, JobId, JobSight, JobType, Sight,
+        TaskPhase, Told, Unseen,
     },
     manifest::{Subject, Until, Wait},
 };
@@ -283,6 +283,9 @@ fn awaited_groups<'a>(wait: &'a Wait, job: &'a Job) -> impl Iterator<Item = &'a 
 
 /// The last thing that went wrong with an allocation, ready to be looked up: `allocation 61d0c2aa: task web: …`.
 fn trouble(allocation: &Allocation) -> String {
+    if allocation.status == AllocStatus::Unknown {
+        return format!("allocation {}: its client is out of reach", allocation.id.short());
+    }
     let task = allocation
         .tasks
         .iter()

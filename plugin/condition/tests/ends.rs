@@ -103,6 +103,7 @@ fn a_batch_job_that_fails() {
     let cases = [
         ("failed for good", verdict(&bare(), batch(1).with("61d0c2aa", failed))),
         ("lost for good", verdict(&bare(), batch(1).with("61d0c2aa", |a| a.status = AllocStatus::Lost))),
+        ("client out of reach", verdict(&bare(), batch(1).with("a", |a| a.status = AllocStatus::Unknown))),
         ("being evaluated", verdict(&bare(), batch(1).with("a", failed).evaluated(pending, &[]))),
         (
             "will be rescheduled",
@@ -169,6 +170,7 @@ fn a_batch_job_that_fails() {
     insta::assert_snapshot!(table(cases), @"
     failed for good                    never: it failed: allocation 61d0c2aa: task main exited with 3
     lost for good                      never: it failed: allocation 61d0c2aa
+    client out of reach                not yet: 0 of 1 complete, allocation a-0000-0: its client is out of reach
     being evaluated                    not yet: 0 of 1 complete
     will be rescheduled                blocked: 0 of 1 complete; Nomad has no room for it: evaluation e0a1b2c0 is blocked
     old evaluations are done           never: it failed: allocation 61d0c2aa: task main exited with 3

@@ -140,7 +140,7 @@ fn a_service_after_its_deployment() {
     allocation pending again           not yet: deployment 7c41f0ab, 0 of 1 healthy
     crashed, still called healthy      not yet: deployment 7c41f0ab, 0 of 1 healthy, allocation a-0000-0: task main: Exit Code: 1
     lost, still called healthy         not yet: deployment 7c41f0ab, 0 of 1 healthy
-    client out of reach                not yet: deployment 7c41f0ab, 0 of 1 healthy
+    client out of reach                not yet: deployment 7c41f0ab, 0 of 1 healthy, allocation a-0000-0: its client is out of reach
     replaced, new one not judged       not yet: deployment 7c41f0ab, 0 of 1 healthy
     replaced and healthy               met: deployment 7c41f0ab, 1 of 1 healthy
     being drained                      not yet: deployment 7c41f0ab, 0 of 1 healthy
