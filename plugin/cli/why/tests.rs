@@ -3,7 +3,10 @@
 use clap::Parser as _;
 use serde_json::json;
 
-use super::*;
+use super::{
+    waits::{Own, instant},
+    *,
+};
 use crate::nomad::{
     Asker,
     fake::{self, FakeNomad},
