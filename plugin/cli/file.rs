@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, IsTerminal as _, Read as _},
+    io::{self, Read as _},
     path::Path,
 };
 
@@ -10,7 +10,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, rendere
 
 use serde_json::{Value, json};
 
-use super::Failure;
+use super::{Failure, screen};
 use crate::{
     cluster::nearest,
     manifest::{
@@ -156,11 +156,7 @@ impl Source {
     fn tell(&self, problems: &[Located]) -> Failure {
         let mut problems: Vec<&Located> = problems.iter().collect();
         problems.sort_by_key(|located| located.span.start);
-        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        let has_colour = io::stderr().is_terminal()
-            && !is_dumb
-            && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-        let renderer = if has_colour { Renderer::styled() } else { Renderer::plain() };
+        let renderer = if screen::has_colour() { Renderer::styled() } else { Renderer::plain() };
         let renderer = renderer.decor_style(DecorStyle::Ascii);
         let mut said = String::new();
         for Located { problem, span } in &problems {

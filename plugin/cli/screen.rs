@@ -26,10 +26,8 @@ pub(super) struct Screen {
 impl Screen {
     /// With a table where there may be one, `has_table`, and a terminal to draw it on.
     pub(super) fn new(has_table: bool) -> Self {
-        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        let is_terminal = has_table && io::stderr().is_terminal() && !is_dumb;
-        let has_colour = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-        Self { is_terminal, has_colour, drawn: 0, last: Vec::new() }
+        let is_terminal = has_table && is_drawn_on();
+        Self { is_terminal, has_colour: is_terminal && has_colour(), drawn: 0, last: Vec::new() }
     }
 
     /// Something has happened.
@@ -112,4 +110,14 @@ fn size() -> (usize, usize) {
 pub(super) fn write(text: &str) {
     // Nobody may be listening any more.
     io::stderr().write_all(text.as_bytes()).ok();
+}
+
+/// Whether what is told goes to a terminal that takes more than lines.
+fn is_drawn_on() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
+}
+
+/// Whether what is told may be coloured.
+pub(super) fn has_colour() -> bool {
+    is_drawn_on() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
 }
