@@ -89,10 +89,7 @@ fn hcl_cause(said: &str, text: &str, at: usize) -> Option<(Range<usize>, String,
             let help = "write `\\\\` for a backslash, `\\n` for the end of a line";
             Some((opened("\\"), "this backslash begins nothing".to_owned(), help))
         }
-        ("expected `{`", _) => {
-            told("neither `=` nor `{` stands here", "write `NAME = VALUE`, or `NAME \"LABEL\" {` in one line")
-        }
-        _ if said.starts_with("invalid structure") => {
+        _ if said == "expected `{`" || said.starts_with("invalid structure") => {
             told("neither `=` nor `{` stands here", "write `NAME = VALUE`, or `NAME \"LABEL\" {` in one line")
         }
         _ if is_open(line) => told(
