@@ -1,6 +1,11 @@
 //! One attempt to run a hook, under way: how its job fares.
 
-use super::{FIRST_LOOK, around::Around, memory::Try, step::Out};
+use super::{
+    FIRST_LOOK,
+    around::Around,
+    memory::{Memory, Try},
+    step::Out,
+};
 use crate::{
     cluster::{AllocId, AllocStatus, Allocation, JobKey, JobSight, Sight, TaskPhase, TaskState},
     condition::{self, Verdict},
@@ -93,6 +98,16 @@ impl Running {
             Evidence { wait: &self.wait, missing, verdict, is_seen, is_known: is_seen, last_deadline },
         );
         self.node.state.clone()
+    }
+
+    /// What is to be remembered of it.
+    pub(super) fn memory(&self) -> Memory {
+        Memory::Running {
+            attempt: self.attempt.clone(),
+            job: self.job.clone(),
+            deadline: self.node.deadline,
+            is_given_up: self.is_given_up,
+        }
     }
 
     /// Whether it ended because it was given up, and had not failed by itself before.

@@ -205,13 +205,8 @@ impl EachStep {
         if let Some(why) = around.cancelled() {
             if around.is_interrupted() {
                 // Whoever goes on looks whether it has ended well before it was stopped, or else begins the next attempt.
-                let memory = Memory::Running {
-                    attempt: running.attempt.clone(),
-                    job: running.job.clone(),
-                    deadline: running.node.deadline,
-                    is_given_up: true,
-                };
-                out.remember(now, name, memory);
+                running.is_given_up = true;
+                out.remember(now, name, running.memory());
             }
             self.phase = Phase::Cancelled { job: Some(running.job.clone()), why };
             return None;
@@ -277,16 +272,10 @@ impl EachStep {
             (_, Ok(Report::Filled(_))) => self.fill.done(),
             (Phase::Launching(attempt), Ok(Report::Launched(job))) => {
                 let attempt = Try { may_come_late: self.may_come_late, ..attempt.clone() };
-                let deadline = now + self.hook.timeout;
-                let memory = Memory::Running {
-                    attempt: attempt.clone(),
-                    job: job.clone(),
-                    deadline,
-                    is_given_up: false,
-                };
-                out.remember(now, name, memory);
-                out.actions.push(Action::Watch([job.clone()].into()));
-                self.phase = Phase::Running(Box::new(Running::new(now, &self.hook, attempt, job, deadline)));
+                let running = Running::new(now, &self.hook, attempt, job, now + self.hook.timeout);
+                out.remember(now, name, running.memory());
+                out.actions.push(Action::Watch([running.job.clone()].into()));
+                self.phase = Phase::Running(Box::new(running));
             }
             (Phase::Launching(attempt), Ok(Report::Spent)) => {
                 let attempt = attempt.clone();
