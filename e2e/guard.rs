@@ -220,6 +220,8 @@ fn a_held_group_waits_in_its_gate_until_what_it_lost_is_back() {
             if said.contains("held  ") { Ok(()) } else { Err(said) }
         });
         assert_eq!(restarts(&story, &web), round, "{}", story.main(&web).state().expect("it runs"));
+        // A stop just when its deployment ends was seen to leave the job running.
+        story.is_healthy(&db);
     }
     // `attempts = 0`, and two restarts: none of them was an attempt.
     assert_eq!(story.main(&web).allocation(), allocation);
